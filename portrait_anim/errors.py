@@ -1,0 +1,43 @@
+"""The errors this library raises on purpose.
+
+Each message is one line: what happened, to which input, what to do next. The command line prints it
+after ``error:`` and exits with 2; anything that is not a :class:`PortraitAnimError` is a bug.
+"""
+
+from __future__ import annotations
+
+
+class PortraitAnimError(Exception):
+    """Base of every error a caller is meant to catch."""
+
+
+class AudioError(PortraitAnimError):
+    """The sound cannot be used: unreadable, empty, too short, not finite, no audio track."""
+
+
+class PhotoError(PortraitAnimError):
+    """The picture cannot be used: unreadable, too large, too small."""
+
+
+class NoFaceError(PhotoError):
+    """No face (or not the asked-for one) was found in the picture."""
+
+
+class OptionError(PortraitAnimError, ValueError):
+    """An option has a value outside its range."""
+
+
+class OutputError(PortraitAnimError):
+    """The film cannot be written: it exists already, the folder is missing, the encoder failed."""
+
+
+class WeightsError(PortraitAnimError):
+    """A weight file is missing or does not match its registry entry."""
+
+
+class DependencyError(PortraitAnimError):
+    """A library or a system package that this feature needs is not on the machine."""
+
+
+class DataError(PortraitAnimError):
+    """Training or evaluation data is missing or unusable."""
