@@ -1,0 +1,47 @@
+"""One frame of face motion, as the renderer takes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim.config import N_LANDMARKS
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FaceState:
+    """Where the face is in one frame, relative to its resting shape and to the photo's pose.
+
+    Normalised face space: x right as seen in the picture, y up, z towards the viewer; the outer eye corners are
+    1 IOD apart.
+
+    Attributes:
+        displacement: (478, 3) IOD, from the resting face (lips closed, neutral expression).
+        blink: (2,) lid closure, 0 as in the photo to 1 shut; image-left eye first.
+        gaze: (2,) radians relative to the photo, (right+, up+).
+        rotation: (3,) rotation vector in radians, right-handed, about x (+ lowers the chin side towards the viewer,
+            that is: the face looks down), y (+ turns the face to the picture's right) and z (+ tilts
+            counter-clockwise in the picture), relative to the photo.
+        shift: (3,) IOD, relative to the photo.
+    """
+
+    displacement: Array
+    blink: Array
+    gaze: Array
+    rotation: Array
+    shift: Array
+
+    @classmethod
+    def rest(cls) -> FaceState:
+        """Return the state that shows the resting face in the photo's own pose."""
+        return cls(
+            displacement=np.zeros((N_LANDMARKS, 3), np.float32),
+            blink=np.zeros(2, np.float32),
+            gaze=np.zeros(2, np.float32),
+            rotation=np.zeros(3, np.float32),
+            shift=np.zeros(3, np.float32),
+        )
