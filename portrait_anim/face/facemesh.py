@@ -86,9 +86,7 @@ def _weighted_nms(rows: npt.NDArray[np.floating], scores: npt.NDArray[np.floatin
 def _cut(image: Image, matrix: npt.NDArray[np.float64], size: int, border: int) -> npt.NDArray[np.float32]:
     """Sample the (size, size, 3) crop given by ``matrix`` (crop -> image), values 0..255."""
     return np.asarray(
-        cv2.warpAffine(
-            image, matrix, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=border
-        ),
+        cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=border),
         np.float32,
     )
 
