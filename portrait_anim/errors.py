@@ -23,6 +23,10 @@ class NoFaceError(PhotoError):
     """No face (or not the asked-for one) was found in the picture."""
 
 
+class VideoError(PortraitAnimError):
+    """The video cannot be read: missing, not a video, damaged."""
+
+
 class OptionError(PortraitAnimError, ValueError):
     """An option has a value outside its range."""
 

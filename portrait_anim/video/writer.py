@@ -1,0 +1,280 @@
+"""Frames and sound -> an mp4 that appears under its name only when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import numbers
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim import ffmpeg
+from portrait_anim.errors import AudioError, OptionError, OutputError
+from portrait_anim.files import readable_file, shown
+from portrait_anim.waveform import as_channels, check_sample_rate, in_range
+
+logger = logging.getLogger(__name__)
+
+SUFFIX = ".mp4"
+PRESET = "veryfast"
+CRF = 16  # with veryfast: the bytes of medium at 18 and the look of fast at 18, in half of medium's time
+AUDIO_BITRATE = "192k"
+MAX_SIDE_PX = 8192  # of H.264 level 6
+MAX_FPS = 240
+
+# Full-range RGB to limited-range BT.709, as the tags then say.
+_COLOUR_FILTER = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp,format=yuv420p"
+_COLOUR_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
+# The same sound as audio/load.py hears, see there; then what AAC players take: stereo at most, 16 to 48 kHz.
+_SOUND_FILTER = "aresample=rematrix_maxval=1.0:async=1:first_pts=0"
+_SOUND_FORMAT = "aformat=channel_layouts=mono|stereo:sample_rates=48000|44100|32000|24000|22050|16000"
+
+
+def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Return ``path`` as a Path when a film may be written there. Cheap: call it before long work.
+
+    Raises:
+        OutputError: not an .mp4 name, the folder is missing or not writable, the file exists and ``overwrite`` is
+            not set, or a folder has that name.
+    """
+    name, target = shown(path), Path(path)
+    if target.suffix.lower() != SUFFIX:
+        raise OutputError(f"cannot write {name}: the name must end in {SUFFIX}")
+    folder = target.parent
+    try:
+        if not folder.is_dir():
+            raise OutputError(f"cannot write {name}: the folder {shown(folder)} does not exist, make it first")
+        if target.is_dir():
+            raise OutputError(f"cannot write {name}: a folder has that name, choose another one")
+        if target.exists() and not overwrite:
+            raise OutputError(f"{name} exists already: choose another name, or allow --force (overwrite=True)")
+    except (OSError, ValueError) as e:  # a name too long, a null byte
+        reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
+        raise OutputError(f"cannot write {name} ({reason}): choose another name") from e
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {name}: no permission to write in the folder {shown(folder.absolute())}")
+    return target
+
+
+class Writer:
+    """Write frames and a sound as H.264 and AAC through one ffmpeg child, in constant memory.
+
+    A context manager. The film grows under a hidden temporary name beside the target and gets its own name when the
+    block ends well. On any exception in the block (KeyboardInterrupt too) or when the encoder dies, the child is
+    killed, the temporary file removed, and a file already there stays as it was. The picture is never rescaled: an
+    odd width or height is padded by repeating the last column or row, so ``size`` in the file is even.
+
+    Args:
+        path: the target, ending in .mp4.
+        size: (width, height) of the frames in px.
+        fps: frames/s, up to 240; turned into a fraction such as 30000/1001.
+        audio: a sound file (or a video with sound), ``(waveform, sample_rate)`` as ``audio.load.load_audio`` takes
+            it, or None for a silent film. It keeps its length, channels (stereo at most) and level.
+        overwrite: replace a file already there.
+        duration_s: cut the sound to this length, or fill it up with silence.
+        metadata: fields of the mp4, e.g. ``{"comment": "...", "title": "..."}``; nothing is taken over from the
+            sound file's own (it may hold names and places).
+        threads: encoder threads, None for x264's choice.
+        before_rename: called with the finished temporary file, which it may replace in place, e.g. to sign it.
+
+    Raises:
+        OutputError: see ``check_output``; the target is the sound file itself; the encoder failed (disk full...).
+        AudioError: the sound file is missing or the waveform is unusable.
+        OptionError: a size, frame rate or duration out of range.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        size: tuple[int, int],
+        fps: float | Fraction,
+        audio: str | os.PathLike[str] | tuple[Any, int] | None = None,
+        *,
+        overwrite: bool = False,
+        duration_s: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        threads: int | None = None,
+        before_rename: Callable[[Path], None] | None = None,
+    ) -> None:
+        self.path = check_output(path, overwrite=overwrite)
+        self.size = _check_size(size)
+        self.fps = check_fps(fps)
+        self.n_frames = 0
+        self._overwrite = overwrite
+        self._before_rename = before_rename
+        self._metadata = dict(metadata or {})
+        self._threads = threads
+        if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
+            raise OptionError(f"duration_s {duration_s!r} must be a positive number of seconds")
+        self._duration_s = duration_s
+        self._audio_file: Path | None = None
+        self._waveform: tuple[npt.NDArray[np.float32], int] | None = None
+        if isinstance(audio, (str, os.PathLike)):
+            self._audio_file = readable_file(audio, AudioError, "sound")
+            if self.path.exists() and self.path.samefile(self._audio_file):
+                raise OutputError(f"{shown(path)} is the sound file itself: choose another name for the film")
+        elif audio is not None:
+            self._waveform = in_range(as_channels(audio[0])), check_sample_rate(audio[1])
+        width, height = self.size
+        self._padded = np.empty((height + height % 2, width + width % 2, 3), np.uint8)
+        self._temporary = self.path.parent / f".portrait_anim-{secrets.token_hex(8)}{SUFFIX}"
+        self._raw_audio: Path | None = None
+        self._child: ffmpeg.Child | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._child = ffmpeg.Child(self._arguments(), feeds=True)
+        except BaseException:
+            self._abort()
+            raise
+        return self
+
+    def write(self, frame: npt.NDArray[np.uint8]) -> None:
+        """Append one frame; returns as soon as the pipe has taken it.
+
+        Shape:
+            frame: (H, W, 3) uint8 RGB of the writer's ``size``. It may be reused afterwards.
+
+        Raises:
+            OutputError: the encoder died; the message has its last words.
+            ValueError: another shape or type, or outside the ``with`` block.
+        """
+        width, height = self.size
+        if self._child is None:
+            raise ValueError("the writer is not open: use it in a with block")
+        if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
+            raise ValueError(f"frame is {frame.shape} {frame.dtype}, expected {(height, width, 3)} uint8")
+        if width % 2 or height % 2:
+            self._padded[:height, :width] = frame
+            self._padded[:height, width:] = frame[:, -1:]
+            self._padded[height:] = self._padded[height - 1 : height]
+            frame = self._padded
+        try:
+            self._child.stdin.write(np.ascontiguousarray(frame).data)
+        except OSError as e:  # a broken pipe: the child is gone
+            raise self._failure(e) from e
+        self.n_frames += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._abort()  # after a success only the raw sound is left to remove
+
+    def _finish(self) -> None:
+        child = self._child
+        if child is None:
+            raise ValueError("the writer is not open: use it in a with block")
+        if self.n_frames == 0:
+            raise OutputError(f"cannot write {shown(self.path)}: it has no frames")
+        try:
+            child.stdin.close()
+        except OSError as e:
+            raise self._failure(e) from e
+        if child.wait():
+            raise self._failure(None)
+        if child.log:
+            logger.warning("while writing %s, ffmpeg said: %s", self.path, child.reason())
+        if self._before_rename is not None:
+            self._before_rename(self._temporary)
+        check_output(self.path, overwrite=self._overwrite)  # somebody else may have been faster
+        try:
+            self._temporary.replace(self.path)
+        except OSError as e:
+            raise OutputError(f"cannot write {shown(self.path)} ({e.strerror}): choose another name") from e
+
+    def _failure(self, cause: OSError | None) -> OutputError:
+        """Build the error for an encoder that died; its stderr is complete once it has been waited for."""
+        assert self._child is not None  # noqa: S101
+        if cause is not None:
+            with contextlib.suppress(OSError):
+                self._child.stdin.close()
+        self._child.wait()
+        reason = self._child.reason()
+        advice = "free some space" if "space" in reason.lower() else "see the reason in brackets"
+        if self._audio_file is not None and "matches no streams" in self._child.log:
+            reason, advice = f"{shown(self._audio_file)} has no sound track", "give a file with sound"
+        return OutputError(f"cannot write {shown(self.path)}, the encoder stopped ({reason}): {advice}")
+
+    def _abort(self) -> None:
+        """End the child and remove what is temporary; after a success nothing of it is left to do."""
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+        for leftover in (self._temporary, self._raw_audio):
+            if leftover is not None:
+                with contextlib.suppress(OSError):
+                    leftover.unlink(missing_ok=True)
+
+    def _arguments(self) -> list[str]:
+        height, width = self._padded.shape[:2]
+        rate = f"{self.fps.numerator}/{self.fps.denominator}"
+        arguments = [*ffmpeg.QUIET, "-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}"]
+        arguments += ["-framerate", rate, "-i", "pipe:0"]
+        sound = self._sound_input()
+        arguments += sound
+        arguments += ["-map", "0:v:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", _COLOUR_FILTER]
+        arguments += ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), *_COLOUR_TAGS]
+        if self._threads is not None:
+            arguments += ["-threads:v", str(self._threads)]
+        if sound:
+            filters = [_SOUND_FILTER, _SOUND_FORMAT]
+            if self._duration_s is not None:
+                filters += [f"atrim=end={self._duration_s:.6f}", f"apad=whole_dur={self._duration_s:.6f}"]
+            arguments += ["-map", "1:a:0", "-af", ",".join(filters), "-c:a", "aac", "-b:a", AUDIO_BITRATE]
+        for key, value in self._metadata.items():
+            arguments += ["-metadata", f"{key}={value}"]
+        return [*arguments, "-movflags", "+faststart", "-f", "mp4", "-n", ffmpeg.file_url(self._temporary)]
+
+    def _sound_input(self) -> list[str]:
+        if self._audio_file is not None:
+            return ffmpeg.file_input(self._audio_file)
+        if self._waveform is None:
+            return []
+        samples, sample_rate = self._waveform
+        if samples.shape[1] > 2:
+            samples = samples.mean(axis=1, keepdims=True)  # channels of unknown places: (N, 1)
+        handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=".f32")
+        self._raw_audio = Path(name)
+        try:
+            with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor)
+                file.write(np.ascontiguousarray(samples, "<f4").data)
+        except OSError as e:
+            folder = shown(self._raw_audio.parent)
+            raise OutputError(f"cannot keep the sound in {folder} ({e.strerror}): free some space there") from e
+        layout = ["-f", "f32le", "-ar", str(sample_rate), "-ch_layout", "mono" if samples.shape[1] == 1 else "stereo"]
+        return [*layout, *ffmpeg.file_input(self._raw_audio)]
+
+
+def check_fps(fps: float | Fraction) -> Fraction:
+    """Return ``fps`` as the fraction that is meant: 29.97 is 30000/1001.
+
+    Raises:
+        OptionError: not a number over 0 and up to 240.
+    """
+    if isinstance(fps, bool) or not isinstance(fps, numbers.Real) or not 0 < fps <= MAX_FPS:
+        raise OptionError(f"fps {fps!r} is outside 0-{MAX_FPS}: give for example 25")
+    ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
+    if ntsc and abs(fps / ntsc - 1) < 1e-4 and fps != round(fps):
+        return ntsc
+    return Fraction(fps).limit_denominator(1001)
+
+
+def _check_size(size: tuple[int, int]) -> tuple[int, int]:
+    width, height = size
+    if not (1 <= width <= MAX_SIDE_PX and 1 <= height <= MAX_SIDE_PX):
+        raise OptionError(f"a film of {width}x{height} px cannot be encoded: use --max-size {MAX_SIDE_PX // 2} or less")
+    return int(width), int(height)

@@ -1,0 +1,82 @@
+"""Sound given as an array: what counts as one, and how it becomes float samples."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim.errors import AudioError
+
+MAX_CHANNELS = 8  # 7.1; the longer axis is time
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000  # Hz
+
+_KNOWN_INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32")
+
+
+def check_sample_rate(sample_rate: object) -> int:
+    """Return ``sample_rate`` in Hz as a plain int.
+
+    Raises:
+        AudioError: not a whole number, or outside 1 000 to 768 000 Hz.
+    """
+    number = sample_rate.item() if isinstance(sample_rate, np.ndarray) and sample_rate.ndim == 0 else sample_rate
+    if isinstance(number, np.ndarray):
+        raise AudioError("the sample rate is an array: give (waveform, sample_rate), in this order")
+    if isinstance(number, bool) or not isinstance(number, numbers.Real) or float(number) % 1:
+        raise AudioError(f"sample rate {number!r} is not a whole number of Hz: give for example 16000 or 44100")
+    if not MIN_SAMPLE_RATE <= float(number) <= MAX_SAMPLE_RATE:
+        raise AudioError(
+            f"sample rate {number} is outside {MIN_SAMPLE_RATE}-{MAX_SAMPLE_RATE} Hz: give the recording's own rate"
+        )
+    return int(float(number))
+
+
+def as_channels(waveform: object) -> npt.NDArray[np.float32]:
+    """Return ``waveform`` as float samples, time first.
+
+    Floats have full scale 1 and are kept as they are (see ``in_range``); integers of 8 to 32 bit are divided by
+    their own full scale, the unsigned ones after taking off their middle.
+
+    Shape:
+        waveform: (N,), (N, C) or (C, N) with at most 8 channels; the channel axis is the one of 8 or fewer.
+        returns: (N, C) float32; shares no memory with integers' input, may share it with float32 input.
+
+    Raises:
+        AudioError: more than two axes, no axis that can be channels, a type without a known full scale,
+            NaN or infinite samples.
+    """
+    samples: npt.NDArray[Any] = np.asarray(waveform)
+    if samples.ndim not in (1, 2):
+        raise AudioError(f"the waveform has shape {samples.shape}: give (samples,) or (samples, channels)")
+    if samples.ndim == 1:
+        samples = samples[:, None]  # (N, 1)
+    elif samples.shape[1] > MAX_CHANNELS:
+        if samples.shape[0] > MAX_CHANNELS:
+            raise AudioError(
+                f"the waveform has shape {samples.shape}: neither axis can be channels (at most {MAX_CHANNELS})"
+            )
+        samples = samples.T  # (N, C)
+    if samples.shape[1] == 0:
+        raise AudioError(f"the waveform has shape {samples.shape}: it has no channels")
+    if np.issubdtype(samples.dtype, np.floating):
+        with np.errstate(over="ignore"):  # float64 beyond float32 becomes inf and is refused below
+            floats = samples.astype(np.float32, copy=False)
+        if not np.isfinite(floats).all():
+            raise AudioError("the waveform holds NaN or infinite samples: repair it, e.g. with numpy.nan_to_num")
+        return floats
+    if samples.dtype.name not in _KNOWN_INTEGERS:
+        raise AudioError(
+            f"the waveform's type {samples.dtype} has no known full scale: give floats in [-1, 1] or int16"
+        )
+    limits = np.iinfo(samples.dtype)
+    middle = 0 if limits.min else (limits.max + 1) // 2
+    return ((samples.astype(np.float64) - middle) / ((limits.max + 1) / (2 if middle else 1))).astype(np.float32)
+
+
+def in_range(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return ``samples`` divided by their peak where that is over 1: nothing is clipped, nothing is made louder."""
+    peak = float(np.abs(samples).max(initial=0.0))
+    return samples / np.float32(peak) if peak > 1 else samples
