@@ -1,0 +1,189 @@
+"""What the sound says: features of two frozen pretrained speech encoders at 50 Hz.
+
+Feature frame k stands for the time [k/50, (k + 1)/50) and is centred in it, two frames to a video frame. Both
+encoders centre theirs on sample 320 k; the first spectrum frame is left out to move the centre to 320 k + 160.
+
+Long sound is encoded in windows of 20 s that overlap by 4 s and fade into each other, so memory for the encoders'
+inner values does not grow with the duration.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from portrait_anim.audio.hama import BILABIALS, BLANK, HamaConfig, HamaEncoder
+from portrait_anim.audio.mel import power_spectrogram
+from portrait_anim.audio.whisper import MAX_FRAMES, WhisperConfig, WhisperEncoder
+from portrait_anim.config import FEATURE_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_LENGTH, exact_div
+from portrait_anim.errors import OptionError
+
+log = logging.getLogger(__name__)
+
+SAMPLES_PER_FEATURE = exact_div(SAMPLE_RATE, FEATURE_RATE)  # 320 samples to a feature frame
+WEIGHTS = {"hama": "hama_encoder", "whisper": "whisper_tiny_encoder"}  # names in the registry
+
+
+@dataclass(frozen=True)
+class SpeechConfig:
+    """Which encoders, which of their layers, and how sound is brought to their level.
+
+    Attributes:
+        encoders: ``("hama", "whisper")`` or ``("hama",)``; hama is always there, its posteriors are part of the output.
+        hama_blocks: blocks whose outputs are features, counted from 1.
+        level_dbfs: the loud frames (95th percentile of the frames above the floor) are brought to this RMS level.
+        floor_dbfs: quieter frames do not count as sound; no recording is treated as quieter than this, so silence
+            and faint noise are raised by at most ``level_dbfs - floor_dbfs``.
+        loudest: log10 mel power taken as the loudest of every recording by whisper, which cuts off eight decades below;
+            its own maximum (0.8 at this level, median over audio/; .3 to 1.3) varies between windows.
+        window: frames encoded in one go (20 s).
+        overlap: frames two windows share (4 s); the first and last quarter of it are thrown away, between them they fade.
+    """
+
+    encoders: tuple[str, ...] = ("hama", "whisper")
+    hama_blocks: tuple[int, ...] = (1, 2, 3)
+    level_dbfs: float = -20.0
+    floor_dbfs: float = -50.0
+    loudest: float = 0.8
+    window: int = 1000
+    overlap: int = 200
+
+    def __post_init__(self) -> None:
+        if "hama" not in self.encoders or not set(self.encoders) <= set(WEIGHTS):
+            raise OptionError(f"encoders {self.encoders} must hold 'hama' and may hold 'whisper'")
+        if not 0 < self.overlap < self.window <= MAX_FRAMES:
+            raise OptionError(f"need 0 < overlap < window <= {MAX_FRAMES} frames, got {self.overlap} and {self.window}")
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of :attr:`Features.values`."""
+        whisper = WhisperConfig.width if "whisper" in self.encoders else 0
+        return len(self.hama_blocks) * HamaConfig.width + whisper
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the encoders say about a sound, T50 = 2 x its video frames.
+
+    Attributes:
+        values: (B, C, T50), hama's blocks then whisper's output.
+        blank: (B, T50) 0..1, hama's probability that no phoneme is spoken.
+        bilabial: (B, T50) 0..1, its probability of /p b m/ and their kin: the lips close.
+    """
+
+    values: Tensor
+    blank: Tensor
+    bilabial: Tensor
+
+
+def frame_count(n_samples: int) -> int:
+    """Video frames at 25 fps for a sound of ``n_samples``, at least one: round(duration x 25)."""
+    return max(1, round(n_samples / SAMPLES_PER_FRAME))
+
+
+def fit_length(waveform: Tensor) -> Tensor:
+    """Trim, or pad with silence, (..., N) to a whole number of video frames (:func:`frame_count`)."""
+    length = frame_count(waveform.shape[-1]) * SAMPLES_PER_FRAME
+    return functional.pad(waveform, (0, length - waveform.shape[-1]))  # a negative pad trims
+
+
+def frame_rms(waveform: Tensor, length: int = WINDOW_LENGTH) -> Tensor:
+    """RMS about its mean of each stretch of ``length`` samples, (..., N) -> (..., N // length)."""
+    whole = waveform[..., : waveform.shape[-1] // length * length]
+    return whole.unflatten(-1, (-1, length)).std(dim=-1, correction=0)
+
+
+def level_gain(waveform: Tensor, config: SpeechConfig) -> Tensor:
+    """Factor (B,) that brings each recording's loud frames to the encoders' level; see :class:`SpeechConfig`."""
+    floor = 10 ** (config.floor_dbfs / 20)
+    rms = frame_rms(waveform)  # (B, frames)
+    sounding = torch.where(rms > floor, rms, torch.nan)
+    level = sounding.nanquantile(0.95, dim=-1).nan_to_num(nan=floor)  # (B,)
+    gain: Tensor = 10 ** (config.level_dbfs / 20) / level
+    return gain
+
+
+class SpeechFeatures(nn.Module):
+    """The frozen encoders as one module: waveform (B, N) at 16 kHz -> :class:`Features`."""
+
+    def __init__(self, config: SpeechConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or SpeechConfig()
+        self.hama = HamaEncoder()
+        self.whisper = WhisperEncoder() if "whisper" in self.config.encoders else None
+
+    @classmethod
+    def from_weights(cls, device: str | torch.device = "cpu", config: SpeechConfig | None = None) -> SpeechFeatures:
+        """Load the encoders of ``config`` (default: both) from the registered weights, frozen, in evaluation mode.
+
+        Raises:
+            WeightsError: a weight file is missing or does not match the registry.
+        """
+        from portrait_anim.weights import load_tensors
+
+        features = cls(config)
+        for name in features.config.encoders:
+            features.get_submodule(name).load_state_dict(load_tensors(WEIGHTS[name]))
+        return features.requires_grad_(False).eval().to(device)
+
+    def forward(self, waveform: Tensor) -> Features:
+        """Encode whole recordings.
+
+        Args:
+            waveform: (B, N) at 16 kHz, -1..1, any level, any length; a fraction of a video frame at its end is
+                trimmed or filled with silence.
+
+        Returns:
+            Features of 2 x :func:`frame_count` frames.
+        """
+        waveform = fit_length(waveform)
+        waveform = waveform * level_gain(waveform, self.config)[:, None]
+        n_frames = waveform.shape[-1] // SAMPLES_PER_FEATURE
+        sums: list[Tensor] | None = None
+        total = waveform.new_zeros(n_frames)
+        for start, end, weight in self._windows(n_frames):
+            parts = self._encode(waveform[:, start * SAMPLES_PER_FEATURE : end * SAMPLES_PER_FEATURE])
+            if sums is None:
+                sums = [part.new_zeros((*part.shape[:-1], n_frames)) for part in parts]
+            weight = weight.to(waveform)
+            for whole, part in zip(sums, parts, strict=True):
+                whole[..., start:end] += part * weight
+            total[start:end] += weight
+        assert sums is not None
+        return Features(*(whole / total for whole in sums))
+
+    def _windows(self, n_frames: int) -> Iterator[tuple[int, int, Tensor]]:
+        """First frame, end and weight of each window over ``n_frames``; the weights of all windows add up to 1."""
+        window, overlap = self.config.window, self.config.overlap
+        start = 0
+        while True:
+            end = min(start + window, n_frames)
+            last = end == n_frames
+            quarter = overlap / 4
+            inside = torch.arange(end - start) + 0.5  # distance of each frame from the window's start
+            weight = torch.ones(end - start)
+            if start:
+                weight = weight * ((inside - quarter) / (2 * quarter)).clamp(0, 1)
+            if not last:
+                weight = weight * ((end - start - inside - quarter) / (2 * quarter)).clamp(0, 1)
+            yield start, end, weight
+            if last:
+                return
+            start += window - overlap
+
+    def _encode(self, waveform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One window (B, 320 T50) -> values (B, C, T50), blank and bilabial (B, T50)."""
+        power = power_spectrogram(waveform)[..., 1:]  # (B, 201, 2 T50); frame 2 k is now centred on 320 k + 160
+        spoken = self.hama(power)
+        values = [spoken.blocks[block - 1] for block in self.config.hama_blocks]
+        if self.whisper is not None:
+            values.append(self.whisper(power, self.config.loudest))
+        posteriors = spoken.log_probs.exp()  # (B, T50, tokens)
+        return torch.cat(values, dim=1), posteriors[..., BLANK], posteriors[..., list(BILABIALS)].sum(dim=-1)
+
+
