@@ -44,7 +44,7 @@ def ffmpeg_exe() -> str:
         DependencyError: imageio-ffmpeg is missing, or has no program for this platform.
     """
     try:
-        import imageio_ffmpeg
+        import imageio_ffmpeg  # type: ignore[import-untyped]
 
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError) as e:

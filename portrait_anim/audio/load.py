@@ -67,7 +67,7 @@ def _resample(waveform: object, sample_rate: int) -> npt.NDArray[np.float32]:
     mono: npt.NDArray[np.float32] = as_channels(waveform).mean(axis=1, dtype=np.float32)  # (N, C) -> (N,)
     if sample_rate == SAMPLE_RATE or len(mono) == 0:
         return mono
-    import soxr
+    import soxr  # type: ignore[import-untyped]
 
     return np.asarray(soxr.resample(mono, sample_rate, SAMPLE_RATE, quality="HQ"), np.float32)
 
