@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from portrait_anim.opencv import cv2
-from portrait_anim.weights import weight_path
 
 from portrait_anim.config import N_LANDMARKS
 from portrait_anim.face.detect import Array, Face, Image
 from portrait_anim.face.mesh import OUTER_EYE_CORNERS
+from portrait_anim.opencv import cv2
+from portrait_anim.weights import weight_path
 
 DETECTOR_SIZE = 128  # px, BlazeFace short range
 MESH_SIZE = 256  # px
@@ -118,8 +118,8 @@ class FacemeshLandmarker:
     def detect(self, image: Image, refine: int = 2) -> list[Face]:
         """Return the faces of ``image`` (H, W, 3) RGB, largest first.
 
-        The whole picture is looked at first; if it shows no face, the picture with a margin (a face that fills
-        it), then ever smaller overlapping tiles (a small face in a large picture).
+        The whole picture is looked at first (with a margin when it shows nothing: a face that fills it), then
+        half-overlapping tiles of two thirds of it, then, while nothing is found, ever smaller ones.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -133,10 +133,11 @@ class FacemeshLandmarker:
         faces = self._place_all(image, crops, refine)
         for parts in (2, 4, 8):
             side = 2 * longer / (parts + 1)
-            if faces or side < DETECTOR_SIZE / 2:
+            if (faces and parts > 2) or side < DETECTOR_SIZE / 2:
                 break
             tiles = [_Crop(x, y, side, 0.0) for y in _spread(height, side) for x in _spread(width, side)]
-            faces = self._place_all(image, [crop for tile in tiles for crop in self._propose(image, tile)], refine)
+            crops += [crop for tile in tiles for crop in self._propose(image, tile)]
+            faces = self._place_all(image, crops, refine)
         return faces
 
     def track(self, image: Image, previous: Face | None) -> Face | None:
