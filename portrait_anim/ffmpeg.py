@@ -29,10 +29,17 @@ _NOISE = re.compile(r"^\s*(\[[^\]]*@ 0x[0-9a-f]+\]\s*)+", re.IGNORECASE)  # "[mp
 _EMPTY_WORDS = (  # lines that only repeat that something failed
     "conversion failed",
     "last message repeated",
-    "error opening input file",
+    "error opening input",
     "error opening output file",
     "error parsing options",
     "terminating thread",
+    "task finished with error",
+    "could not open encoder before eof",
+    "error initializing filters",
+    "channels nor channel layout",
+    "failed to set value",
+    "to ignore this, add",
+    "matches no streams",
     "nothing was written",
 )
 
@@ -150,6 +157,8 @@ class Child:
             text = _NOISE.sub("", line).strip().rstrip(".")
             if text and not any(word in text.lower() for word in _EMPTY_WORDS):
                 return text
+        if "Invalid data found" in self.log:
+            return "invalid data"
         status = self._process.poll()
         return f"ffmpeg was ended by signal {-status}" if status is not None and status < 0 else "ffmpeg gave no reason"
 

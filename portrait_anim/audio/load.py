@@ -56,7 +56,7 @@ def load_audio(audio: str | os.PathLike[str] | tuple[Any, int]) -> npt.NDArray[n
         raise AudioError(f"a {type(audio).__name__} is no sound: give a path or (waveform, sample_rate)")
     if len(waveform) < round(MIN_DURATION_S * SAMPLE_RATE):
         raise AudioError(
-            f"{name} lasts {len(waveform) / SAMPLE_RATE:.3f} s: at least {MIN_DURATION_S} s of sound are needed"
+            f"{name} lasts {len(waveform) / SAMPLE_RATE:.4f} s: at least {MIN_DURATION_S} s of sound are needed"
         )
     if not np.isfinite(waveform).all():
         raise AudioError(f"{name} holds NaN or infinite samples: export it again, e.g. as 16-bit wav")
