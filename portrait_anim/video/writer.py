@@ -50,6 +50,8 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     name, target = shown(path), Path(path)
     if target.suffix.lower() != SUFFIX:
         raise OutputError(f"cannot write {name}: the name must end in {SUFFIX}")
+    if "\0" in str(target):
+        raise OutputError(f"cannot write {name}: a name cannot hold a null byte, choose another name")
     folder = target.parent
     try:
         if not folder.is_dir():
@@ -58,9 +60,8 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
             raise OutputError(f"cannot write {name}: a folder has that name, choose another one")
         if target.exists() and not overwrite:
             raise OutputError(f"{name} exists already: choose another name, or allow --force (overwrite=True)")
-    except (OSError, ValueError) as e:  # a name too long, a null byte
-        reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
-        raise OutputError(f"cannot write {name} ({reason}): choose another name") from e
+    except OSError as e:  # a name too long, a stale mount
+        raise OutputError(f"cannot write {name} ({e.strerror}): choose another name") from e
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {name}: no permission to write in the folder {shown(folder.absolute())}")
     return target
