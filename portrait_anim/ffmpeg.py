@@ -23,6 +23,10 @@ from portrait_anim.errors import DependencyError
 logger = logging.getLogger(__name__)
 
 QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error")
+# How a sound is taken from a file, the same for what the nets hear and for what the film plays. rematrix_maxval: a
+# downmix of full-scale channels stays within full scale. async, first_pts: a track that starts later than its file, and
+# stretches that do not decode, become silence, so that the sound keeps its place in time.
+SOUND_FILTER = "aresample=rematrix_maxval=1.0:async=1:first_pts=0"
 PIPE_BYTES = 1 << 20  # the largest pipe Linux gives without privileges; a 512x512 frame fits in whole
 _KEPT_LINES = 200  # of stderr
 _NOISE = re.compile(r"^\s*(\[[^\]]*@ 0x[0-9a-f]+\]\s*)+", re.IGNORECASE)  # "[mp4 @ 0x55d4] "

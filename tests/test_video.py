@@ -567,3 +567,49 @@ def test_bad_videos_are_refused_in_one_line(tmp_path: Path) -> None:
             assert name in str(caught.value)
     with pytest.raises(OptionError, match="fps"):
         read_frames(tmp_path / "whole.mp4", fps=0)
+
+
+# the child process
+
+
+def test_stderr_never_fills_up(tmp_path: Path) -> None:
+    # some megabytes of trace output against a pipe of 64 kB; nobody reads it before the end
+    write(tmp_path / "film.mp4", n_frames=50)
+    arguments = ["-nostdin", "-loglevel", "trace", *ffmpeg.file_input(tmp_path / "film.mp4")]
+    child = ffmpeg.Child([*arguments, "-vf", "showinfo", "-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"])
+    try:
+        data = child.stdout.read()
+        assert child.wait() == 0
+    finally:
+        child.kill()
+    assert len(data) == 50 * 96 * 64 * 3
+    assert 10 < len(child.log.splitlines()) <= 200  # only the end is kept
+
+
+def test_input_paths_cannot_be_urls_or_playlists(tmp_path: Path) -> None:
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:5,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
+    with pytest.raises(VideoError, match=r"list\.m3u8"):
+        next(read_frames(tmp_path / "list.m3u8"))
+    with pytest.raises(VideoError, match="not found"):
+        read_frames("http://127.0.0.1:9/film.mp4")
+
+
+def test_memory_does_not_grow_with_the_film(tmp_path: Path) -> None:
+    code = """
+        import resource, sys
+        import numpy as np
+        from portrait_anim.video.reader import read_frames
+        from portrait_anim.video.writer import Writer
+        def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        frame = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+        peaks = []
+        for n_frames in (20, 400):
+            with Writer(sys.argv[1], (256, 256), 25, overwrite=True) as writer:
+                for i in range(n_frames):
+                    writer.write(np.full_like(frame, i % 256))
+            assert sum(1 for _ in read_frames(sys.argv[1])) == n_frames
+            peaks.append(peak())
+        print(peaks[1] - peaks[0])
+    """
+    result = script(code, tmp_path / "film.mp4")
+    assert int(result.stdout) < 20_000, result.stderr  # KiB; 400 frames are 77 MB

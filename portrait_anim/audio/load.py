@@ -21,11 +21,6 @@ logger = logging.getLogger(__name__)
 MIN_DURATION_S = 0.2
 _CHUNK_BYTES = 1 << 20
 
-# rematrix_maxval: a downmix of full-scale channels stays within full scale. async, first_pts: a track that starts
-# later than its file, and stretches that do not decode, become silence, so that the sound keeps its place in time.
-# video/writer.py puts sound into the film through the same settings.
-RESAMPLE = "aresample=rematrix_maxval=1.0:async=1:first_pts=0"
-
 
 def load_audio(audio: str | os.PathLike[str] | tuple[Any, int]) -> npt.NDArray[np.float32]:
     """Load a sound as mono at 16 kHz.
@@ -77,7 +72,7 @@ def _decode(path: Path, name: str) -> npt.NDArray[np.float32]:
         [
             *ffmpeg.QUIET,
             *ffmpeg.file_input(path),
-            *("-map", "0:a:0", "-af", RESAMPLE, "-ac", "1", "-ar", str(SAMPLE_RATE)),
+            *("-map", "0:a:0", "-af", ffmpeg.SOUND_FILTER, "-ac", "1", "-ar", str(SAMPLE_RATE)),
             *("-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"),
         ]
     )

@@ -198,15 +198,17 @@ def _pixels(
         image.seek(0)
     if ours and scale < 0.5:
         image.draft(None, (round(2 * size[0] * scale), round(2 * size[1] * scale)))  # decodes JPEG at 1/2, 1/4, 1/8
+    noted = _orientation(image)
     image.load()
-    orientation = _orientation(image)
+    orientation = _orientation(image)  # Pillow turns a TIFF upright while loading, and then says 1
     rgb = _to_rgb(image, name, notes)
     if scale < 1:
         target = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
         rgb = rgb.resize(target, Image.Resampling.LANCZOS, reducing_gap=3.0)
     if orientation != 1:
         rgb = rgb.transpose(_UPRIGHT[orientation])
-        notes.append(f"turned upright (EXIF orientation {orientation})")
+    if noted != 1:
+        notes.append(f"turned upright (EXIF orientation {noted})")
     if scale < 1:
         before = size if orientation < 5 else size[::-1]
         notes.append(f"reduced from {before[0]}x{before[1]} to {rgb.width}x{rgb.height}")

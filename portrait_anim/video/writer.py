@@ -35,8 +35,7 @@ MAX_FPS = 240
 # Full-range RGB to limited-range BT.709, as the tags then say.
 _COLOUR_FILTER = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp,format=yuv420p"
 _COLOUR_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
-# The same sound as audio/load.py hears, see there; then what AAC players take: stereo at most, 16 to 48 kHz.
-_SOUND_FILTER = "aresample=rematrix_maxval=1.0:async=1:first_pts=0"
+# What every AAC player takes: stereo at most, 16 to 48 kHz; ffmpeg picks the nearest.
 _SOUND_FORMAT = "aformat=channel_layouts=mono|stereo:sample_rates=48000|44100|32000|24000|22050|16000"
 
 
@@ -232,7 +231,7 @@ class Writer:
         if self._threads is not None:
             arguments += ["-threads:v", str(self._threads)]
         if sound:
-            filters = [_SOUND_FILTER, _SOUND_FORMAT]
+            filters = [ffmpeg.SOUND_FILTER, _SOUND_FORMAT]
             if self._duration_s is not None:
                 filters += [f"atrim=end={self._duration_s:.6f}", f"apad=whole_dur={self._duration_s:.6f}"]
             arguments += ["-map", "1:a:0", "-af", ",".join(filters), "-c:a", "aac", "-b:a", AUDIO_BITRATE]
