@@ -405,6 +405,37 @@ def test_ctrl_c_in_the_terminal_leaves_nothing(tmp_path: Path, number: signal.Si
     assert b"OutputError" not in errors  # ffmpeg did not die of the signal before we did
 
 
+def test_the_encoder_does_not_see_ctrl_c(tmp_path: Path) -> None:
+    code = """
+        import signal, sys
+        import numpy as np
+        from portrait_anim.video.writer import Writer
+        stopped = []
+        signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
+        with Writer(sys.argv[1], (64, 64), 25) as writer:
+            writer.write(np.zeros((64, 64, 3), np.uint8))
+            print("writing", flush=True)
+            while not stopped:
+                signal.pause()
+            signal.sigtimedwait([], 0.3)
+            for _ in range(9):  # a program that chooses to end its film properly
+                writer.write(np.zeros((64, 64, 3), np.uint8))
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "film.mp4")],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"writing\n"
+    time.sleep(0.3)  # into signal.pause()
+    os.killpg(child.pid, signal.SIGINT)
+    assert child.wait(timeout=20) == 0
+    child.stdout.close()
+    assert probe(tmp_path / "film.mp4").n_frames == 10
+
+
 def test_hook_runs_on_the_finished_file_before_it_has_its_name(tmp_path: Path) -> None:
     target, seen = tmp_path / "film.mp4", []
 
