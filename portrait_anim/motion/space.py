@@ -1,0 +1,164 @@
+"""Motion space: how face motion is stored, and the basis that turns it into mesh displacements.
+
+The lower face moves in a PCA basis of displacement from the clip's neutral (two, three and seven components hold 90,
+95 and 99 % of it; sixteen are kept for the mouth's width). Blinks, brows, gaze and the head are a few plain numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim.config import FPS, N_LANDMARKS
+from portrait_anim.face.mesh import BROW_LEFT, BROW_RIGHT, MOUTH_CORNERS, topology
+from portrait_anim.face.state import FaceState
+
+Array = npt.NDArray[np.float32]
+
+N_COMPONENTS = 16
+INNER_LIPS = (13, 14)  # upper and lower, in the middle
+CLOSED_SHARE = 0.15  # the most closed frames of a clip are its neutral
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Face motion of T frames, free of identity and pose.
+
+    Attributes:
+        mouth: (T, K) coefficients in :class:`MotionSpace`'s basis, IOD units; 0 is the resting mouth.
+        blink: (T, 2) lid closure 0..1, image-left eye first.
+        brows: (T, 2) raise of the inner and the outer brow, IOD.
+        gaze: (T, 2) radians, (right+, up+).
+        rotation: (T, 3) rotation vector of the head, radians; axes as in :class:`FaceState`.
+        shift: (T, 3) of the head, IOD.
+        fps: frames/s.
+    """
+
+    mouth: Array
+    blink: Array
+    brows: Array
+    gaze: Array
+    rotation: Array
+    shift: Array
+    fps: float = FPS
+
+    def __len__(self) -> int:
+        return len(self.mouth)
+
+    @classmethod
+    def rest(cls, n_frames: int, n_components: int = N_COMPONENTS) -> Motion:
+        """Return ``n_frames`` in which nothing moves."""
+        shapes = {"mouth": n_components, "blink": 2, "brows": 2, "gaze": 2, "rotation": 3, "shift": 3}
+        return cls(**{name: np.zeros((n_frames, width), np.float32) for name, width in shapes.items()})
+
+    def tracks(self) -> dict[str, Array]:
+        """Return the (T, n) arrays by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "fps"}
+
+    def resampled(self, fps: float, n_frames: int | None = None) -> Motion:
+        """Return this motion at another frame rate, interpolated linearly between the frames' middles.
+
+        Args:
+            fps: frames/s of the result.
+            n_frames: frames of the result; default: as many as the duration holds.
+        """
+        if n_frames is None:
+            n_frames = round(len(self) / self.fps * fps)
+        if fps == self.fps and n_frames == len(self):
+            return self
+        at = (np.arange(n_frames) + 0.5) / fps * self.fps - 0.5  # in frames of self
+        steps = np.arange(len(self))
+        moved = {
+            name: np.stack([np.interp(at, steps, column) for column in track.T], axis=1).astype(np.float32)
+            for name, track in self.tracks().items()
+        }
+        return replace(self, **moved, fps=fps)
+
+
+class MotionSpace:
+    """The basis of the lower face and the fields of the brows.
+
+    Args:
+        basis: (K, 478, 3), orthonormal as (K, 1434), normalised face space.
+    """
+
+    def __init__(self, basis: npt.NDArray[np.floating]) -> None:
+        if basis.ndim != 3 or basis.shape[1:] != (N_LANDMARKS, 3):
+            raise ValueError(f"basis has shape {basis.shape}, not (K, {N_LANDMARKS}, 3)")
+        self.basis = np.asarray(basis, np.float32)
+        self._brow_fields = brow_fields()
+
+    @property
+    def n_components(self) -> int:
+        """K, the number of coefficients of the mouth."""
+        return len(self.basis)
+
+    def encode(self, displacement: npt.NDArray[np.floating]) -> Array:
+        """Project (..., 478, 3) displacements (IOD) on the basis: (..., K)."""
+        flat = self.basis.reshape(self.n_components, -1)  # (K, 1434)
+        weighted = displacement * lower_face_weight()[:, None]
+        return np.asarray(weighted.reshape(*displacement.shape[:-2], -1) @ flat.T, np.float32)
+
+    def decode(self, mouth: npt.NDArray[np.floating]) -> Array:
+        """Turn (..., K) coefficients into (..., 478, 3) displacements (IOD)."""
+        return np.asarray(np.tensordot(mouth, self.basis, axes=1), np.float32)
+
+    def aperture(self, mouth: npt.NDArray[np.floating]) -> Array:
+        """Opening of the inner lips above rest, (..., K) -> (...) IOD."""
+        upper, lower = INNER_LIPS
+        return np.asarray(mouth @ (self.basis[:, upper, 1] - self.basis[:, lower, 1]), np.float32)
+
+    def width(self, mouth: npt.NDArray[np.floating]) -> Array:
+        """Distance of the mouth corners above rest, (..., K) -> (...) IOD."""
+        left, right = MOUTH_CORNERS
+        return np.asarray(mouth @ (self.basis[:, right, 0] - self.basis[:, left, 0]), np.float32)
+
+    def state(self, motion: Motion, i: int) -> FaceState:
+        """Return frame ``i`` for the renderer."""
+        displacement = self.decode(motion.mouth[i]) + np.tensordot(motion.brows[i], self._brow_fields, axes=1)
+        return FaceState(
+            displacement=displacement.astype(np.float32),
+            blink=motion.blink[i],
+            gaze=motion.gaze[i],
+            rotation=motion.rotation[i],
+            shift=motion.shift[i],
+        )
+
+
+def lower_face_weight() -> Array:
+    """Return (478,) how much each point belongs to the lower face: 0 above the nostrils' height, 1 from the lips down."""
+    height = topology().vertices[:, 1]
+    ramp = np.clip((-0.30 - height) / 0.30, 0, 1)
+    return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)
+
+
+def brow_fields() -> Array:
+    """Return (2, 478, 3): displacement of the face when the inner, the outer brow rises by 1 IOD (AU1 and AU2 of FACS).
+
+    Smooth bumps round the brows; the forehead above follows and fades, the eyes below stay.
+    """
+    vertices = topology().vertices
+    out = np.zeros((2, N_LANDMARKS, 3), np.float32)
+    for brow in (BROW_LEFT, BROW_RIGHT):
+        ends = vertices[list(brow)]
+        inner, outer = ends[[4, 9]].mean(0), ends[[0, 5]].mean(0)
+        for field, centre in ((0, inner), (1, outer)):
+            away = (vertices[:, :2] - centre[:2]) / (0.16, 0.20)
+            bump = np.exp(-0.5 * (away**2).sum(1))
+            bump *= np.clip((vertices[:, 1] - 0.09) / 0.08, 0, 1)  # the lids stay
+            out[field, :, 1] = np.maximum(out[field, :, 1], bump)
+    return out / out[:, :, 1].max(axis=1)[:, None, None]
+
+
+def neutral_face(points: npt.NDArray[np.floating]) -> Array:
+    """Return the clip's neutral: the mean of its most closed frames.
+
+    Args:
+        points: (T, 478, 3) normalised face space.
+    """
+    upper, lower = INNER_LIPS
+    aperture = np.linalg.norm(points[:, upper] - points[:, lower], axis=-1)
+    closed = np.argsort(aperture)[: max(1, round(CLOSED_SHARE * len(points)))]
+    return np.asarray(points[closed].mean(0), np.float32)
