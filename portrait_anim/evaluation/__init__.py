@@ -1,0 +1,1 @@
+"""Measures and tables; nothing at run time imports it."""

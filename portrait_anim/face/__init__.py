@@ -1,0 +1,1 @@
+"""Faces: finding them, their mesh, removing their pose."""

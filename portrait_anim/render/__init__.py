@@ -1,0 +1,1 @@
+"""Pixels: the photo warped by face motion."""

@@ -1,0 +1,1 @@
+"""Data preparation and training; nothing at run time imports it."""
