@@ -1,0 +1,134 @@
+"""Sound to motion: the frozen speech encoders, the trained head, the voice gate and the upper face, in one object."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from portrait_anim.audio.activity import voice_gate
+from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
+from portrait_anim.audio.speech import Features, SpeechConfig, SpeechFeatures, fit_length, frame_rms
+from portrait_anim.config import SAMPLES_PER_FRAME
+from portrait_anim.errors import OptionError
+from portrait_anim.motion import upper
+from portrait_anim.motion.generator import Generator, GeneratorConfig
+from portrait_anim.motion.space import Motion, MotionSpace
+from portrait_anim.weights import load_metadata, load_tensors
+
+WEIGHT_SETS = ("default", "open")
+
+
+@dataclass(frozen=True)
+class MotionModelConfig:
+    """Everything but the numbers; travels in the weights' header as JSON."""
+
+    speech: SpeechConfig = field(default_factory=SpeechConfig)
+    encoder: AudioEncoderConfig = field(default_factory=AudioEncoderConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+
+    def to_json(self) -> str:
+        """Return the config as one JSON object."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> MotionModelConfig:
+        """Read what :meth:`to_json` wrote."""
+
+        def tuples(line: dict[str, object]) -> dict[str, object]:
+            return {key: tuple(value) if isinstance(value, list) else value for key, value in line.items()}
+
+        parts = json.loads(text)
+        return cls(
+            SpeechConfig(**tuples(parts["speech"])),  # type: ignore[arg-type]
+            AudioEncoderConfig(**tuples(parts["encoder"])),  # type: ignore[arg-type]
+            GeneratorConfig(**tuples(parts["generator"])),  # type: ignore[arg-type]
+        )
+
+
+class MouthNet(nn.Module):
+    """The trained part: speech features (B, C, T50) -> mouth coefficients (B, K, T25) in IOD."""
+
+    scale: Tensor
+
+    def __init__(self, config: MotionModelConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or MotionModelConfig()
+        self.encoder = AudioEncoder(config.encoder)
+        self.generator = Generator(config.generator)
+        self.register_buffer("scale", torch.ones(config.generator.n_components))  # spread of each coefficient, IOD
+
+    def forward(self, values: Tensor, mean: Tensor | None = None) -> Tensor:
+        """Map features to coefficients; ``mean`` as in :class:`AudioEncoder`."""
+        mouth: Tensor = self.generator(self.encoder(values, mean)) * self.scale[:, None]
+        return mouth
+
+
+class MotionModel:
+    """Waveform -> :class:`Motion`."""
+
+    def __init__(self, speech: SpeechFeatures, net: MouthNet, space: MotionSpace) -> None:
+        self.speech, self.net, self.space = speech, net, space
+
+    @classmethod
+    def from_weights(cls, name: str = "default", device: str | torch.device = "cpu") -> MotionModel:
+        """Load one of the two shipped sets.
+
+        Raises:
+            OptionError: ``name`` is not ``default`` or ``open``.
+            WeightsError: a file is missing or damaged.
+        """
+        if name not in WEIGHT_SETS:
+            raise OptionError(f"unknown weights {name!r}: choose one of {', '.join(WEIGHT_SETS)}")
+        entry = f"motion_{name}"
+        tensors = load_tensors(entry)
+        basis = tensors.pop("basis")
+        net = MouthNet(MotionModelConfig.from_json(load_metadata(entry)["config"]))
+        net.load_state_dict(tensors)
+        speech = SpeechFeatures.from_weights(device, net.config.speech)
+        return cls(speech, net.requires_grad_(False).eval().to(device), MotionSpace(basis.numpy()))
+
+    def features(self, waveform: npt.NDArray[np.float32]) -> Features:
+        """Return the speech features of a waveform (N,) at 16 kHz."""
+        with torch.no_grad():
+            device = self.net.scale.device
+            features: Features = self.speech(torch.from_numpy(waveform)[None].to(device))
+            return features
+
+    def motion(
+        self, waveform: npt.NDArray[np.float32], *, seed: int = 0, head_motion: float = 1.0, blinks: float = 1.0
+    ) -> Motion:
+        """Return the motion for a sound.
+
+        Args:
+            waveform: (N,) at 16 kHz, -1..1.
+            seed: of the blinks, the gaze and the head; the mouth does not depend on it.
+            head_motion: 0 (perfectly still) to 2 (lively).
+            blinks: 0 (none) to 3, times the natural rate.
+
+        Returns:
+            round(duration x 25) frames at 25 fps; the mouth rests where nobody speaks or sings.
+        """
+        features = self.features(waveform)
+        sound = torch.from_numpy(waveform)
+        gate = voice_gate(sound, features.blank[0].cpu()).numpy()  # (T,)
+        with torch.no_grad():
+            mouth = self.net(features.values)[0].T.cpu().numpy() * gate[:, None]  # (T, K)
+        n_frames = len(mouth)
+        rms = frame_rms(fit_length(sound), SAMPLES_PER_FRAME).numpy()[:n_frames]
+        loudness = np.clip(rms / max(float(np.quantile(rms, 0.95)), 1e-3), 0, 1) * gate
+        rng = np.random.default_rng(seed)
+        blink_rng, head_rng, gaze_rng = rng.spawn(3)
+        rotation, shift, brows = upper.head(loudness, head_rng, head_motion)
+        return Motion(
+            mouth=mouth.astype(np.float32),
+            blink=upper.blinks(n_frames, blink_rng, blinks),
+            brows=brows,
+            gaze=upper.gaze(n_frames, gaze_rng, head_motion),
+            rotation=rotation,
+            shift=shift,
+        )
