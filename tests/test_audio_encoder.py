@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import pytest
 import torch
 
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig, clip_mean
 from portrait_anim.audio.speech import SpeechConfig
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Nets this small lose more to waiting for the other cores than they gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 SMALL = AudioEncoderConfig(n_features=24, width=16, n_groups=4)
 

@@ -216,7 +216,8 @@ def test_bilabial_posterior_peaks_where_lips_close() -> None:
 
 
 def gate_of(waveform: Tensor) -> Tensor:
-    return voice_gate(waveform, features("hama")(waveform[None]).blank[0])
+    out = features("hama")(waveform[None])
+    return voice_gate(waveform, out.blank[0], out.phoneme[0])
 
 
 @pytest.mark.parametrize("level", [0.0, 10 ** (-65 / 20)])
@@ -247,6 +248,28 @@ def test_gate_follows_speech_between_silences() -> None:
     rise, fall = gate.diff().max(), -gate.diff().min()
     assert rise <= 0.04 / 0.08 + 1e-4
     assert fall <= 0.04 / 0.2 + 1e-4
+
+
+def test_gate_is_mostly_shut_in_loud_noise() -> None:
+    torch.manual_seed(0)
+    assert gate_of(0.1 * torch.randn(6 * SAMPLE_RATE)).mean() < 0.2
+
+
+@needs_audio
+def test_gate_is_mostly_shut_in_instrumental_music() -> None:
+    names = sorted(path.name for path in (AUDIO / "music").glob("*.opus"))[::22]
+    assert len(names) == 4
+    assert np.mean([gate_of(recording(f"music/{name}", 6)).mean() for name in names]) < 0.2
+
+
+def test_gate_from_blank_alone_is_open_in_speech_and_shut_in_silence() -> None:
+    sound = torch.cat([speech(), torch.zeros(2 * SAMPLE_RATE)])
+    gate = voice_gate(sound, features("hama")(sound[None]).blank[0])
+    rms = frame_rms(sound, 640)
+    speaking = rms > 0.1 * rms[:50].quantile(0.95)  # the excerpt begins with a pause
+    assert 20 < speaking.sum() < 50
+    assert gate[speaking].mean() > 0.9
+    assert gate[-25:].max() < 0.05
 
 
 def test_gate_needs_no_whole_window() -> None:

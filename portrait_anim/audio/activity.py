@@ -1,8 +1,10 @@
 """Whether somebody is speaking or singing, frame by frame: the gate that lets the mouth rest in music and silence.
 
-Two things must hold: hama hears phonemes (one minus its blank probability, averaged over .6 s; it tells sung from
-instrumental), and the recording is not silent there in absolute terms (hama's posteriors on silence and faint noise,
-brought up to level, mean nothing).
+Two things must hold: hama hears phonemes (averaged over .6 s), and the recording is not silent there in absolute
+terms (hama's posteriors on silence and faint noise, brought up to level, mean nothing). What it hears is best read from
+the probability of the likeliest phoneme, to the power 1.5: speech gives spikes near 1, while noise and instruments give
+a little of many tokens all the time. One minus the blank probability, all that is needed besides the waveform, counts
+those too and opens in white noise.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from portrait_anim.config import FEATURE_RATE, FEATURES_PER_FRAME
 
 @dataclass(frozen=True)
 class GateConfig:
-    """Where the gate opens and how fast.
+    """Where the gate opens and how fast; the defaults are for one minus the blank probability.
 
     Attributes:
-        average_s: stretch over which the non-blank probability and the level are taken, centred.
-        threshold: averaged non-blank probability at which the gate is half open.
+        average_s: stretch over which the probability and the level are taken, centred.
+        power: exponent of the probability before averaging; more lets single sure phonemes count more.
+        threshold: its average at which the gate is half open.
         softness: the sigmoid's scale; one such step from the threshold is .73 or .27.
         silent_dbfs: at this level (and below) the gate is shut whatever hama hears.
         heard_dbfs: from this level on the level does not matter.
@@ -32,12 +35,18 @@ class GateConfig:
     """
 
     average_s: float = 0.6
+    power: float = 1.0
     threshold: float = 0.04
     softness: float = 0.008
     silent_dbfs: float = -60.0
     heard_dbfs: float = -50.0
     attack_s: float = 0.08
     release_s: float = 0.2
+
+
+FOR_BLANK = GateConfig()
+# the threshold keeps the gate open in .99 of the loud frames of audio/song_acappella, where it was set
+FOR_PHONEME = GateConfig(power=1.5, threshold=0.0055, softness=0.001)
 
 
 def moving_average(values: Tensor, length: int) -> Tensor:
@@ -69,21 +78,26 @@ def follow(target: Tensor, rise: float, fall: float) -> Tensor:
     return torch.tensor(levels, dtype=target.dtype, device=target.device)
 
 
-def voice_gate(waveform: Tensor, blank: Tensor, config: GateConfig | None = None) -> Tensor:
+def voice_gate(
+    waveform: Tensor, blank: Tensor, phoneme: Tensor | None = None, config: GateConfig | None = None
+) -> Tensor:
     """Share of motion that the sound asks for.
 
     Args:
         waveform: (N,) at 16 kHz as recorded (before any level change).
-        blank: (T50,) blank probability of :class:`portrait_anim.audio.speech.Features` for the same sound.
-        config: where it opens; the defaults are for hama 1.7.0.
+        blank: (T50,) of :class:`portrait_anim.audio.speech.Features` for the same sound.
+        phoneme: (T50,) of the same; given, it is used instead of ``blank`` and keeps the gate shut in noise and most
+            instrumental music.
+        config: where the gate opens; None takes what was measured for the one that is used.
 
     Returns:
-        (T25,) in 0..1: near 1 while somebody speaks or sings, near 0 in silence, noise and instrumental music.
+        (T25,) in 0..1: near 1 while somebody speaks or sings, near 0 in silence and instrumental music.
     """
-    config = config or GateConfig()
+    heard = 1 - blank if phoneme is None else phoneme
+    config = config or (FOR_BLANK if phoneme is None else FOR_PHONEME)
     length = 2 * round(config.average_s * FEATURE_RATE / 2) + 1
-    voiced = moving_average(1 - blank, length)  # (T50,)
+    voiced = moving_average(heard.clamp(min=0) ** config.power, length)  # (T50,)
     target = torch.sigmoid((voiced - config.threshold) / config.softness)
-    target = target * level_opening(waveform, len(blank), config)
+    target = target * level_opening(waveform, len(heard), config)
     gate = follow(target, 1 / (config.attack_s * FEATURE_RATE), 1 / (config.release_s * FEATURE_RATE))
     return gate.view(-1, FEATURES_PER_FRAME).mean(dim=-1)  # (T25,)

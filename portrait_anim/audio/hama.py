@@ -18,7 +18,8 @@ from torch.nn import functional
 from portrait_anim.audio.mel import MEL_FLOOR, N_BINS
 from portrait_anim.config import N_MELS, exact_div
 
-BLANK = 190  # index of the CTC blank
+WORD_BOUNDARY = 189  # index of the token between words
+BLANK = 190  # index of the CTC blank; the phonemes come before these two
 # p b m and their aspirated, tense, implosive, syllabic kin: p=35, pʰ=36, p͈=37, b=10, ɓ=82, m=31 in the token table
 BILABIALS = (10, 31, 35, 36, 37, 82)
 

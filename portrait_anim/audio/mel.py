@@ -35,7 +35,7 @@ def _fourier_kernels() -> Tensor:
 def power_spectrogram(waveform: Tensor) -> Tensor:
     """Squared magnitude of the short-time Fourier transform.
 
-    Written as a convolution (0.02 s per minute of sound more than an FFT): no complex numbers, so it exports to ONNX.
+    Written as a convolution (.04 s per minute of sound more than an FFT): no complex numbers, so it exports to ONNX.
 
     Args:
         waveform: (..., N) at 16 kHz, N > 200 (the reflected ends need that much).

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from portrait_anim.audio.hama import BILABIALS, BLANK, HamaConfig, HamaEncoder
+from portrait_anim.audio.hama import BILABIALS, BLANK, WORD_BOUNDARY, HamaConfig, HamaEncoder
 from portrait_anim.audio.mel import power_spectrogram
 from portrait_anim.audio.whisper import MAX_FRAMES, WhisperConfig, WhisperEncoder
 from portrait_anim.config import FEATURE_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_LENGTH, exact_div
@@ -73,11 +73,14 @@ class Features:
         values: (B, C, T50), hama's blocks then whisper's output.
         blank: (B, T50) 0..1, hama's probability that no phoneme is spoken.
         bilabial: (B, T50) 0..1, its probability of /p b m/ and their kin: the lips close.
+        phoneme: (B, T50) 0..1, the probability of the likeliest phoneme: spikes near 1 in speech, small in noise, where
+            what is not blank is spread over many.
     """
 
     values: Tensor
     blank: Tensor
     bilabial: Tensor
+    phoneme: Tensor
 
 
 def frame_count(n_samples: int) -> int:
@@ -170,12 +173,14 @@ class SpeechFeatures(nn.Module):
                 return
             start += window - overlap
 
-    def _encode(self, waveform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One window (B, 320 T50) -> values (B, C, T50), blank and bilabial (B, T50)."""
+    def _encode(self, waveform: Tensor) -> tuple[Tensor, ...]:
+        """One window (B, 320 T50) -> what :class:`Features` holds, in its order, for these frames."""
         power = power_spectrogram(waveform)[..., 1:]  # (B, 201, 2 T50); frame 2 k is now centred on 320 k + 160
         spoken = self.hama(power)
         values = [spoken.blocks[block - 1] for block in self.config.hama_blocks]
         if self.whisper is not None:
             values.append(self.whisper(power, self.config.loudest))
         posteriors = spoken.log_probs.exp()  # (B, T50, tokens)
-        return torch.cat(values, dim=1), posteriors[..., BLANK], posteriors[..., list(BILABIALS)].sum(dim=-1)
+        bilabial = posteriors[..., list(BILABIALS)].sum(dim=-1)
+        phoneme = posteriors[..., :WORD_BOUNDARY].amax(dim=-1)
+        return torch.cat(values, dim=1), posteriors[..., BLANK], bilabial, phoneme

@@ -205,17 +205,19 @@ def write(path: Path, data: bytes) -> None:
     log.info("%s  %s  %d bytes", hashlib.sha256(data).hexdigest(), path, len(data))
 
 
-# measured by tests/test_speech_encoders.py's oracles on twelve recordings of audio/ (12 s each at most)
+# Worst of 24 recordings of audio/ without music, 12 s of each at most, in float32. The log posteriors differ by more
+# than 1e-3 in 8 of the 24: both round the log mel to half precision, and a sum in another order can flip a rounding.
 HAMA_FIGURES = {
     "against": "libhama 1.7.0",
-    "ctc_posterior_max_difference": 5.4e-4,
-    "log_posterior_mean_difference": 4.7e-5,
-    "log_posterior_relative_rms": 1.6e-5,
+    "recordings": 24,
+    "posterior_max_difference": 8.4e-4,
+    "log_posterior_max_difference": 4.6e-3,
+    "recordings_with_log_posteriors_within_1e-3": 16,
 }
 WHISPER_FIGURES = {
-    "against": "ctranslate2 4.8.5, float32",
-    "relative_rms_same_mel": 2.9e-6,
-    "relative_rms_whole_chain": 1.4e-4,
+    "against": "ctranslate2 4.8.5 in float32, given the same log mel",
+    "recordings": 24,
+    "relative_rms_difference": 3.0e-6,
 }
 
 
