@@ -1,9 +1,9 @@
 """Raw talking-head clips to training shards: one file a clip, resumable, with a manifest of what was kept and why not.
 
-    DIR/clips/ID.safetensors   displacement (T, 478, 3) fp16 IOD, features (C, T50) fp16, blank, bilabial (T50,),
-                               valid (T,), and the clip's facts in the header
-    DIR/dropped/ID.json        why a clip was not used
-    DIR/manifest.jsonl         one line a clip
+DIR/clips/ID.safetensors   displacement (T, 478, 3) fp16 IOD, features (C, T50) fp16, blank, bilabial (T50,),
+                           valid (T,), and the clip's facts in the header
+DIR/dropped/ID.json        why a clip was not used
+DIR/manifest.jsonl         one line a clip
 """
 
 from __future__ import annotations

@@ -1,0 +1,56 @@
+"""Measures of mouth motion against the real speaker's, as the field computes them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating]
+
+MAX_LAG = 8  # frames searched for the best offset
+
+
+def correlation(a: Array, b: Array) -> float:
+    """Pearson's r of two (T,) curves; 0 where one of them does not move."""
+    a, b = a - a.mean(), b - b.mean()
+    norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / norm if norm > 1e-9 else 0.0
+
+
+def lagged_correlation(made: Array, real: Array, lag: int) -> float:
+    """Pearson's r of ``made[t]`` with ``real[t + lag]``, both (T,)."""
+    at = np.arange(len(made)) + lag
+    inside = (at >= 0) & (at < len(real))
+    return correlation(made[inside], real[at[inside]])
+
+
+def best_offset(made: Array, real: Array, max_lag: int = MAX_LAG) -> tuple[float, int]:
+    """Return the highest lagged correlation and its lag in frames (+: the real picture is later)."""
+    lags = range(-max_lag, max_lag + 1)
+    scores = [lagged_correlation(made, real, lag) for lag in lags]
+    best = int(np.argmax(scores))
+    return scores[best], lags[best]
+
+
+def amplitude(made: Array, real: Array) -> float:
+    """Ratio of the standard deviations of two (T,) curves."""
+    return float(made.std() / max(float(real.std()), 1e-9))
+
+
+def closures(made: Array, peaks: npt.NDArray[np.bool_], share: float = 0.15, before: int = 3, after: int = 2) -> float:
+    """Share of bilabial peaks at which a mouth closes.
+
+    Args:
+        made: (T,) aperture.
+        peaks: (T,) True where the sound has /p b m/.
+        share: closed means below this share of the clip's range.
+        before: frames before a peak that count.
+        after: frames after a peak that count.
+
+    Returns:
+        0..1, or NaN when there is no peak.
+    """
+    limit = made.min() + share * (np.percentile(made, 98) - made.min())
+    starts = np.flatnonzero(peaks & ~np.roll(peaks, 1))
+    hits = [made[max(0, i - before) : i + after + 1].min() <= limit for i in starts]
+    return float(np.mean(hits)) if hits else float("nan")
