@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).parent
 REGISTRY = "registry.json"
+WEIGHT_SETS = ("default", "open")  # of the motion model; registered as motion_default, motion_open
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,313 @@
+"""The commands ``animate`` and ``portrait-anim``: arguments and printing, nothing else.
+
+Exit codes: 0 done, 1 a bug, 2 something about the input (one ``error:`` line on stderr), 130 ended by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+from portrait_anim import __version__
+from portrait_anim.errors import PortraitAnimError
+
+Run = Callable[[argparse.Namespace], int]
+
+OK, BUG, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+LINES = 10  # of progress, when stderr is not a terminal
+PARTS = {  # command -> the module with add_arguments(parser) and run(args), and what it does
+    "prepare": ("portrait_anim.training.prepare_cli", "turn clips of talking heads into training data"),
+    "train": ("portrait_anim.training.train_cli", "train the motion model"),
+    "evaluate": ("portrait_anim.evaluation.cli", "measure the motion model beside baselines"),
+}
+EXAMPLES = """\
+examples:
+  {prog} photo.jpg song.wav                       writes photo_song.mp4 here
+  {prog} photo.jpg speech.mp3 -o film.mp4 --seed 7
+  {prog} group.png voice.m4a --face 2             the second face from the left
+  {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        self.exit(BAD_INPUT, f"error: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+
+def number(text: str) -> float:
+    """Read a number for argparse."""
+    try:
+        return float(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from e
+
+
+def whole(text: str) -> int:
+    """Read a whole number for argparse."""
+    try:
+        return int(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from e
+
+
+def frame_rate(text: str) -> float:
+    """Read a frame rate: 25, 29.97 or 30000/1001."""
+    above, slash, below = text.partition("/")
+    rate = number(above)
+    if not slash:
+        return int(rate) if rate.is_integer() else rate
+    if not (divisor := number(below)):
+        raise argparse.ArgumentTypeError(f"{text!r} divides by zero")
+    return rate / divisor
+
+
+def add_animate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``animate`` takes."""
+    parser.add_argument("photo", metavar="PHOTO", help="jpg, png, webp, bmp, tiff, gif, heic")
+    parser.add_argument("audio", metavar="AUDIO", help="wav, mp3, flac, ogg, opus, m4a, or a video with sound")
+    parser.add_argument("-o", "--output", metavar="OUT", help="the .mp4 to write (default: PHOTO_AUDIO.mp4 here)")
+    motion = parser.add_argument_group("motion")
+    motion.add_argument("--head-motion", type=number, default=1.0, metavar="X", help="0 still to 2 lively (1)")
+    motion.add_argument("--blinks", type=number, default=1.0, metavar="X", help="0 none to 3 times as often (1)")
+    motion.add_argument("--seed", type=whole, default=0, metavar="N", help="another seed, other blinks and nods (0)")
+    picture = parser.add_argument_group("picture")
+    picture.add_argument("--face", type=whole, metavar="N", help="which face, counted from the left (the largest)")
+    picture.add_argument("--fps", type=frame_rate, default=25, metavar="N", help="frames a second, 1 to 60 (25)")
+    picture.add_argument("--max-size", type=whole, metavar="PX", help="reduce the longer side to PX (not reduced)")
+    nets = parser.add_argument_group("nets")
+    nets.add_argument("--weights", default="default", metavar="SET", help="default (CC BY-NC 4.0) or open (any use)")
+    nets.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or mps (auto)")
+    nets.add_argument("--landmarker", default="facemesh", metavar="NAME", help="facemesh or face-alignment (facemesh)")
+    parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
+    add_common_arguments(parser)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes."""
+    loud = parser.add_mutually_exclusive_group()
+    loud.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    loud.add_argument("-v", "--verbose", action="store_true", help="print details, and where an error comes from")
+
+
+def run_animate(args: argparse.Namespace) -> int:
+    """Make a film and say on stdout what was written."""
+    from portrait_anim.pipeline import animate
+
+    with progress_display(quiet=args.quiet) as progress:
+        film = animate(
+            args.photo, args.audio, args.output, head_motion=args.head_motion, blinks=args.blinks, seed=args.seed,
+            face=args.face, fps=args.fps, max_size=args.max_size, weights=args.weights, device=args.device,
+            landmarker=args.landmarker, progress=progress, overwrite=args.force,
+        )  # fmt: skip
+    if not args.quiet:
+        from portrait_anim.files import shown
+
+        width, height = film.size
+        length = f"{film.duration_s:.2f} s, {film.n_frames} frames at {film.fps:g} fps, {width}x{height}"
+        print(f"wrote {shown(film.path)}: {length}")
+    return OK
+
+
+def add_info_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``info`` takes."""
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_common_arguments(parser)
+
+
+def run_info(args: argparse.Namespace) -> int:
+    """Print versions, device and weights with their licences."""
+    from portrait_anim.info import as_json, as_text, collect
+
+    facts = collect()
+    print(as_json(facts) if args.json else as_text(facts))
+    return OK
+
+
+@contextlib.contextmanager
+def progress_display(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Give a progress callback: a bar on a terminal, about ten lines elsewhere, None when quiet."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with progress_bar() as update:
+            yield update
+    else:
+        yield progress_lines()
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[int, int], None]]:
+    """Give a callback that draws a bar with frames, frames/s and the time left."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    layout = "{percentage:3.0f}% |{bar}| {n}/{total}, {rate_noinv_fmt}, {remaining} left"
+    bar: Any = None
+
+    def update(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=total, unit=" frames", bar_format=layout, file=sys.stderr, dynamic_ncols=True)
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    try:
+        yield update
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def progress_lines() -> Callable[[int, int], None]:
+    """Return a callback that prints a line about every tenth of the film."""
+    start = time.perf_counter()
+
+    def update(done: int, total: int) -> None:
+        nonlocal start
+        if done == 1:
+            start = time.perf_counter()  # the first frame's own time is not counted
+        if done * LINES // total > (done - 1) * LINES // total and done > 1:
+            rate = (done - 1) / max(time.perf_counter() - start, 1e-6)
+            left = (total - done) / rate
+            print(f"{done}/{total} frames, {rate:.0f} fps, {left:.0f} s left", file=sys.stderr, flush=True)
+
+    return update
+
+
+class Notes(logging.Handler):
+    """Show the library's log as ``note:`` and ``warning:`` lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record as one line."""
+        kind = {"INFO": "note", "WARNING": "warning"}.get(record.levelname, record.levelname.lower())
+        print(f"{kind}: {' '.join(record.getMessage().split())}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def notes(*, quiet: bool, verbose: bool) -> Iterator[None]:
+    """Show the library's log while the block runs."""
+    logger, handler = logging.getLogger("portrait_anim"), Notes()
+    before = logger.level
+    logger.setLevel(logging.CRITICAL if quiet else logging.DEBUG if verbose else logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn SIGINT, SIGTERM and SIGHUP into one KeyboardInterrupt; more of them do not disturb the tidying up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received = 0
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        nonlocal received
+        received += 1
+        if received == 1:
+            raise KeyboardInterrupt
+        if received > 3:
+            os._exit(INTERRUPTED)
+
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), interrupt) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def guarded(run: Run, args: argparse.Namespace) -> int:
+    """Run a command and turn what it raises into one line and an exit code."""
+    verbose = getattr(args, "verbose", False)
+
+    def fail(code: int, message: str) -> int:
+        if verbose:
+            traceback.print_exc()
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        return code
+
+    try:
+        with interruptible(), notes(quiet=getattr(args, "quiet", False), verbose=verbose):
+            return run(args)
+    except PortraitAnimError as e:
+        return fail(BAD_INPUT, str(e))
+    except KeyboardInterrupt:
+        return fail(INTERRUPTED, "interrupted, nothing was written")
+    except MemoryError:
+        return fail(BAD_INPUT, "out of memory: reduce the picture with --max-size")
+    except Exception as e:
+        return fail(BUG, f"{type(e).__name__}: {e}; this is a bug: run it with --verbose and report what it prints")
+
+
+def formatter(prog: str) -> argparse.RawDescriptionHelpFormatter:
+    """Return the layout of --help."""
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=100)
+
+
+def animate_main(argv: Sequence[str] | None = None) -> int:
+    """Run the command ``animate``."""
+    parser = Parser(
+        prog="animate", description="Make one still photo talk or sing.", epilog=EXAMPLES.format(prog="animate"),
+        formatter_class=formatter, allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"portrait_anim {__version__}")
+    add_animate_arguments(parser)
+    return guarded(run_animate, parser.parse_args(argv))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command ``portrait-anim`` with one of its subcommands."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = Parser(
+        prog="portrait-anim", description="Make one still photo talk or sing.", formatter_class=formatter,
+        epilog=EXAMPLES.format(prog="portrait-anim animate"), allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"portrait_anim {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, text: str, run: Run, epilog: str = "") -> argparse.ArgumentParser:
+        part = commands.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog, formatter_class=formatter,
+            allow_abbrev=False,
+        )  # fmt: skip
+        part.set_defaults(run=run)
+        return part
+
+    examples = EXAMPLES.format(prog="portrait-anim animate")
+    add_animate_arguments(add("animate", "make one still photo talk or sing", run_animate, examples))
+    for name, (module_name, text) in PARTS.items():
+        if importlib.util.find_spec(module_name) is None:
+            continue
+        if name in argv[:1]:  # the others are only listed, so that --help loads nothing
+            module = importlib.import_module(module_name)
+            module.add_arguments(add(name, text, module.run))
+        else:
+            add(name, text, run_animate)
+    add_info_arguments(add("info", "print versions, device, weights and their licences", run_info))
+    args = parser.parse_args(argv)
+    return guarded(args.run, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""What can be chosen for a film, and the ranges it is checked against. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from portrait_anim.config import FPS
+from portrait_anim.errors import OptionError
+
+MAX_HEAD_MOTION = 2.0  # times the natural amount
+MAX_BLINKS = 3.0  # times the natural rate
+MIN_FPS, MAX_FPS = 1, 60
+MAX_SEED = 2**63 - 1
+MIN_MAX_SIZE_PX = 64
+
+
+@dataclass(frozen=True)
+class FilmOptions:
+    """How one film moves.
+
+    Attributes:
+        emotion: None or ``"neutral"``; others come with a later version.
+        head_motion: 0 (perfectly still) to 2 (lively), 1 is natural.
+        blinks: 0 (none) to 3, times the natural rate.
+        seed: of blinks, gaze and head motion; a whole number of at least 0.
+        fps: frames/s of the film, 1 to 60.
+
+    Raises:
+        OptionError: a value outside its range.
+    """
+
+    emotion: str | None = None
+    head_motion: float = 1.0
+    blinks: float = 1.0
+    seed: int = 0
+    fps: float = FPS
+
+    def __post_init__(self) -> None:
+        if self.emotion not in (None, "neutral"):
+            raise OptionError(f"emotion {self.emotion!r} comes with a later version: leave it out or give 'neutral'")
+        check_range("head_motion", self.head_motion, 0, MAX_HEAD_MOTION)
+        check_range("blinks", self.blinks, 0, MAX_BLINKS)
+        check_range("fps", self.fps, MIN_FPS, MAX_FPS)
+        check_whole("seed", self.seed, 0, MAX_SEED)
+
+
+def check_range(name: str, value: object, low: float, high: float) -> None:
+    """Raise OptionError unless ``value`` is a number from ``low`` to ``high``."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not math.isfinite(float(value)) or not low <= float(value) <= high:  # type: ignore[arg-type]
+        raise OptionError(f"{name} {value!r} is out of range: give a number from {low:g} to {high:g}")
+
+
+def check_whole(name: str, value: object, low: int, high: int | None = None) -> None:
+    """Raise OptionError unless ``value`` is a whole number from ``low`` to ``high``."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or int(value) < low or (high is not None and int(value) > high):  # type: ignore[call-overload]
+        most = "" if high is None else f" and at most {high}"
+        raise OptionError(f"{name} {value!r} is out of range: give a whole number of at least {low}{most}")
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise OptionError unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise OptionError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
