@@ -115,7 +115,7 @@ class MotionModel:
         """
         features = self.features(waveform)
         sound = torch.from_numpy(waveform)
-        gate = voice_gate(sound, features.blank[0].cpu()).numpy()  # (T,)
+        gate = voice_gate(sound, features.blank[0].cpu(), features.phoneme[0].cpu()).numpy()  # (T,)
         with torch.no_grad():
             mouth = self.net(features.values)[0].T.cpu().numpy() * gate[:, None]  # (T, K)
         n_frames = len(mouth)

@@ -61,9 +61,7 @@ def _smooth_noise(n_frames: int, width: int, sigma_s: float, rng: np.random.Gene
     return np.asarray(smooth * np.sqrt(2 * np.sqrt(np.pi) * sigma))
 
 
-def head(
-    loudness: npt.NDArray[np.floating], rng: np.random.Generator, amount: float
-) -> tuple[Array, Array, Array]:
+def head(loudness: npt.NDArray[np.floating], rng: np.random.Generator, amount: float) -> tuple[Array, Array, Array]:
     """Return rotation (T, 3) radians, shift (T, 3) IOD and brows (T, 2) IOD for a voice.
 
     Args:

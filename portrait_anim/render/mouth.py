@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float32]
 CAVITY = np.array([46, 16, 17], np.float32)  # RGB at full exposure
 TONGUE = np.array([168, 88, 84], np.float32)
 GUM = np.array([176, 96, 94], np.float32)
-TEETH = np.array([224, 210, 188], np.float32)
+TEETH = np.array([238, 218, 188], np.float32)
 
 _TOOTH_EDGES = (0.0, 0.095, 0.166, 0.238)  # IOD from the middle: central, lateral, canine (8.5, 6.5, 6.5 mm of 90)
 
@@ -58,15 +58,13 @@ def _mix(below: Array, colour: Array, alpha: Array) -> Array:
 def _teeth(u: Array, edge: Array, softness: float) -> tuple[Array, Array]:
     """Opacity of a row of teeth (1 where ``edge`` > 0) and its shading, both (H, W); ``u`` IOD from the middle."""
     across = np.abs(u)
-    shade = 1 - 0.85 * np.clip(across / 0.27, 0, 1) ** 2  # the arch turns away into the dark
+    shade = 1 - 0.62 * np.clip(across / 0.27, 0, 1) ** 2  # the arch turns away into the dark
     for at in _TOOTH_EDGES:
         shade = shade * (1 - 0.16 * np.exp(-0.5 * ((across - at) / (0.006 + 0.3 * softness)) ** 2))
     return _edge(edge, softness) * _edge(0.30 - across, 0.08), np.asarray(shade, np.float32)
 
 
-def draw_interior(
-    u: Array, v: Array, pixel: float, opening: float, jaw: tuple[float, float], look: MouthLook
-) -> Array:
+def draw_interior(u: Array, v: Array, pixel: float, opening: float, jaw: tuple[float, float], look: MouthLook) -> Array:
     """Paint the inside of the mouth.
 
     Args:
@@ -82,22 +80,22 @@ def draw_interior(
     """
     soft = 1.5 * pixel
     depth = float(np.clip(opening / 0.16, 0, 1))  # how much light falls in
-    lit = 0.30 + 0.45 * depth
+    lit = 0.94 + 0.06 * depth
     height, width = u.shape
     canvas = np.broadcast_to(CAVITY, (height, width, 3)).astype(np.float32)
     canvas = canvas * (0.55 + 0.45 * _edge(-v - 0.02, 0.2))[..., None]
     uj, vj = u - jaw[0], v - jaw[1]
     tongue = _edge(1 - (uj / 0.21) ** 2 - ((vj + 0.145) / 0.125) ** 2, 0.7)
     groove = 1 - 0.18 * np.exp(-0.5 * (uj / 0.02) ** 2)
-    canvas = _mix(canvas, TONGUE * (lit * 0.85) * groove[..., None], tongue * 0.9)
+    canvas = _mix(canvas, TONGUE * (lit * 0.55) * groove[..., None], tongue * 0.9)
     alpha, shade = _teeth(u, v + 0.028 - 0.10 * u * u, soft)
     gum = _edge(v - 0.085 - 0.25 * u * u, 0.02)
     rows = _mix(TEETH * shade[..., None], GUM * shade[..., None], gum)
-    under_lip = 1 - 0.45 * _edge(v + 0.005, 0.06)  # the upper lip's shadow
+    under_lip = 1 - 0.30 * _edge(v + 0.005, 0.06)  # the upper lip's shadow
     canvas = _mix(canvas, rows * (lit * 1.0 + 0.02) * under_lip[..., None], alpha)
     alpha, shade = _teeth(uj * 1.18, -(vj + 0.012 + 0.16 * uj * uj), soft)
     fade = _edge(0.085 + vj + 0.1, 0.05)
-    canvas = _mix(canvas, TEETH * (0.80 * lit) * shade[..., None], alpha * fade * (0.35 + 0.65 * depth))
+    canvas = _mix(canvas, TEETH * (0.72 * lit) * shade[..., None], alpha * fade * (0.35 + 0.65 * depth))
     canvas = canvas * (1 - 0.55 * np.clip(np.abs(u) / (1.05 * look.width), 0, 1) ** 3)[..., None]  # dark corners
     canvas = canvas * look.tint * look.exposure
     if look.monochrome:

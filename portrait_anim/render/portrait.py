@@ -34,9 +34,17 @@ Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
 
 NECK = np.array([0.0, -0.65, -0.80])  # IOD, what the head turns about
-RINGS = ((1.10, 0.96, 0.80), (1.24, 0.84, 0.55), (1.42, 0.62, 0.30), (1.64, 0.34, 0.12), (1.90, 0.10, 0.03), (2.2, 0, 0))
+RINGS = (
+    (1.10, 0.96, 0.80),
+    (1.24, 0.84, 0.55),
+    (1.42, 0.62, 0.30),
+    (1.64, 0.34, 0.12),
+    (1.90, 0.10, 0.03),
+    (2.2, 0, 0),
+)
 """Rings round the face: size over the face oval's, share of the head's motion, share of the jaw's."""
 CHIN = 152
+STILL_PX = 0.01  # vertices that move less count as still
 EYEBALL = 0.13  # IOD, radius
 LID_MEET = 0.80  # share of the way that the upper lid goes
 # rows of skin above the lid that give way with it, and how much of it (from the lid's edge upwards), image-left first
@@ -44,6 +52,7 @@ LID_ROWS = (
     ((247, 30, 29, 27, 28, 56, 190), (467, 260, 259, 257, 258, 286, 414), 0.62),
     ((113, 225, 224, 223, 222, 221, 189), (342, 445, 444, 443, 442, 441, 413), 0.18),
 )
+LOWER_LID_MARGIN = 0.016  # IOD below the landmarks: the bright wet rim belongs to the eye, not to the lid's skin
 LOWER_LID_ROWS = ((25, 110, 24, 23, 22, 26, 112), (255, 339, 254, 253, 252, 256, 341), 0.5)
 
 
@@ -66,6 +75,12 @@ class Portrait:
             landmarks = seam_landmarks(photo.pixels, landmarks)
             shape = rest = self._pose.to_face(landmarks)
         self._rest = rest.astype(np.float64)
+        lowered = [*EYE_LEFT_LOWER[1:-1], *EYE_RIGHT_LOWER[1:-1]]
+        self._rest[lowered, 1] -= LOWER_LID_MARGIN
+        below = shape.astype(np.float64)
+        below[lowered, 1] -= LOWER_LID_MARGIN
+        landmarks = landmarks.copy()
+        landmarks[lowered] = self._pose.to_image(below[lowered])
         self._anchor_base, self._anchor_share, self._jaw_share = self._rings(shape)
         anchors = self._pose.to_image(self._anchor_base)[:, :2]
         self._source = np.concatenate([landmarks[:, :2], anchors, landmarks[:, :2]]).astype(np.float32)
@@ -74,7 +89,7 @@ class Portrait:
         self._ring_triangles = self._ring_mesh()
         self._skin = topology().triangles.astype(np.int32)
         self._eyes = self._eye_mesh() + 478 + self._n_anchors
-        self._skin_sign = np.sign(signed_area(self._source, self._skin))
+        self._skin_sign = np.sign(np.median(signed_area(self._source, self._skin)))
         self._box = self._bounding_box(anchors)
         self._lids = self._lid_openings()
         self._look = self._measure_light(landmarks)
@@ -199,20 +214,16 @@ class Portrait:
         """Return the frame (H, W, 3) uint8 for a state; outside the moving region it equals the photo."""
         target, rotation = self._place(state)
         frame = self.photo.pixels.copy()
-        still = self._source[: len(target)]
-        if not self.mouth_open and float(np.abs(target - still).max()) < 1e-3:
+        if not self.mouth_open and float(np.abs(target - self._source).max()) <= STILL_PX:
             return frame
         x0, y0, x1, y1 = self._box
         mapping = self._identity.copy()
         facing = np.sign(signed_area(target, self._skin)) == self._skin_sign
-        order = np.concatenate([self._ring_triangles, self._skin[~facing], self._eyes, self._skin[facing]])
-        draw_map(target, self._source, order, x0, y0, mapping)
-        moved = np.abs(mapping - self._identity).max(axis=2) > 1e-3
-        warped = cv2.remap(
-            self.photo.pixels, mapping, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
-        view = frame[y0:y1, x0:x1]
-        view[moved] = warped[moved]
+        order = np.concatenate([self._skin[~facing], self._ring_triangles, self._eyes, self._skin[facing]])
+        moves = np.abs(target - self._source).max(axis=1) > STILL_PX
+        draw_map(target, self._source, order[moves[order].any(axis=1)], x0, y0, mapping)
+        warped = cv2.remap(self.photo.pixels, mapping, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        frame[y0:y1, x0:x1] = warped  # where the map is the identity, cubic sampling gives the photo's own values
         self._draw_mouth(frame, target, state, rotation)
         return frame
 
@@ -243,7 +254,7 @@ class Portrait:
         inside = cv2.GaussianBlur(inside, (0, 0), look.blur)
         mask = lip_mask(loop - [x0, y0], u.shape, 0.5 * look.blur)
         hollow = cv2.GaussianBlur(mask, (0, 0), max(0.6, 0.022 * scale))
-        inside *= (0.35 + 0.65 * np.clip((hollow - 0.35) / 0.55, 0, 1))[..., None]  # lips throw shade on what is behind
+        inside *= (0.72 + 0.28 * np.clip((hollow - 0.2) / 0.4, 0, 1))[..., None]  # lips throw shade on what is behind
         if look.grain > 0.3:
             rows, columns = np.arange(y0, y1) % 64, np.arange(x0, x1) % 64
             inside += look.grain * self._noise[np.ix_(rows, columns)][..., None] * (inside / 128)

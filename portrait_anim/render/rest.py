@@ -61,7 +61,7 @@ def seam_landmarks(image: npt.NDArray[np.uint8], landmarks: Array) -> Array:
     for column in range(_COLUMNS - 1, -1, -1):
         path[column] = row
         row = int(np.clip(row + steps[row, column], 0, _ROWS - 1))
-    offset = np.convolve(np.pad(reach[path] * taper, 3, mode="edge"), np.ones(7) / 7, "valid")  # (C,)
+    offset = np.convolve(np.pad(reach[path] * taper, 6, mode="edge"), np.ones(13) / 13, "valid")  # (C,)
     seam = line + normal * offset[:, None]
     columns = np.linspace(0, _COLUMNS - 1, len(middle)).round().astype(int)
     out = landmarks.copy()
