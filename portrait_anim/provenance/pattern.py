@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -129,7 +130,7 @@ def picture(values: Array, size: tuple[int, int], chip_px: float, start: tuple[f
     return _interpolate(_interpolate(padded, x, axis=1), y, axis=0)
 
 
-def _interpolate(values: Array, at: npt.NDArray[np.float64], axis: int) -> Array:
+def _interpolate(values: Array, at: npt.NDArray[np.floating[Any]], axis: int) -> Array:
     whole = np.minimum(np.floor(at).astype(np.intp), values.shape[axis] - 2)
     part = (at - whole).astype(np.float32)
     part = part[None, :] if axis == 1 else part[:, None]

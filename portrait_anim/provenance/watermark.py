@@ -21,7 +21,7 @@ Frame = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
 
 MAX_RMS = 2.2  # grey levels over the frame: 41.3 dB
-FLAT = 1.0  # grey levels (standard deviation) on smooth areas
+FLAT = 0.6  # grey levels (standard deviation) on smooth areas; 1.0 could be seen on a clean sky at 4x zoom
 TEXTURE_GAIN = 0.30  # grey levels more for each grey level of texture
 MAX_LOCAL = 5.0  # grey levels
 _PEAK = 2.5  # standard deviations of the pattern

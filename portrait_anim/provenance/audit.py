@@ -1,0 +1,37 @@
+"""A log of films made: on this machine only, and only when asked for."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from portrait_anim.errors import OutputError
+from portrait_anim.files import shown
+
+VARIABLE = "PORTRAIT_ANIM_AUDIT_LOG"
+
+
+def log_path(path: str | os.PathLike[str] | None) -> Path | None:
+    """Return the log to write: the one named, else the environment's ``PORTRAIT_ANIM_AUDIT_LOG``, else None."""
+    named = path if path is not None else os.environ.get(VARIABLE)
+    return Path(named) if named else None
+
+
+def append(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> None:
+    """Append one line of JSON with the time (UTC) in front. Several processes may do so at once.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    line = json.dumps({"time": now, **entry}, ensure_ascii=False) + "\n"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with open(descriptor, "ab", buffering=0) as file:  # noqa: PTH123 (a descriptor); one write: whole lines
+            file.write(line.encode("utf-8", "backslashreplace"))
+    except OSError as e:
+        raise OutputError(f"cannot write the audit log {shown(path)} ({e.strerror}): choose another file") from e

@@ -1,0 +1,255 @@
+"""The signed manifest (C2PA): written into a finished mp4, and read from any file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import portrait_anim
+from portrait_anim.errors import OutputError
+from portrait_anim.files import shown
+from portrait_anim.provenance.ecc import MAKER
+from portrait_anim.provenance.identity import Identity
+from portrait_anim.provenance.metadata import COMPOSITE, SOURCE_TYPES, SYNTHETIC_TYPES
+
+ALGORITHM = "org.portrait-anim.spread-spectrum.1"  # our own name; it is not in C2PA's list of algorithms
+GENERATION = "org.portrait-anim.generation"  # label of the assertion with seed, emotion and models
+_NO_THUMBNAILS = {"builder": {"thumbnail": {"enabled": False}}}  # a picture of the photo would say who it is
+_MP4 = "video/mp4"
+
+
+@dataclass(frozen=True)
+class ManifestReading:
+    """What a file's manifest says.
+
+    Attributes:
+        present: there is one.
+        valid: signature and structure are sound and the file is unchanged since.
+        changed: the file's content is not what was signed.
+        trusted: the signer is on the trust list in use (c2pa's settings; empty unless set).
+        ours: made by this program.
+        signer: the certificate's organisation and name; "" when unknown.
+        serial: its serial number; "" when unknown.
+        signed_at: time by a time-stamp authority, None without one.
+        generator: name and version of the program that made it.
+        source_type: last part of IPTC's digital source type, None when not named.
+        content_id: from the soft binding to our mark, None without one.
+        problems: codes of the checks that failed.
+        error: the manifest is there but cannot be read at all.
+    """
+
+    present: bool = False
+    valid: bool = False
+    changed: bool = False
+    trusted: bool = False
+    ours: bool = False
+    signer: str = ""
+    serial: str = ""
+    signed_at: str | None = None
+    generator: str = ""
+    source_type: str | None = None
+    content_id: int | None = None
+    problems: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def sign(
+    path: str | os.PathLike[str],
+    *,
+    photo_hash: str,
+    audio_hash: str,
+    seed: int,
+    emotion: str | None,
+    models: Mapping[str, str],
+    content_id: int,
+    signer: Identity,
+    photo: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write the manifest into an mp4.
+
+    Args:
+        path: the mp4.
+        photo_hash: SHA-256 of the photo, hexadecimal.
+        audio_hash: SHA-256 of the sound.
+        seed: of blinks, gaze and head motion.
+        emotion: as the user gave it, None for neutral.
+        models: name -> SHA-256 of every weight file used.
+        content_id: that the invisible mark carries.
+        signer: who signs.
+        photo: the photo's file when it carries a manifest of its own, which is then kept. Its name is not.
+        output: where to write; None for in place.
+
+    Raises:
+        OutputError: c2pa refused (the reason is in the message), or the disk did.
+    """
+    import c2pa  # type: ignore[import-untyped]
+
+    source, target = Path(path), Path(output if output is not None else path)
+    temporary = target.with_name(f".portrait_anim-{secrets.token_hex(8)}.mp4")
+    definition = _definition(photo_hash, audio_hash, seed, emotion, models, content_id, photo_kept=photo is not None)
+    try:
+        info = c2pa.C2paSignerInfo(signer.algorithm, signer.chain, signer.key, None)
+        with contextlib.ExitStack() as stack:
+            context = stack.enter_context(c2pa.Context.from_dict(_NO_THUMBNAILS))
+            builder = stack.enter_context(c2pa.Builder(definition, context=context))
+            if photo is not None:
+                file = stack.enter_context(Path(photo).open("rb"))
+                builder.add_ingredient(_ingredient("photo", photo_hash), mime_type(photo) or "image/jpeg", file)
+            by = stack.enter_context(c2pa.Signer.from_info(info))
+            original = stack.enter_context(source.open("rb"))
+            written = stack.enter_context(temporary.open("w+b"))
+            builder.sign(by, _MP4, original, written)
+        temporary.replace(target)
+    except c2pa.C2paError as e:
+        raise OutputError(f"cannot sign {shown(target)} ({' '.join(str(e).split())}): check the certificate") from e
+    except OSError as e:
+        raise OutputError(f"cannot sign {shown(target)} ({e.strerror}): free some space there") from e
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def read_manifest(path: str | os.PathLike[str]) -> ManifestReading:
+    """Read and check the manifest of an image or video. Never raises for what is in the file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    import c2pa
+
+    kind = mime_type(path)
+    if kind is None:
+        return ManifestReading()
+    try:
+        with Path(path).open("rb") as file, c2pa.Reader(kind, file) as reader:
+            store = json.loads(reader.json())
+            state = reader.get_validation_state() or ""
+    except c2pa.C2paError as e:
+        message = " ".join(str(e).split())
+        if "ManifestNotFound" in message or "no JUMBF data found" in message:
+            return ManifestReading()
+        if "NotSupported" in message or "UnsupportedType" in message:
+            return ManifestReading()
+        return ManifestReading(present=True, error=message)
+    return _summary(store, state)
+
+
+def _summary(store: dict[str, Any], state: str) -> ManifestReading:
+    manifest = store.get("manifests", {}).get(store.get("active_manifest"), {})
+    results = store.get("validation_results", {}).get("activeManifest", {})
+    problems = tuple(item.get("code", "?") for item in results.get("failure", []))
+    hard = tuple(code for code in problems if code != "signingCredential.untrusted")
+    signature = manifest.get("signature_info", {})
+    generator = (manifest.get("claim_generator_info") or [{}])[0]
+    name, version = generator.get("name", ""), generator.get("version", "")
+    assertions = {item.get("label", "").split("__")[0]: item.get("data", {}) for item in manifest.get("assertions", [])}
+    actions: dict[str, Any] = next((data for label, data in assertions.items() if label.startswith("c2pa.actions")), {})
+    types = [a["digitalSourceType"] for a in actions.get("actions", []) if a.get("digitalSourceType")]
+    signer = ", ".join(part for part in (signature.get("issuer"), signature.get("common_name")) if part)
+    return ManifestReading(
+        present=True,
+        valid=state in ("Valid", "Trusted") and not hard,
+        changed=any("hash.mismatch" in code.lower() for code in problems),
+        trusted=state == "Trusted",
+        ours=name == "portrait_anim",
+        signer=signer,
+        serial=str(signature.get("cert_serial_number", "")),
+        signed_at=signature.get("time"),
+        generator=f"{name} {version}".strip(),
+        source_type=types[0].rsplit("/", 1)[-1] if types else None,
+        content_id=_bound_id(assertions.get("c2pa.soft-binding", {})),
+        problems=problems,
+    )
+
+
+def _bound_id(binding: dict[str, Any]) -> int | None:
+    if binding.get("alg") != ALGORITHM:
+        return None
+    try:
+        return int(binding["blocks"][0]["value"], 16) & 0xFFFFFFFF
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+
+
+def _ingredient(title: str, sha256: str) -> dict[str, Any]:
+    return {"title": title, "relationship": "inputTo", "instance_id": f"urn:sha256:{sha256}", "label": title}
+
+
+def _definition(
+    photo_hash: str,
+    audio_hash: str,
+    seed: int,
+    emotion: str | None,
+    models: Mapping[str, str],
+    content_id: int,
+    *,
+    photo_kept: bool,
+) -> dict[str, Any]:
+    """Return the manifest, as c2pa's builder takes it. ``photo_kept``: the photo is added as a stream instead."""
+    agent = {"name": "portrait_anim", "version": portrait_anim.__version__}
+    ingredients = [_ingredient("sound", audio_hash)]
+    if not photo_kept:
+        ingredients.insert(0, {**_ingredient("photo", photo_hash), "format": "image/*"})
+    ingredients[-1]["format"] = "audio/*"
+    created = {
+        "action": "c2pa.created",
+        "digitalSourceType": COMPOSITE,
+        "softwareAgent": agent,
+        "parameters": {"ingredientIds": ["photo", "sound"]},
+    }
+    marked = {"action": "c2pa.watermarked", "softwareAgent": agent}
+    generation = {
+        "photo_sha256": photo_hash,
+        "sound_sha256": audio_hash,
+        "seed": seed,
+        "emotion": emotion or "neutral",
+        "models": [{"name": name, "sha256": digest} for name, digest in sorted(models.items())],
+    }
+    value = f"{MAKER:02x}{content_id:08x}"
+    binding = {"alg": ALGORITHM, "blocks": [{"scope": {}, "value": value}]}
+    return {
+        "claim_generator_info": [agent],
+        "title": "film",
+        "format": _MP4,
+        "ingredients": ingredients,
+        "assertions": [
+            {"label": "c2pa.actions", "data": {"actions": [created, marked]}, "created": True},
+            {"label": "c2pa.soft-binding", "data": binding, "created": True},
+            {"label": GENERATION, "data": generation, "created": True},
+        ],
+    }
+
+
+def is_synthetic_type(name: str | None) -> bool:
+    """Return whether a digital source type (full or last part) means made or changed by a model."""
+    return name is not None and name.removeprefix(SOURCE_TYPES) in SYNTHETIC_TYPES
+
+
+_SIGNATURES = (  # (offset, bytes, MIME type)
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    (0, b"GIF8", "image/gif"),
+    (0, b"II*\x00", "image/tiff"),
+    (0, b"MM\x00*", "image/tiff"),
+    (8, b"WEBP", "image/webp"),
+    (8, b"AVI ", "video/x-msvideo"),
+    (4, b"ftypavi", "image/avif"),
+    (4, b"ftyphei", "image/heic"),
+    (4, b"ftypmif1", "image/heif"),
+    (4, b"ftypqt", "video/quicktime"),
+    (4, b"ftyp", _MP4),
+)
+
+
+def mime_type(path: str | os.PathLike[str]) -> str | None:
+    """Return a file's type by its first bytes, None for a type that c2pa does not know. Raises OSError."""
+    with Path(path).open("rb") as file:
+        start = file.read(16)
+    return next((kind for offset, magic, kind in _SIGNATURES if start[offset : offset + len(magic)] == magic), None)

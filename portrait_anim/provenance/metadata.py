@@ -1,0 +1,85 @@
+"""The plain fields: XMP with IPTC's digital source type in the mp4, and what such fields say in any file.
+
+Anyone can remove or forge these; they are for programs that read nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+import portrait_anim
+
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+COMPOSITE = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
+COMMENT = "Synthetic: a still photo animated by portrait_anim. Marked under C2PA and by an invisible watermark."
+SYNTHETIC_TYPES = (
+    "trainedAlgorithmicMedia",
+    "compositeWithTrainedAlgorithmicMedia",
+    "algorithmicMedia",
+    "compositeSynthetic",
+    "virtualRecording",
+)
+_SYNTHETIC = re.compile(f"digitalsourcetype/({'|'.join(SYNTHETIC_TYPES)})".encode())
+_XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # Adobe's, for XMP in ISO base media files
+_CHUNK = 1 << 20
+_TEMPLATE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+ xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:TC260="http://www.tc260.org.cn/ns/AIGC/1.0/"
+ Iptc4xmpExt:DigitalSourceType={source_type}
+ xmp:CreatorTool={tool}
+ TC260:AIGC={aigc}/>
+</rdf:RDF></x:xmpmeta>
+<?xpacket end="r"?>"""
+
+
+def xmp(content_id: int) -> str:
+    """Return the XMP packet of a film: IPTC's digital source type, and the fields GB 45438-2025 asks for."""
+    aigc = {"Label": "1", "ContentProducer": "portrait_anim", "ProduceID": f"{content_id:08x}"}
+    return _TEMPLATE.format(
+        source_type=quoteattr(COMPOSITE),
+        tool=quoteattr(f"portrait_anim {portrait_anim.__version__}"),
+        aigc=quoteattr(json.dumps(aigc)),
+    )
+
+
+def append_xmp(path: str | os.PathLike[str], packet: str) -> None:
+    """Append the packet to an mp4 as a box of its own. Do it before signing: the signature covers it.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    data = packet.encode()
+    with Path(path).open("ab") as file:
+        file.write(struct.pack(">I4s", 24 + len(data), b"uuid") + _XMP_UUID + data)
+
+
+def source_type(path: str | os.PathLike[str]) -> str | None:
+    """Return the synthetic IPTC digital source type that a file's bytes name outside of compressed data, or None.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    tail = b""
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            if match := _SYNTHETIC.search(tail + chunk):
+                return match[1].decode()
+            tail = chunk[-128:]
+    return None
+
+
+def names_portrait_anim(path: str | os.PathLike[str]) -> bool:
+    """Return whether an mp4's XMP or comment names this program. Raises OSError as ``source_type`` does."""
+    tail = b""
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            if b"animated by portrait_anim" in tail + chunk or b'CreatorTool="portrait_anim' in tail + chunk:
+                return True
+            tail = chunk[-128:]
+    return False
