@@ -15,6 +15,8 @@ from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.space import MotionSpace
 from portrait_anim.training.prepare import Clip
 
+Curve = npt.NDArray[np.floating]
+
 ROWS = ("ground truth", "model", "shuffled audio", "loudness only", "static photo")
 COLUMNS = ("r", "r_best", "r_width", "amplitude", "closures", "offset_ok")
 BILABIAL_PEAK = 0.5
@@ -31,8 +33,15 @@ class Row:
     values: tuple[float, ...]
 
 
-def _measure(made: npt.NDArray[np.floating], real: npt.NDArray[np.floating], widths: tuple[npt.NDArray[np.floating], ...],
-             peaks: npt.NDArray[np.bool_], expected: int | None, tolerance: int) -> tuple[float, ...]:  # fmt: skip
+def _measure(
+    made: Curve,
+    real: Curve,
+    widths: tuple[Curve, Curve],
+    peaks: npt.NDArray[np.bool_],
+    expected: int | None,
+    tolerance: int,
+) -> tuple[float, ...]:
+    """Return :data:`COLUMNS` for one clip's aperture curves (T,)."""
     r_best, lag = best_offset(made, real)
     still = float(np.ptp(made)) < 1e-6
     return (
@@ -61,8 +70,8 @@ def evaluate_clips(net: MouthNet, space: MotionSpace, clips: list[Clip]) -> list
             sound = torch.from_numpy(clip.tensors["waveform"].astype(np.float32) / 32767)
             rms = frame_rms(sound, SAMPLES_PER_FRAME).numpy()
             loud.append(np.pad(rms, (0, max(0, n - len(rms))))[:n])
-            spoken = clip.tensors["bilabial"] > BILABIAL_PEAK
-            peaks.append(spoken[: FEATURES_PER_FRAME * n].reshape(n, FEATURES_PER_FRAME).any(1))
+            spoken = clip.tensors["bilabial"].astype(np.float32) > BILABIAL_PEAK
+            peaks.append(np.asarray(spoken[: FEATURES_PER_FRAME * n].reshape(n, FEATURES_PER_FRAME).max(1), bool))
     rows = []
     for i, clip in enumerate(clips):
         info = clip.info

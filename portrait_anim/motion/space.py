@@ -51,7 +51,8 @@ class Motion:
     def rest(cls, n_frames: int, n_components: int = N_COMPONENTS) -> Motion:
         """Return ``n_frames`` in which nothing moves."""
         shapes = {"mouth": n_components, "blink": 2, "brows": 2, "gaze": 2, "rotation": 3, "shift": 3}
-        return cls(**{name: np.zeros((n_frames, width), np.float32) for name, width in shapes.items()})
+        tracks = {name: np.zeros((n_frames, width), np.float32) for name, width in shapes.items()}
+        return cls(**tracks, fps=FPS)
 
     def tracks(self) -> dict[str, Array]:
         """Return the (T, n) arrays by name."""
@@ -128,7 +129,7 @@ class MotionSpace:
 
 
 def lower_face_weight() -> Array:
-    """Return (478,) how much each point belongs to the lower face: 0 above the nostrils' height, 1 from the lips down."""
+    """Return (478,) how much each point belongs to the lower face: 0 above the nostrils, 1 from the lips down."""
     height = topology().vertices[:, 1]
     ramp = np.clip((-0.30 - height) / 0.30, 0, 1)
     return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)
@@ -149,7 +150,7 @@ def brow_fields() -> Array:
             bump = np.exp(-0.5 * (away**2).sum(1))
             bump *= np.clip((vertices[:, 1] - 0.09) / 0.08, 0, 1)  # the lids stay
             out[field, :, 1] = np.maximum(out[field, :, 1], bump)
-    return out / out[:, :, 1].max(axis=1)[:, None, None]
+    return np.asarray(out / out[:, :, 1].max(axis=1)[:, None, None], np.float32)
 
 
 def neutral_face(points: npt.NDArray[np.floating]) -> Array:

@@ -98,4 +98,4 @@ def gaze(n_frames: int, rng: np.random.Generator, amount: float) -> Array:
         track[round(at * FPS) : round((at + hold) * FPS)] = np.clip(target, -0.11, 0.11)
         at += hold + rng.uniform(1.5, 4.0)
     smooth = gaussian_filter1d(track, 0.7, axis=0) * _ends_at_rest(n_frames)[:, None]
-    return (smooth * min(amount, 1.5)).astype(np.float32)
+    return np.asarray(smooth * min(amount, 1.5), np.float32)

@@ -111,7 +111,7 @@ def lip_mask(loop: Array, shape: tuple[int, int], blur: float) -> Array:
     t = (steps - i)[:, None]
     p0, p1, p2, p3 = (loop[(i + k) % n] for k in (-1, 0, 1, 2))
     curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
-    mask = np.zeros(shape, np.uint8)
+    mask: npt.NDArray[np.uint8] = np.zeros(shape, np.uint8)
     cv2.fillPoly(mask, [np.round(curve * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    out = mask.astype(np.float32) / 255
-    return np.asarray(cv2.GaussianBlur(out, (0, 0), blur) if blur > 0.3 else out, np.float32)
+    coverage = cv2.GaussianBlur(mask, (0, 0), blur) if blur > 0.3 else mask
+    return np.asarray(coverage, np.float32) / np.float32(255)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 from portrait_anim.face.detect import Face
 from portrait_anim.face.mesh import (
@@ -49,11 +50,12 @@ EYEBALL = 0.13  # IOD, radius
 LID_MEET = 0.80  # share of the way that the upper lid goes
 # rows of skin above the lid that give way with it, and how much of it (from the lid's edge upwards), image-left first
 LID_ROWS = (
-    ((247, 30, 29, 27, 28, 56, 190), (467, 260, 259, 257, 258, 286, 414), 0.62),
-    ((113, 225, 224, 223, 222, 221, 189), (342, 445, 444, 443, 442, 441, 413), 0.18),
+    (((247, 30, 29, 27, 28, 56, 190), (467, 260, 259, 257, 258, 286, 414)), 0.62),
+    (((113, 225, 224, 223, 222, 221, 189), (342, 445, 444, 443, 442, 441, 413)), 0.18),
 )
 LOWER_LID_MARGIN = 0.016  # IOD below the landmarks: the bright wet rim belongs to the eye, not to the lid's skin
-LOWER_LID_ROWS = ((25, 110, 24, 23, 22, 26, 112), (255, 339, 254, 253, 252, 256, 341), 0.5)
+LOWER_LID_ROWS = ((25, 110, 24, 23, 22, 26, 112), (255, 339, 254, 253, 252, 256, 341))
+LOWER_LID_SHARE = 0.5
 
 
 class Portrait:
@@ -184,22 +186,22 @@ class Portrait:
 
     def _place(self, state: FaceState) -> tuple[Array, npt.NDArray[np.float64]]:
         """Return all vertices' targets (N, 2) px, and the head's 3-D rotation (3, 3)."""
-        rotation = cv2.Rodrigues(np.asarray(state.rotation, np.float64))[0]
+        rotation = Rotation.from_rotvec(state.rotation).as_matrix()
 
         def turned(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             return np.asarray((points - NECK) @ rotation.T + NECK + state.shift)
 
         points = self._rest + state.displacement
         behind = points.copy()
-        for (up, low, way), blink, rows in zip(self._lids, state.blink, range(2), strict=True):
+        for eye, ((up, low, way), blink) in enumerate(zip(self._lids, state.blink, strict=True)):
             if blink <= 0:
                 continue
             way_now = points[low] - points[up]
             points[up] += LID_MEET * float(blink) * way_now
             points[low] -= (1 - LID_MEET) * float(blink) * way_now
-            for left, right, share in LID_ROWS:
-                points[list((left, right)[rows])] += LID_MEET * share * float(blink) * way
-            points[list(LOWER_LID_ROWS[rows])] -= (1 - LID_MEET) * LOWER_LID_ROWS[2] * float(blink) * way
+            for sides, share in LID_ROWS:
+                points[list(sides[eye])] += LID_MEET * share * float(blink) * way
+            points[list(LOWER_LID_ROWS[eye])] -= (1 - LID_MEET) * LOWER_LID_SHARE * float(blink) * way
         turn = np.sin(state.gaze) * EYEBALL
         for iris in (IRIS_LEFT, IRIS_RIGHT):
             behind[list(iris), :2] += turn
@@ -242,7 +244,7 @@ class Portrait:
         if x1 - x0 < 3 or y1 - y0 < 3:
             return
         seam = self._rest[list(LIPS_INNER_UPPER[4:7])].mean(0)
-        axes = np.stack([seam, seam + [1, 0, 0], seam + [0, 1, 0]]) - [0, 0, 0.08]
+        axes = seam + np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]]) - [0, 0, 0.08]
         placed = self._pose.to_image((axes - NECK) @ rotation.T + NECK + state.shift)[:, :2].astype(np.float64)
         inverse = np.linalg.inv(np.stack([placed[1] - placed[0], placed[2] - placed[0]], axis=1))
         x, y = np.meshgrid(np.arange(x0, x1) - placed[0, 0], np.arange(y0, y1) - placed[0, 1])
@@ -252,7 +254,7 @@ class Portrait:
         look = self._look
         inside = draw_interior(u, v, 1 / scale, opening, (float(jaw[0]), float(jaw[1])), look)
         inside = cv2.GaussianBlur(inside, (0, 0), look.blur)
-        mask = lip_mask(loop - [x0, y0], u.shape, 0.5 * look.blur)
+        mask = lip_mask(loop - np.array([x0, y0], np.float32), u.shape, 0.5 * look.blur)
         hollow = cv2.GaussianBlur(mask, (0, 0), max(0.6, 0.022 * scale))
         inside *= (0.72 + 0.28 * np.clip((hollow - 0.2) / 0.4, 0, 1))[..., None]  # lips throw shade on what is behind
         if look.grain > 0.3:

@@ -89,8 +89,9 @@ def find_task() -> bytes:
 
 def main(argv: list[str] | None = None) -> None:
     """Write the two nets and the mesh with their registry entries."""
-    from portrait_anim.weights import register
     from safetensors.numpy import save_file
+
+    from portrait_anim.weights import register
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", type=Path, help="face_landmarker.task (default: out of " + PACKAGE + ")")

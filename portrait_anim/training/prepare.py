@@ -108,10 +108,7 @@ def track(path: str | Path) -> npt.NDArray[np.float32]:
     face: Face | None = None
     rows = []
     for image in read_frames(path, fps=FPS):
-        if face is None:
-            face = next(iter(landmarker.detect(image)), None)
-        else:
-            face = landmarker.track(image, face)
+        face = landmarker.track(image, face)
         rows.append(face.landmarks if face else np.full((N_LANDMARKS, 3), np.nan, np.float32))
     return np.stack(rows) if rows else np.empty((0, N_LANDMARKS, 3), np.float32)
 
