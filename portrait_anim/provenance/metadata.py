@@ -24,7 +24,10 @@ SYNTHETIC_TYPES = (
     "compositeSynthetic",
     "virtualRecording",
 )
-_SYNTHETIC = re.compile(f"digitalsourcetype/({'|'.join(SYNTHETIC_TYPES)})".encode())
+# XMP's spelling, as attribute or element; a manifest's own field has a small d and is read by ``manifest``
+_SYNTHETIC = re.compile(
+    rf"DigitalSourceType[=\"'\s>]{{1,8}}[a-z:/.]*/digitalsourcetype/({'|'.join(SYNTHETIC_TYPES)})".encode()
+)
 _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # Adobe's, for XMP in ISO base media files
 _CHUNK = 1 << 20
 _TEMPLATE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -60,7 +63,7 @@ def append_xmp(path: str | os.PathLike[str], packet: str) -> None:
 
 
 def source_type(path: str | os.PathLike[str]) -> str | None:
-    """Return the synthetic IPTC digital source type that a file's bytes name outside of compressed data, or None.
+    """Return the synthetic IPTC digital source type that a file's XMP names, None without one.
 
     Raises:
         OSError: the file cannot be read.
@@ -70,7 +73,7 @@ def source_type(path: str | os.PathLike[str]) -> str | None:
         while chunk := file.read(_CHUNK):
             if match := _SYNTHETIC.search(tail + chunk):
                 return match[1].decode()
-            tail = chunk[-128:]
+            tail = chunk[-256:]
     return None
 
 

@@ -31,6 +31,7 @@ _SEARCH, _FINE = 2, 4  # pixels per chip when looking and when reading
 _STEP = 0.007  # between chip sizes, relative: half of it moves the edge of 128 chips by .22 chip
 _FEWEST, _MOST = 40, 400  # chips along the short side of what is left of the picture
 _MIN_SIDE_PX = 48
+_LEAST_CHANCE = 1e-12  # smaller figures would trust the bell curve too far out
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _read_at(mean: Array, place: _Place, n_frames: int, tried: int) -> MarkReadi
     sigma = float(soft @ coded) / math.sqrt(ecc.CODED_BITS)
     # chance: a word passes the checks, and the likeliest of 2^56 reaches this height
     reaches = min(1.0, 2.0**ecc.WORD_BITS * 0.5 * math.erfc(sigma / math.sqrt(2)))
-    chance = tried * 2.0**-ecc.CHECK_BITS * reaches
+    chance = max(tried * 2.0**-ecc.CHECK_BITS * reaches, _LEAST_CHANCE)
     return MarkReading(
         found=True,
         confidence=1 - chance,

@@ -189,7 +189,7 @@ def _about_mark(mark: MarkReading, kind: str) -> str:
         mirror = ", mirrored" if mark.mirrored else ""
         return (
             f"Invisible mark: {maker}{_named(mark.content_id)}; bits {mark.bits}; {mark.corrected} of 336 signs "
-            f"corrected{mirror}; chance of a false alarm {mark.false_alarm_probability:.0e}; from {looked}."
+            f"corrected{mirror}; chance of a false alarm at most {mark.false_alarm_probability:.0e}; from {looked}."
         )
     if mark.trace:
         return f"Invisible mark: traces in {looked} (sync {mark.sync_sigma:.1f} sigma), but its bits are lost."
