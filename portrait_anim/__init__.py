@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from portrait_anim.pipeline import Animation, Animator, animate
+    from portrait_anim.provenance.verify import verify
 
 __version__ = "0.1.0"
-__all__ = ["Animation", "Animator", "animate"]
+__all__ = ["Animation", "Animator", "animate", "verify"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - imported when first asked for, so that --help needs no torch
+def __getattr__(name: str) -> Any:
+    if name == "verify":
+        from portrait_anim.provenance.verify import verify
+
+        return verify
     if name in __all__:
         from portrait_anim import pipeline
 

@@ -62,8 +62,9 @@ class MeshTopology(NamedTuple):
 @cache
 def topology() -> MeshTopology:
     """Return the canonical face mesh that belongs to the landmark net (weights entry ``face_mesh``)."""
-    from portrait_anim.weights import weight_path
     from safetensors.numpy import load_file
+
+    from portrait_anim.weights import weight_path
 
     tensors = load_file(weight_path("face_mesh"))
     vertices, triangles = tensors["vertices"], tensors["triangles"]

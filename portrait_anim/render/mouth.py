@@ -34,6 +34,7 @@ class MouthLook:
         grain: standard deviation of the photo's noise, grey levels.
         monochrome: whether the photo has no colour.
         width: half the distance of the mouth corners at rest, IOD.
+        seam: (2, N) the resting line between the lips, u and v (IOD); a smile bends the teeth's edge with it.
     """
 
     exposure: float
@@ -42,6 +43,7 @@ class MouthLook:
     grain: float
     monochrome: bool
     width: float
+    seam: Array
 
 
 def _edge(x: npt.NDArray[np.floating], softness: float) -> Array:
@@ -88,11 +90,12 @@ def draw_interior(u: Array, v: Array, pixel: float, opening: float, jaw: tuple[f
     tongue = _edge(1 - (uj / 0.21) ** 2 - ((vj + 0.145) / 0.125) ** 2, 0.7)
     groove = 1 - 0.18 * np.exp(-0.5 * (uj / 0.02) ** 2)
     canvas = _mix(canvas, TONGUE * (lit * 0.55) * groove[..., None], tongue * 0.9)
-    alpha, shade = _teeth(u, v + 0.028 - 0.10 * u * u, soft)
-    gum = _edge(v - 0.085 - 0.25 * u * u, 0.02)
+    bend = (0.7 * np.interp(u, *look.seam)).astype(np.float32)
+    alpha, shade = _teeth(u, v - bend + 0.036 - 0.06 * u * u, soft)
+    gum = _edge(v - bend - 0.085 - 0.25 * u * u, 0.02)
     rows = _mix(TEETH * shade[..., None], GUM * shade[..., None], gum)
-    under_lip = 1 - 0.30 * _edge(v + 0.005, 0.06)  # the upper lip's shadow
-    canvas = _mix(canvas, rows * (lit * 1.0 + 0.02) * under_lip[..., None], alpha)
+    under_lip = 1 - 0.25 * _edge(v - bend, 0.06)  # the upper lip's shadow
+    canvas = _mix(canvas, rows * lit * under_lip[..., None], alpha)
     alpha, shade = _teeth(uj * 1.18, -(vj + 0.012 + 0.16 * uj * uj), soft)
     fade = _edge(0.085 + vj + 0.1, 0.05)
     canvas = _mix(canvas, TEETH * (0.72 * lit) * shade[..., None], alpha * fade * (0.35 + 0.65 * depth))

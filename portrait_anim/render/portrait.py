@@ -173,6 +173,7 @@ class Portrait:
         tint = white / max(float(white.mean()), 1.0)
         grain = float(np.median([np.std(p - p.mean(0), axis=0).mean() for p in patches])) * 0.35
         left, right = MOUTH_CORNERS
+        row = self._rest[list(LIPS_INNER_UPPER), :2]
         return MouthLook(
             exposure=float(np.clip((luminance / 225) ** 0.8, 0.15, 1.05)),
             tint=np.clip(0.5 + 0.5 * tint, 0.8, 1.2).astype(np.float32),
@@ -180,6 +181,7 @@ class Portrait:
             grain=min(grain, 4.0),
             monochrome=self.photo.monochrome,
             width=float(np.linalg.norm(self._rest[right, :2] - self._rest[left, :2]) / 2),
+            seam=(row - row[len(row) // 2]).T.astype(np.float32),
         )
 
     # --------------------------------------------------------------- one frame

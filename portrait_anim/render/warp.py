@@ -14,7 +14,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def draw_map(target: Array, source: Array, triangles: npt.NDArray[np.int32], x0: int, y0: int, out: Array) -> None:
     """Draw triangles into a backward map, in place.
 
