@@ -31,6 +31,7 @@ PARTS = {  # command -> the module with add_arguments(parser) and run(args), and
     "prepare": ("portrait_anim.training.prepare_cli", "turn clips of talking heads into training data"),
     "train": ("portrait_anim.training.train_cli", "train the motion model"),
     "evaluate": ("portrait_anim.evaluation.cli", "measure the motion model beside baselines"),
+    "verify": ("portrait_anim.provenance.verify_cli", "say what a film or picture tells about its making"),
 }
 EXAMPLES = """\
 examples:
@@ -93,6 +94,11 @@ def add_animate_arguments(parser: argparse.ArgumentParser) -> None:
     nets.add_argument("--weights", default="default", metavar="SET", help="default (CC BY-NC 4.0) or open (any use)")
     nets.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or mps (auto)")
     nets.add_argument("--landmarker", default="facemesh", metavar="NAME", help="facemesh or face-alignment (facemesh)")
+    marks = parser.add_argument_group("marks", "every film is marked as synthetic, in its pixels and by a signature")
+    marks.add_argument("--label", metavar="TEXT", help="also a visible label: auto, eu, cn or a text")
+    marks.add_argument("--sign-cert", metavar="PEM", help="your certificate chain (this machine's own)")
+    marks.add_argument("--sign-key", metavar="PEM", help="its key")
+    marks.add_argument("--audit-log", metavar="FILE", help="add a line for this film to FILE")
     parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
     add_common_arguments(parser)
 
@@ -112,7 +118,8 @@ def run_animate(args: argparse.Namespace) -> int:
         film = animate(
             args.photo, args.audio, args.output, head_motion=args.head_motion, blinks=args.blinks, seed=args.seed,
             face=args.face, fps=args.fps, max_size=args.max_size, weights=args.weights, device=args.device,
-            landmarker=args.landmarker, progress=progress, overwrite=args.force,
+            landmarker=args.landmarker, label=args.label, sign_cert=args.sign_cert, sign_key=args.sign_key,
+            audit_log=args.audit_log, progress=progress, overwrite=args.force,
         )  # fmt: skip
     if not args.quiet:
         from portrait_anim.files import shown
@@ -153,7 +160,7 @@ def progress_display(*, quiet: bool) -> Iterator[Callable[[int, int], None] | No
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Callable[[int, int], None]]:
     """Give a callback that draws a bar with frames, frames/s and the time left."""
-    from tqdm import tqdm  # type: ignore[import-untyped]
+    from tqdm import tqdm
 
     layout = "{percentage:3.0f}% |{bar}| {n}/{total}, {rate_noinv_fmt}, {remaining} left"
     bar: Any = None
@@ -184,7 +191,7 @@ def progress_lines() -> Callable[[int, int], None]:
         if done * LINES // total > (done - 1) * LINES // total and done > 1:
             rate = (done - 1) / max(time.perf_counter() - start, 1e-6)
             left = (total - done) / rate
-            print(f"{done}/{total} frames, {rate:.0f} fps, {left:.0f} s left", file=sys.stderr, flush=True)
+            print(f"{done}/{total} frames, {rate:.3g} frames/s, {left:.0f} s left", file=sys.stderr, flush=True)
 
     return update
 
@@ -256,6 +263,9 @@ def guarded(run: Run, args: argparse.Namespace) -> int:
         return fail(INTERRUPTED, "interrupted, nothing was written")
     except MemoryError:
         return fail(BAD_INPUT, "out of memory: reduce the picture with --max-size")
+    except BrokenPipeError:  # whoever read our output has gone, e.g. head
+        sys.stdout = None
+        return BUG
     except Exception as e:
         return fail(BUG, f"{type(e).__name__}: {e}; this is a bug: run it with --verbose and report what it prints")
 

@@ -7,8 +7,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,19 +24,22 @@ from portrait_anim.face.detect import LANDMARKERS, Face, Landmarker, make_landma
 from portrait_anim.face.photo import Photo, load_photo
 from portrait_anim.files import shown
 from portrait_anim.options import MIN_MAX_SIZE_PX, FilmOptions, check_choice, check_whole
+from portrait_anim.provenance.film import Provenance
+from portrait_anim.render.portrait import Portrait
 from portrait_anim.video.writer import Writer, check_fps, check_output
-from portrait_anim.weights import WEIGHT_SETS
+from portrait_anim.weights import WEIGHT_SETS, registry
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from portrait_anim.motion.model import MotionModel
     from portrait_anim.motion.space import Motion
 
 logger = logging.getLogger(__name__)
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 PhotoLike: TypeAlias = "PathLike | Image.Image | npt.NDArray[np.uint8]"
-SoundLike: TypeAlias = "PathLike | tuple[npt.NDArray[Any], int] | Sound"
+SoundLike: TypeAlias = "PathLike | tuple[npt.NDArray[Any], int]"
 Frame = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 
@@ -66,33 +70,6 @@ class Animation:
     seed: int
 
 
-@dataclass(frozen=True)
-class Sound:
-    """A sound that was loaded once, for use in several calls.
-
-    Attributes:
-        source: what the film's sound track is made from: a path or ``(waveform, sample_rate)``.
-        waveform: (N,) float32, mono at 16 kHz, -1..1: what the nets hear.
-    """
-
-    source: PathLike | tuple[npt.NDArray[Any], int]
-    waveform: npt.NDArray[np.float32] = field(repr=False)
-
-    @classmethod
-    def load(cls, audio: SoundLike) -> Sound:
-        """Load ``audio`` as :func:`portrait_anim.audio.load.load_audio` does; a Sound is returned as it is."""
-        return audio if isinstance(audio, Sound) else cls(audio, load_audio(audio))
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds."""
-        return len(self.waveform) / SAMPLE_RATE
-
-    def n_frames(self, fps: float) -> int:
-        """Frames of a film of this sound: round(duration x fps), at least one."""
-        return max(1, round(self.duration_s * fps))
-
-
 def animate(
     photo: PhotoLike,
     audio: SoundLike,
@@ -108,17 +85,21 @@ def animate(
     weights: str = "default",
     device: str = "auto",
     landmarker: str = "facemesh",
+    label: str | None = None,
+    sign_cert: PathLike | None = None,
+    sign_key: PathLike | None = None,
+    audit_log: PathLike | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
 ) -> Animation:
     """Make the face in ``photo`` speak or sing ``audio`` and write the film.
 
-    Options, output, sound and photo are checked in this order before any net is loaded. The same inputs and seed give
-    the same frames on the same machine.
+    Options, output, photo and sound are checked before the speech nets are loaded. The same inputs and seed give the
+    same frames on the same machine. The film is marked as synthetic, see :mod:`portrait_anim.provenance`.
 
     Args:
         photo: a path, a PIL image or an (H, W, 3) uint8 array.
-        audio: a path (sound, or video with sound), ``(waveform, sample_rate)`` or a :class:`Sound`.
+        audio: a path (sound, or video with sound) or ``(waveform, sample_rate)``.
         output: the .mp4 to write; default: PHOTO_AUDIO.mp4 in the working directory.
         emotion: None or ``"neutral"``; others come with a later version.
         head_motion: 0 (perfectly still) to 2 (lively).
@@ -130,25 +111,30 @@ def animate(
         weights: ``"default"`` or ``"open"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``, for the speech nets.
         landmarker: ``"facemesh"`` or ``"face-alignment"``.
+        label: a visible label: ``"auto"``, ``"eu"``, ``"cn"`` or a text.
+        sign_cert: PEM certificate chain that signs the film; default: this machine's own.
+        sign_key: its PEM key.
+        audit_log: a file that gets a line for this film.
         progress: called as ``progress(frames_done, frames_total)`` after every frame.
         overwrite: replace a film that is already there.
 
     Raises:
         PortraitAnimError: every error is one of its kinds, see :mod:`portrait_anim.errors`; no file is left then.
     """
-    FilmOptions(emotion, head_motion, blinks, seed, fps)
+    options = FilmOptions(emotion, head_motion, blinks, seed, fps)
     _check_choices(face, max_size, weights, device, landmarker)
     output = _target(photo, audio, output, overwrite=overwrite)
-    sound = Sound.load(audio)
     animator = Animator(photo, face=face, weights=weights, device=device, landmarker=landmarker, max_size=max_size)
     return animator.animate(
-        sound, output, emotion=emotion, head_motion=head_motion, blinks=blinks, seed=seed, fps=fps,
+        audio, output, **asdict(options), label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log,
         progress=progress, overwrite=overwrite,
     )  # fmt: skip
 
 
 class Animator:
-    """One face of one photo with the nets loaded, for several films. Arguments as in :func:`animate`.
+    """One face of one photo, for several films; the speech nets are loaded once, with the first of them.
+
+    Arguments as in :func:`animate`.
 
     Attributes:
         photo, face: what moves.
@@ -165,16 +151,11 @@ class Animator:
         max_size: int | None = None,
     ) -> None:
         _check_choices(face, max_size, weights, device, landmarker)
-        self._given = photo if isinstance(photo, (str, os.PathLike)) else None
+        self._given, self._weights, self._device = photo, weights, device
         self.photo = load_photo(photo, max_size)
         # one picture only, so the processor will do whatever the device
         self.face = choose_face(self.photo, make_landmarker(landmarker, "cpu"), face)
-
-        from portrait_anim.motion.model import MotionModel  # imports torch: only when sound and photo are usable
-        from portrait_anim.render.portrait import Portrait
-
         self._portrait = Portrait(self.photo, self.face)
-        self._model = MotionModel.from_weights(weights, pick_device(device))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -192,21 +173,32 @@ class Animator:
         blinks: float = 1.0,
         seed: int = 0,
         fps: float = FPS,
+        label: str | None = None,
+        sign_cert: PathLike | None = None,
+        sign_key: PathLike | None = None,
+        audit_log: PathLike | None = None,
         progress: Progress | None = None,
         overwrite: bool = False,
     ) -> Animation:
         """Write the film of ``audio``; see :func:`animate`."""
         options = FilmOptions(emotion, head_motion, blinks, seed, fps)
         target = _target(self._given, audio, output, overwrite=overwrite)
-        sound = Sound.load(audio)
-        writer = Writer(target, self.size, fps, sound.source, overwrite=overwrite, metadata=_metadata())
-        motion = self._motion(sound, options)
-        with writer, closing(self._render(motion)) as frames:
+        waveform = load_audio(audio)
+        marks = self._provenance(
+            audio, options, sign_cert=sign_cert, sign_key=sign_key, visible_label=label, audit_log=audit_log,
+            output=target,
+        )  # fmt: skip
+        writer = Writer(
+            target, self.size, options.fps, audio, overwrite=overwrite, metadata=marks.metadata,
+            before_rename=marks.finish,
+        )  # fmt: skip
+        motion = self._motion(waveform, options)
+        with writer, closing(self._render(motion, marks)) as frames:
             for done, frame in enumerate(frames, 1):
                 writer.write(frame)
                 if progress is not None:
                     progress(done, len(motion))
-        return Animation(writer.path, len(motion), len(motion) / motion.fps, fps, self.size, motion, seed)
+        return Animation(writer.path, len(motion), len(motion) / motion.fps, motion.fps, self.size, motion, seed)
 
     def frames(
         self,
@@ -218,9 +210,12 @@ class Animator:
         seed: int = 0,
         fps: float = FPS,
     ) -> Generator[Frame, None, None]:
-        """Return the film's frames one by one, (H, W, 3) uint8 RGB; memory does not grow with the duration."""
+        """Return the film's marked frames one by one, (H, W, 3) uint8 RGB, as they are before encoding.
+
+        Memory does not grow with the duration.
+        """
         options = FilmOptions(emotion, head_motion, blinks, seed, fps)
-        return self._render(self._motion(Sound.load(audio), options))
+        return self._render(self._motion(load_audio(audio), options), self._provenance(audio, options))
 
     def motion(
         self,
@@ -233,27 +228,45 @@ class Animator:
         fps: float = FPS,
     ) -> Motion:
         """Return how the face moves to ``audio``, without rendering."""
-        return self._motion(Sound.load(audio), FilmOptions(emotion, head_motion, blinks, seed, fps))
+        options = FilmOptions(emotion, head_motion, blinks, seed, fps)
+        return self._motion(load_audio(audio), options)
 
-    def _motion(self, sound: Sound, options: FilmOptions) -> Motion:
+    @cached_property
+    def _model(self) -> MotionModel:
+        from portrait_anim.motion.model import MotionModel  # imports torch: only when everything else is in order
+
+        return MotionModel.from_weights(self._weights, pick_device(self._device))
+
+    def _motion(self, waveform: npt.NDArray[np.float32], options: FilmOptions) -> Motion:
         motion = self._model.motion(
-            sound.waveform, seed=int(options.seed), head_motion=options.head_motion, blinks=options.blinks
-        )
+            waveform, seed=options.seed, head_motion=options.head_motion, blinks=options.blinks
+        )  # fmt: skip
         fps = float(check_fps(options.fps))  # 29.97 means 30000/1001
-        return motion.resampled(fps, sound.n_frames(fps))
+        return motion.resampled(fps, max(1, round(len(waveform) / SAMPLE_RATE * fps)))
 
-    def _frame(self, motion: Motion, i: int) -> Frame:
-        return self._portrait.render(self._model.space.state(motion, i))
+    def _provenance(self, audio: SoundLike, options: FilmOptions, **choices: Any) -> Provenance:
+        used = ("face_detector", "face_landmarks_detector", "hama_encoder", "whisper_tiny_encoder")
+        models = {name: registry()[name].sha256 for name in (*used, f"motion_{self._weights}") if name in registry()}
+        emotion = None if options.emotion == "neutral" else options.emotion
+        marks = Provenance(self._given, audio, seed=options.seed, emotion=emotion, models=models, **choices)
+        for note in marks.notes:
+            logger.info(note)
+        return marks
 
-    def _render(self, motion: Motion) -> Generator[Frame, None, None]:
+    def _render(self, motion: Motion, marks: Provenance) -> Generator[Frame, None, None]:
         """Render in two threads, in order, never more than MAX_AHEAD frames ahead of the one who takes them."""
+        marker, space = marks.marker(self.photo.pixels, motion.fps), self._model.space
+
+        def frame(i: int) -> Frame:
+            return marker.mark(self._portrait.render(space.state(motion, i)), i)
+
         pool = ThreadPoolExecutor(N_WORKERS, thread_name_prefix="render")
         pending: deque[Future[Frame]] = deque()
         try:
             for i in range(len(motion)):
                 if len(pending) == MAX_AHEAD:
                     yield pending.popleft().result()
-                pending.append(pool.submit(self._frame, motion, i))
+                pending.append(pool.submit(frame, i))
             while pending:
                 yield pending.popleft().result()
         finally:
@@ -288,23 +301,23 @@ def choose_face(photo: Photo, landmarker: Landmarker, number: int | None = None)
     return from_left[number - 1]
 
 
-def default_output(photo: PhotoLike | None, audio: SoundLike) -> Path:
+def default_output(photo: PhotoLike, audio: SoundLike) -> Path:
     """Return PHOTO_AUDIO.mp4 in the working directory; pictures and waveforms from memory have plain names."""
-    source = audio.source if isinstance(audio, Sound) else audio
-    first = Path(photo).stem if isinstance(photo, (str, os.PathLike)) else "photo"
-    second = Path(source).stem if isinstance(source, (str, os.PathLike)) else "audio"
-    return Path(f"{first}_{second}.mp4")
+    stems = [
+        Path(given).stem if isinstance(given, (str, os.PathLike)) else name
+        for given, name in ((photo, "photo"), (audio, "audio"))
+    ]
+    return Path(f"{'_'.join(stems)}.mp4")
 
 
-def _target(photo: PhotoLike | None, audio: SoundLike, output: PathLike | None, *, overwrite: bool) -> Path:
+def _target(photo: PhotoLike, audio: SoundLike, output: PathLike | None, *, overwrite: bool) -> Path:
     """Return the path to write, checked before long work."""
-    target = check_output(default_output(photo, audio) if output is None else output, overwrite=overwrite)
-    source = audio.source if isinstance(audio, Sound) else audio
-    for what, given in (("photo", photo), ("sound", source)):
-        there = isinstance(given, (str, os.PathLike)) and target.exists() and Path(given).exists()
-        if there and target.samefile(given):  # type: ignore[arg-type]
-            raise OutputError(f"{shown(target)} is the {what} itself: choose another name for the film")
-    return target
+    target = Path(default_output(photo, audio) if output is None else output)
+    for what, given in (("photo", photo), ("sound", audio)):
+        with suppress(OSError, ValueError):  # one of them is not there
+            if isinstance(given, (str, os.PathLike)) and target.samefile(given):
+                raise OutputError(f"{shown(target)} is the {what} itself: choose another name for the film")
+    return check_output(target, overwrite=overwrite)
 
 
 def _check_choices(face: int | None, max_size: int | None, weights: str, device: str, landmarker: str) -> None:
@@ -315,9 +328,3 @@ def _check_choices(face: int | None, max_size: int | None, weights: str, device:
     check_choice("weights", weights, WEIGHT_SETS)
     check_choice("device", device, DEVICES)
     check_choice("landmarker", landmarker, LANDMARKERS)
-
-
-def _metadata() -> dict[str, str]:
-    from portrait_anim import __version__
-
-    return {"comment": f"Synthetic: one photo animated by portrait_anim {__version__}"}

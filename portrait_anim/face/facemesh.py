@@ -8,7 +8,10 @@ are seen in the same framing, without which lips differ by .005 IOD.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +102,23 @@ def _spread(length: float, side: float) -> list[float]:
     return [float(x) for x in np.linspace(side / 2, length - side / 2, max(count, 2))]
 
 
+@contextlib.contextmanager
+def _stderr_closed() -> Iterator[None]:
+    """Keep LiteRT from announcing its delegate on the process's stderr; no log level of its own does."""
+    try:
+        saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # started without a stderr
+        yield
+        return
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
+
+
 class FacemeshLandmarker:
     """Finds faces and places 478 points; about 7 ms a face on one core. Safe to share between threads."""
 
@@ -110,8 +130,9 @@ class FacemeshLandmarker:
         self._lock = threading.Lock()
         self._nets: dict[str, Any] = {}
         for entry in ("face_detector", "face_landmarks_detector"):
-            net = Interpreter(str(weight_path(entry)), num_threads=1)
-            net.allocate_tensors()
+            with _stderr_closed():
+                net = Interpreter(str(weight_path(entry)), num_threads=1)
+                net.allocate_tensors()
             self._nets[entry] = net
         self._anchors = _anchors()
 
