@@ -1,0 +1,127 @@
+"""Motion: the space, the upper face, and the shipped models on real sound."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from portrait_anim.audio.load import load_audio
+from portrait_anim.errors import OptionError
+from portrait_anim.face.mesh import BROW_LEFT, EYE_LEFT, FACE_OVAL
+from portrait_anim.motion import upper
+from portrait_anim.motion.model import WEIGHT_SETS, MotionModel
+from portrait_anim.motion.space import Motion, MotionSpace, brow_fields, lower_face_weight, neutral_face
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture(scope="module")
+def model() -> MotionModel:
+    return MotionModel.from_weights()
+
+
+@pytest.fixture(scope="module")
+def speech() -> np.ndarray:
+    return load_audio(EXAMPLES / "speech.flac")
+
+
+def random_space(rng: np.random.Generator, n_components: int = 5) -> MotionSpace:
+    weighted = rng.standard_normal((n_components, 478, 3)) * lower_face_weight()[:, None]
+    q, _ = np.linalg.qr(weighted.reshape(n_components, -1).T)
+    return MotionSpace(q.T.reshape(n_components, 478, 3))
+
+
+def test_encode_inverts_decode_for_what_the_basis_holds() -> None:
+    space = MotionModel.from_weights().space
+    flat = space.basis.reshape(space.n_components, -1)
+    np.testing.assert_allclose(flat @ flat.T, np.eye(space.n_components), atol=1e-4)
+
+
+def test_aperture_is_the_decoded_points_distance() -> None:
+    rng = np.random.default_rng(0)
+    space = random_space(rng)
+    mouth = rng.standard_normal((7, 5)).astype(np.float32)
+    moved = space.decode(mouth)
+    np.testing.assert_allclose(space.aperture(mouth), moved[:, 13, 1] - moved[:, 14, 1], atol=1e-5)
+    np.testing.assert_allclose(space.width(mouth), moved[:, 291, 0] - moved[:, 61, 0], atol=1e-5)
+
+
+def test_brows_leave_the_eyes_and_the_jaw_alone() -> None:
+    fields = brow_fields()
+    assert fields[:, list(EYE_LEFT)].max() < 0.05
+    assert fields[:, FACE_OVAL[18]].max() == 0
+    assert fields[:, list(BROW_LEFT), 1].max() > 0.9
+
+
+def test_neutral_is_the_most_closed_frames() -> None:
+    points = np.zeros((20, 478, 3), np.float32)
+    points[:, 13, 1] = np.arange(20)
+    np.testing.assert_allclose(neutral_face(points)[13, 1], 1.0)  # the mean of 0, 1 and 2
+
+
+def test_resampled_keeps_duration_and_shape() -> None:
+    motion = Motion.rest(50)
+    motion.mouth[:, 0] = np.sin(np.arange(50) / 8)
+    doubled = motion.resampled(50)
+    assert len(doubled) == 100
+    back = doubled.resampled(25)
+    np.testing.assert_allclose(back.mouth, motion.mouth, atol=0.01)
+
+
+@pytest.mark.parametrize("name", WEIGHT_SETS)
+def test_silence_and_faint_noise_rest(name: str) -> None:
+    model = MotionModel.from_weights(name)
+    rng = np.random.default_rng(0)
+    for waveform in (np.zeros(48_000, np.float32), (rng.standard_normal(48_000) * 5e-4).astype(np.float32)):
+        assert np.abs(model.space.aperture(model.motion(waveform).mouth)).max() < 0.01
+
+
+def test_speech_opens_and_closes_the_mouth(model: MotionModel, speech: np.ndarray) -> None:
+    opening = model.space.aperture(model.motion(speech).mouth)
+    assert len(opening) == round(len(speech) / 640)
+    assert np.percentile(opening, 95) > 0.1
+    assert np.percentile(opening, 5) < 0.02
+
+
+def test_a_pause_shuts_the_mouth(model: MotionModel, speech: np.ndarray) -> None:
+    sound = np.concatenate([speech[:48_000], np.zeros(48_000, np.float32), speech[:48_000]])
+    opening = model.space.aperture(model.motion(sound).mouth)
+    assert np.abs(opening[90:135]).max() < 0.01
+
+
+def test_mouth_does_not_depend_on_the_seed_and_the_rest_does(model: MotionModel, speech: np.ndarray) -> None:
+    a, b, again = model.motion(speech, seed=1), model.motion(speech, seed=2), model.motion(speech, seed=1)
+    np.testing.assert_array_equal(a.mouth, b.mouth)
+    assert np.abs(a.rotation - b.rotation).max() > 0.01
+    for name, track in a.tracks().items():
+        np.testing.assert_array_equal(track, getattr(again, name))
+
+
+def test_still_head_and_no_blinks(model: MotionModel, speech: np.ndarray) -> None:
+    motion = model.motion(speech, head_motion=0, blinks=0)
+    for track in (motion.rotation, motion.shift, motion.brows, motion.gaze, motion.blink):
+        assert not track.any()
+
+
+def test_unknown_weights() -> None:
+    with pytest.raises(OptionError, match="default, open"):
+        MotionModel.from_weights("best")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_blinks_have_human_rate_and_length(seed: int) -> None:
+    lids = upper.blinks(25 * 60, np.random.default_rng(seed), 1.0)[:, 0] > 0.5
+    starts = np.flatnonzero(lids[1:] & ~lids[:-1])
+    assert 0.2 <= len(starts) / 60 <= 0.8
+    assert 0.1 <= lids.sum() / 25 / len(starts) <= 0.4
+
+
+def test_head_starts_and_ends_at_rest_and_does_not_drift() -> None:
+    rng = np.random.default_rng(0)
+    loudness = np.clip(rng.random(25 * 600), 0, 1)
+    rotation, shift, _ = upper.head(loudness, rng, 1.0)
+    assert not rotation[[0, -1]].any()
+    assert not shift[[0, -1]].any()
+    assert np.abs(rotation).max() < np.deg2rad(12)
+    minutes = rotation.reshape(10, -1, 3).mean(1)
+    assert np.abs(minutes).max() < np.deg2rad(1)

@@ -1,0 +1,136 @@
+"""The renderer: what the landmarker sees in its frames, what it leaves alone, and how it holds up."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from portrait_anim.face.detect import Face
+from portrait_anim.face.facemesh import FacemeshLandmarker
+from portrait_anim.face.normalise import normalise
+from portrait_anim.face.photo import load_photo
+from portrait_anim.face.state import FaceState
+from portrait_anim.motion.model import MotionModel
+from portrait_anim.render.portrait import Portrait
+from portrait_anim.render.rest import aperture
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PHOTO, PAINTING = EXAMPLES / "astronaut.jpg", EXAMPLES / "portraits" / "sargent_lady_agnew_1892.jpg"
+
+
+@pytest.fixture(scope="module")
+def landmarker() -> FacemeshLandmarker:
+    return FacemeshLandmarker()
+
+
+@pytest.fixture(scope="module")
+def portraits(landmarker: FacemeshLandmarker) -> dict[Path, Portrait]:
+    made = {}
+    for path in (PHOTO, PAINTING):
+        photo = load_photo(path)
+        made[path] = Portrait(photo, landmarker.detect(photo.pixels)[0])
+    return made
+
+
+def opened(amount: float) -> FaceState:
+    """A state whose inner lips are ``amount`` IOD apart, by the model's own first component."""
+    space = MotionModel.from_weights().space
+    mouth = np.zeros(space.n_components, np.float32)
+    mouth[0] = 1
+    mouth[0] = amount / float(space.aperture(mouth))
+    return replace(FaceState.rest(), displacement=space.decode(mouth))
+
+
+def seen(landmarker: FacemeshLandmarker, frame: np.ndarray) -> np.ndarray:
+    return normalise(landmarker.detect(frame)[0].landmarks)[0]
+
+
+def test_a_closed_mouth_at_rest_is_the_photo(portraits: dict[Path, Portrait]) -> None:
+    portrait = portraits[PAINTING]
+    np.testing.assert_array_equal(portrait.render(FaceState.rest()), portrait.photo.pixels)
+
+
+@pytest.mark.parametrize("path", [PHOTO, PAINTING], ids=["photo", "painting"])
+def test_the_mouth_opens_as_told(path: Path, portraits: dict[Path, Portrait], landmarker: FacemeshLandmarker) -> None:
+    asked = [0.0, 0.05, 0.1, 0.15, 0.2, 0.25]
+    found = [aperture(seen(landmarker, portraits[path].render(opened(amount)))) for amount in asked]
+    assert np.corrcoef(asked, found)[0, 1] > 0.95
+    assert found[-1] > 0.12
+    assert found[0] < 0.03
+
+
+@pytest.mark.parametrize("path", [PHOTO, PAINTING], ids=["photo", "painting"])
+def test_a_blink_shuts_both_eyes(path: Path, portraits: dict[Path, Portrait], landmarker: FacemeshLandmarker) -> None:
+    def openings(frame: np.ndarray) -> np.ndarray:
+        points = seen(landmarker, frame)
+        return np.array([np.linalg.norm(points[a] - points[b]) for a, b in ((159, 145), (386, 374))])
+
+    portrait = portraits[path]
+    shut = replace(FaceState.rest(), blink=np.ones(2, np.float32))
+    assert (openings(portrait.render(shut)) < 0.6 * openings(portrait.photo.pixels)).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_head_turns_as_told(axis: int, portraits: dict[Path, Portrait], landmarker: FacemeshLandmarker) -> None:
+    portrait = portraits[PAINTING]
+    angle = np.zeros(3, np.float32)
+    angle[axis] = 0.12
+    _, before = normalise(landmarker.detect(portrait.photo.pixels)[0].landmarks)
+    _, after = normalise(landmarker.detect(portrait.render(replace(FaceState.rest(), rotation=angle)))[0].landmarks)
+    turn = after.rotation @ before.rotation.T
+    made = np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]]) / 2
+    assert made[axis] == pytest.approx(0.12, abs=0.07)
+    assert np.abs(np.delete(made, axis)).max() < 0.05
+
+
+def test_far_from_the_face_nothing_changes(portraits: dict[Path, Portrait]) -> None:
+    portrait = portraits[PHOTO]
+    state = replace(opened(0.2), rotation=np.array([0.08, 0.08, 0.05], np.float32))
+    changed = (portrait.render(state) != portrait.photo.pixels).any(axis=2)
+    x0, y0, x1, y1 = portrait._box
+    assert changed.any()
+    changed[y0:y1, x0:x1] = False
+    assert not changed.any()
+
+
+def test_monochrome_stays_monochrome(landmarker: FacemeshLandmarker) -> None:
+    grey = np.repeat(load_photo(PAINTING).pixels.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
+    photo = load_photo(grey)
+    assert photo.monochrome
+    frame = Portrait(photo, landmarker.detect(grey)[0]).render(opened(0.2)).astype(int)
+    assert np.ptp(frame, axis=2).max() <= 1
+
+
+def test_threads_and_repeats_agree(portraits: dict[Path, Portrait]) -> None:
+    states = [replace(opened(0.01 * i), blink=np.full(2, i / 12, np.float32)) for i in range(12)]
+    portrait = portraits[PHOTO]
+    alone = [portrait.render(state) for state in states]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(portrait.render, states))
+    for a, b in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("box", [(130, 0, 330, 201), (180, 40, 301, 512)], ids=["tight", "cut by the edge"])
+def test_a_face_at_the_border(box: tuple[int, int, int, int], landmarker: FacemeshLandmarker) -> None:
+    x0, y0, x1, y1 = box
+    crop = np.ascontiguousarray(load_photo(PHOTO).pixels[y0:y1, x0:x1])
+    face = landmarker.detect(crop)[0]
+    state = replace(opened(0.2), rotation=np.array([0.1, -0.1, 0.05], np.float32))
+    frame = Portrait(load_photo(crop), face).render(state)
+    assert frame.shape == crop.shape
+    assert (frame[[0, -1]].astype(int).sum(-1) == 0).mean() <= (crop[[0, -1]].astype(int).sum(-1) == 0).mean() + 0.05
+
+
+def test_sharpness_of_the_face_is_kept(portraits: dict[Path, Portrait]) -> None:
+    portrait = portraits[PAINTING]
+    x0, y0, x1, y1 = (int(v) for v in Face.from_landmarks(portrait._source[:478], 1.0).bbox)
+    frame = portrait.render(replace(FaceState.rest(), rotation=np.array([0.02, 0.03, 0.01], np.float32)))
+
+    def energy(image: np.ndarray) -> float:
+        grey = image[y0:y1, x0:x1].astype(float).mean(2)
+        return float((np.diff(grey, axis=0) ** 2).mean() + (np.diff(grey, axis=1) ** 2).mean())
+
+    assert energy(frame) > 0.85 * energy(portrait.photo.pixels)
