@@ -15,6 +15,7 @@ from portrait_anim.ffmpeg import ffmpeg_exe
 from portrait_anim.weights import folder, registry, weight_path
 
 PACKAGES = ("torch", "numpy", "scipy", "librosa", "ai-edge-litert", "face-alignment", "pillow", "imageio-ffmpeg")
+SHOWN_DATA = 4  # names of training data shown per file
 
 
 def collect() -> dict[str, Any]:
@@ -80,5 +81,7 @@ def as_text(facts: dict[str, Any]) -> str:
     for entry in facts["weights"]:
         state = "" if entry["intact"] else "  DAMAGED OR MISSING: install portrait-anim again"
         lines.append(f"  {entry['name']:24} {entry['bytes'] / 1e6:5.1f} MB  {entry['licence']}{state}")
-        lines.append(f"  {'':24} trained on {'; '.join(entry['training_data'])}")
+        data = entry["training_data"]
+        more = f" and {len(data) - SHOWN_DATA} more (--json names them)" if len(data) > SHOWN_DATA else ""
+        lines.append(f"  {'':24} trained on {'; '.join(data[:SHOWN_DATA])}{more}")
     return "\n".join(lines)
