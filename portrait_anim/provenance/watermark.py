@@ -22,6 +22,7 @@ Array = npt.NDArray[np.float32]
 
 MAX_RMS = 2.2  # grey levels over the frame: 41.3 dB
 FLAT = 0.6  # grey levels (standard deviation) on smooth areas; 1.0 could be seen on a clean sky at 4x zoom
+FLAT_DARK = 0.8  # the same below level 40, where an encoder is coarsest; 1.0 could be seen
 TEXTURE_GAIN = 0.30  # grey levels more for each grey level of texture
 MAX_LOCAL = 5.0  # grey levels
 _PEAK = 2.5  # standard deviations of the pattern
@@ -125,7 +126,8 @@ def strength(light: Array, chip_px: float) -> Array:
     wide = np.sqrt(cv2.GaussianBlur(np.minimum(fine * fine, 400), (0, 0), 2.0 * chip))
     level = cv2.GaussianBlur(small, (0, 0), 0.7 * chip)
     seen = np.clip((level - 1.5) / 16, 0, 1) * np.clip((262 - level) / 24, 0.2, 1)
-    allowed = np.minimum(FLAT + TEXTURE_GAIN * np.minimum(narrow, wide), MAX_LOCAL) * seen
+    flat = FLAT + (FLAT_DARK - FLAT) * np.clip((90 - level) / 50, 0, 1)
+    allowed = np.minimum(flat + TEXTURE_GAIN * np.minimum(narrow, wide), MAX_LOCAL) * seen
     rms = float(np.sqrt(np.mean(allowed * allowed)))
     if rms > MAX_RMS:
         allowed *= MAX_RMS / rms
