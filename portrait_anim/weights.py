@@ -111,6 +111,7 @@ def register(
 ) -> WeightEntry:
     """Write the entry for a weight file into the registry beside it (made if absent), atomically."""
     data = path.read_bytes()
+    path.chmod(0o644)  # safetensors makes files that only their owner may read
     entry = WeightEntry(
         name, path.name, hashlib.sha256(data).hexdigest(), len(data), licence, tuple(training_data), source, command,
         figures or {},

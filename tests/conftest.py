@@ -1,0 +1,95 @@
+"""What several test files share: places, small media, the real command line in a subprocess."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the tests' signing key out of the user's own folder."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PORTRAIT_ANIM_HOME", str(folder))
+        patch.delenv("PORTRAIT_ANIM_AUDIT_LOG", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The data beside the repository."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no data at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Path:
+    """A photo of 512x512 px with one face."""
+    return EXAMPLES / "astronaut.jpg"
+
+
+@pytest.fixture(scope="session")
+def small_astronaut(tmp_path_factory: pytest.TempPathFactory, astronaut: Path) -> Path:
+    """The same at 256x256 px."""
+    from PIL import Image
+
+    path = tmp_path_factory.mktemp("photo") / "small.png"
+    Image.open(astronaut).resize((256, 256)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def speech() -> Path:
+    """Some seconds of speech."""
+    return EXAMPLES / "speech.flac"
+
+
+@pytest.fixture(scope="session")
+def second_of_speech(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Path:
+    """One second of it, 16 bit wav at 16 kHz."""
+    return cut(speech, tmp_path_factory.mktemp("sound") / "second.wav", 1.0)
+
+
+def cut(source: Path, target: Path, duration_s: float, start_s: float = 0.5) -> Path:
+    """Write a stretch of ``source`` to the wav file ``target``; shorter sources are repeated."""
+    import numpy as np
+    import soundfile
+
+    samples, rate = soundfile.read(source)
+    wanted = np.arange(round(start_s * rate), round((start_s + duration_s) * rate)) % len(samples)
+    soundfile.write(target, samples[wanted], rate, "PCM_16")
+    return target
+
+
+def command(name: str = "animate") -> list[str]:
+    """The installed console command, or its module where the package is used from the source tree."""
+    installed = Path(sys.executable).parent / name
+    if installed.exists():
+        return [str(installed)]
+    return [sys.executable, "-m", "portrait_anim", *(["animate"] if name == "animate" else [])]
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, with the source tree importable."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))}
+
+
+def run_cli(
+    arguments: Sequence[str | Path], cwd: Path, *, name: str = "animate", timeout_s: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run the real command in a folder."""
+    return subprocess.run(
+        [*command(name), *map(str, arguments)], cwd=cwd, env=environment(), capture_output=True, text=True,
+        timeout=timeout_s, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
