@@ -20,7 +20,8 @@ FRAME_MS = 5.0
 BEAT_S = 0.5
 # (MIDI note, beats): a tune in C major for the first phrase, a break, the tune again higher
 PHRASE = [(60, 1), (64, 1), (67, 2), (65, 1), (64, 1), (62, 2), (64, 1), (67, 1), (72, 2), (71, 1), (69, 1), (67, 2)]
-CHORDS = [(48, 52, 55), (53, 57, 60), (48, 52, 55), (55, 59, 62), (45, 48, 52), (53, 57, 60), (48, 52, 55), (55, 59, 62), (48, 52, 55)]  # fmt: skip
+_C, _F, _G, _AM = (48, 52, 55), (53, 57, 60), (55, 59, 62), (45, 48, 52)
+CHORDS = [_C, _F, _C, _G, _AM, _F, _C, _G, _C]
 BREAK_BEATS = 4
 STRETCH = 1.5
 
