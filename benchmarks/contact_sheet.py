@@ -1,0 +1,102 @@
+"""Contact sheets of rendered faces, to be looked at.
+
+    python benchmarks/contact_sheet.py OUT.png PHOTO [PHOTO ...] [--zoom face|mouth|eyes] [--cell 200]
+    python benchmarks/contact_sheet.py docs/images/film.png PHOTO --film SOUND
+
+Columns: the photo, lips apart, open, wide, round, blink, head turned left and right with gaze. With ``--film``:
+frames of a film made from SOUND, every fifth.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from portrait_anim import Animator
+from portrait_anim.face.detect import make_landmarker
+from portrait_anim.face.normalise import normalise
+from portrait_anim.face.photo import load_photo
+from portrait_anim.face.state import FaceState
+from portrait_anim.motion.model import MotionModel
+from portrait_anim.render.portrait import Portrait
+
+Frame = npt.NDArray[np.uint8]
+ZOOMS = {"face": ((33, 263, 152, 10), 1.45), "mouth": ((13, 14), 0.5), "eyes": ((33, 263), 0.75)}
+
+
+def states() -> list[FaceState]:
+    """The columns: poses from the shipped model's own motion space."""
+    space = MotionModel.from_weights().space
+    unit = np.eye(space.n_components, dtype=np.float32)
+    opening, width = space.aperture(unit), space.width(unit)
+    jaw = unit[int(np.abs(opening).argmax())] * np.sign(opening[int(np.abs(opening).argmax())])
+    jaw = jaw / space.aperture(jaw)
+    rounding = -width[:, None] * unit
+    pucker = rounding.sum(0) / max(float((width**2).sum()), 1e-6)
+
+    def mouth(aperture: float, narrow: float = 0.0) -> FaceState:
+        return replace(FaceState.rest(), displacement=space.decode(jaw * aperture + pucker * narrow))
+
+    def posed(state: FaceState, blink: float, rotation: tuple[float, ...], gaze: tuple[float, float]) -> FaceState:
+        return replace(
+            state,
+            blink=np.full(2, blink, np.float32),
+            rotation=np.array(rotation, np.float32),
+            gaze=np.array(gaze, np.float32),
+        )
+
+    return [
+        FaceState.rest(),
+        mouth(0.06),
+        mouth(0.14),
+        mouth(0.24),
+        mouth(0.08, 0.09),
+        posed(FaceState.rest(), 1.0, (0, 0, 0), (0, 0)),
+        posed(mouth(0.1), 0.0, (0, -0.12, 0), (0, 0)),
+        posed(mouth(0.03), 0.0, (0.06, 0.12, 0.05), (0.08, 0)),
+    ]
+
+
+def crop(frame: Frame, centre: npt.NDArray[np.floating], reach: float, cell: int) -> Frame:
+    """Cut a square of side 2 ``reach`` px round ``centre`` and bring it to ``cell`` px."""
+    x, y = centre
+    box = (round(x - reach), round(y - reach), round(x + reach), round(y + reach))
+    return np.asarray(Image.fromarray(frame).crop(box).resize((cell, cell), Image.Resampling.LANCZOS))
+
+
+def main() -> None:
+    """Draw the sheet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("photos", type=Path, nargs="+")
+    parser.add_argument("--zoom", choices=tuple(ZOOMS), default="face")
+    parser.add_argument("--cell", type=int, default=200)
+    parser.add_argument("--film", type=Path, help="sound to make the frames from")
+    parser.add_argument("--skip", type=int, default=20, help="frames left out at the start of a film")
+    args = parser.parse_args()
+    rows = []
+    for path in args.photos:
+        photo = load_photo(path)
+        face = make_landmarker().detect(photo.pixels)[0]
+        _, pose = normalise(face.landmarks)
+        points, size = ZOOMS[args.zoom]
+        centre = face.landmarks[list(points), :2].mean(0)
+        if args.film:
+            frames = list(islice(Animator(path).frames(args.film), args.skip, args.skip + 40, 5))
+        else:
+            portrait = Portrait(photo, face)
+            frames = [portrait.render(state) for state in states()]
+        rows.append(np.hstack([crop(frame, centre, size * pose.scale, args.cell) for frame in frames]))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.vstack(rows)).save(args.out)
+    print(args.out)
+
+
+if __name__ == "__main__":
+    main()
