@@ -11,7 +11,7 @@ from portrait_anim.provenance import ecc, pattern
 Array = npt.NDArray[np.float32]
 
 _HIGH_PASS = 1.0  # chips, sigma
-_NEIGHBOURHOOD = 2.5  # chips, sigma of the window in which the picture's own texture is levelled
+_NEIGHBOURHOOD = 8  # chips, side of the window in which the picture's own texture is levelled
 _FLOOR = 0.7  # grey levels; keeps rounding noise in flat areas from counting as texture
 _CLIP = 2.5  # standard deviations
 _SPECTRAL_WINDOW = 11  # bins over which the folded picture's spectrum is levelled
@@ -32,7 +32,8 @@ def resized(picture: Array, shape: tuple[int, int]) -> Array:
 def whitened(picture: Array, chip_px: float) -> Array:
     """Return the fine structure of a picture with its strength levelled, clipped at 2.5 standard deviations."""
     high = picture - cv2.GaussianBlur(picture, (0, 0), _HIGH_PASS * chip_px)
-    spread = np.sqrt(cv2.GaussianBlur(high * high, (0, 0), _NEIGHBOURHOOD * chip_px))
+    side = round(_NEIGHBOURHOOD * chip_px) | 1
+    spread = np.sqrt(np.maximum(cv2.blur(high * high, (side, side)), 0))  # its running sums round below zero
     return np.asarray(np.clip(high / (spread + _FLOOR), -_CLIP, _CLIP), np.float32)
 
 
@@ -58,6 +59,7 @@ def spectrum_of_tile(picture: Array, across: tuple[float, float], oversampling: 
     power = np.abs(np.fft.fft2(folded)).astype(np.float32) ** 2
     half = _SPECTRAL_WINDOW // 2
     around = cv2.blur(np.pad(power, half, mode="wrap"), (_SPECTRAL_WINDOW, _SPECTRAL_WINDOW))[half:-half, half:-half]
+    around = np.maximum(around, 0)
     return np.asarray(spectrum / (around[:, : spectrum.shape[1]] + 1e-3 * around.max() + 1e-9))
 
 

@@ -28,7 +28,8 @@ TRACE_SIGMA = 8.0  # a sync peak this high in a file whose word cannot be read i
 _FIRST_WORDS = 2  # tried at the sizes an unscaled, uncropped film has
 _MAX_SHORT_PX = 1024  # larger frames are reduced
 _SEARCH, _FINE = 2, 4  # pixels per chip when looking and when reading
-_STEP = 0.007  # between chip sizes, relative: half of it moves the edge of 128 chips by .22 chip
+_STEP = 0.009  # between chip sizes, relative: half of it moves the edge of 128 chips by .29 chip
+_LEAST_PX = (1.2, 1.5)  # px of a chip at sizes that are likely, at all others; finer ones do not outlive an encoder
 _FEWEST, _MOST = 40, 400  # chips along the short side of what is left of the picture
 _MIN_SIDE_PX = 48
 _LEAST_CHANCE = 1e-12  # smaller figures would trust the bell curve too far out
@@ -103,8 +104,9 @@ def read_mark(frames: Iterable[Frame]) -> MarkReading:
     every = np.exp(np.arange(math.log(_FEWEST), math.log(_MOST), _STEP)).tolist()
     tried = 0
     best = 0.0
-    for sizes, words in ((known, _FIRST_WORDS), (every, MAX_WORDS - _FIRST_WORDS)):
-        places = _search(mean, sizes)
+    rounds = (known, _FIRST_WORDS), (every, MAX_WORDS - _FIRST_WORDS)
+    for (sizes, words), least_px in zip(rounds, _LEAST_PX, strict=True):
+        places = _search(mean, sizes, min(mean.shape) / least_px)
         best = max(best, places[0].sigma)
         for place in _apart(places)[:words]:
             tried += 1
@@ -151,9 +153,8 @@ def _look(mean: Array, across: float, aspect: float, oversampling: int, mirrors:
     return places
 
 
-def _search(mean: Array, sizes: list[float]) -> list[_Place]:
-    """Return the best place for every chip size and mirror, the most promising first."""
-    limit = min(mean.shape) / 1.2  # chips under 1.2 px cannot be there
+def _search(mean: Array, sizes: list[float], limit: float) -> list[_Place]:
+    """Return the best place for every chip size up to ``limit`` and mirror, the most promising first."""
     sizes = [size for size in sizes if size <= limit] or [limit]
     places = [place for size in sizes for place in _look(mean, size, 1.0, _SEARCH, (False, True))]
     return sorted(places, key=lambda place: -place.sigma)
