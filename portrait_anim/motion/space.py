@@ -6,13 +6,13 @@ The lower face moves in a PCA basis of displacement from the clip's neutral (two
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.config import FPS, N_LANDMARKS
-from portrait_anim.face.mesh import BROW_LEFT, BROW_RIGHT, MOUTH_CORNERS, topology
+from portrait_anim.face.mesh import BROW_LEFT, BROW_RIGHT, LIPS_INNER_UPPER, MOUTH_CORNERS, topology
 from portrait_anim.face.state import FaceState
 
 Array = npt.NDArray[np.float32]
@@ -34,6 +34,7 @@ class Motion:
         rotation: (T, 3) rotation vector of the head, radians; axes as in :class:`FaceState`.
         shift: (T, 3) of the head, IOD.
         fps: frames/s.
+        expression: (T, A) activations of the action units, see :mod:`action_units`; (T, 0) is a neutral face.
     """
 
     mouth: Array
@@ -43,6 +44,11 @@ class Motion:
     rotation: Array
     shift: Array
     fps: float = FPS
+    expression: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    def __post_init__(self) -> None:
+        if not self.expression.size:
+            object.__setattr__(self, "expression", np.zeros((len(self.mouth), 0), np.float32))
 
     def __len__(self) -> int:
         return len(self.mouth)
@@ -56,7 +62,7 @@ class Motion:
 
     def tracks(self) -> dict[str, Array]:
         """Return the (T, n) arrays by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "fps"}
+        return {part.name: getattr(self, part.name) for part in fields(self) if part.name != "fps"}
 
     def resampled(self, fps: float, n_frames: int | None = None) -> Motion:
         """Return this motion at another frame rate, interpolated linearly between the frames' middles.
@@ -74,21 +80,26 @@ class Motion:
         moved = {
             name: np.stack([np.interp(at, steps, column) for column in track.T], axis=1).astype(np.float32)
             for name, track in self.tracks().items()
+            if track.shape[1]
         }
-        return replace(self, **moved, fps=fps)
+        return replace(self, **{"expression": np.zeros((n_frames, 0), np.float32)} | moved, fps=fps)
 
 
 class MotionSpace:
-    """The basis of the lower face and the fields of the brows.
+    """The basis of the lower face, the fields of the brows and those of the expression.
 
     Args:
         basis: (K, 478, 3), orthonormal as (K, 1434), normalised face space.
+        expressions: (A, 478, 3) IOD at activation 1, what :attr:`Motion.expression` weighs; None: no expressions.
     """
 
-    def __init__(self, basis: npt.NDArray[np.floating]) -> None:
+    def __init__(self, basis: npt.NDArray[np.floating], expressions: npt.NDArray[np.floating] | None = None) -> None:
         if basis.ndim != 3 or basis.shape[1:] != (N_LANDMARKS, 3):
             raise ValueError(f"basis has shape {basis.shape}, not (K, {N_LANDMARKS}, 3)")
         self.basis = np.asarray(basis, np.float32)
+        self.expressions = np.zeros((0, N_LANDMARKS, 3), np.float32)
+        if expressions is not None:
+            self.expressions = np.asarray(expressions, np.float32)
         self._brow_fields = brow_fields()
 
     @property
@@ -116,9 +127,19 @@ class MotionSpace:
         left, right = MOUTH_CORNERS
         return np.asarray(mouth @ (self.basis[:, right, 0] - self.basis[:, left, 0]), np.float32)
 
+    def aspect(self, mouth: npt.NDArray[np.floating]) -> Array:
+        """Opening over width of the inner lips, (..., K) -> (...), for the mean face; 0 where the lips are closed."""
+        left, right = LIPS_INNER_UPPER[0], LIPS_INNER_UPPER[-1]
+        vertices = topology().vertices
+        rest = float(np.linalg.norm(vertices[right] - vertices[left]))
+        wide = rest + mouth @ (self.basis[:, right, 0] - self.basis[:, left, 0])
+        return np.asarray(np.maximum(self.aperture(mouth), 0) / np.maximum(wide, 0.1), np.float32)
+
     def state(self, motion: Motion, i: int) -> FaceState:
         """Return frame ``i`` for the renderer."""
         displacement = self.decode(motion.mouth[i]) + np.tensordot(motion.brows[i], self._brow_fields, axes=1)
+        if motion.expression.shape[1]:
+            displacement = displacement + np.tensordot(motion.expression[i], self.expressions, axes=1)
         return FaceState(
             displacement=displacement.astype(np.float32),
             blink=motion.blink[i],
@@ -145,11 +166,11 @@ def brow_fields() -> Array:
     for brow in (BROW_LEFT, BROW_RIGHT):
         ends = vertices[list(brow)]
         inner, outer = ends[[4, 9]].mean(0), ends[[0, 5]].mean(0)
-        for field, centre in ((0, inner), (1, outer)):
+        for which, centre in ((0, inner), (1, outer)):
             away = (vertices[:, :2] - centre[:2]) / (0.16, 0.20)
             bump = np.exp(-0.5 * (away**2).sum(1))
             bump *= np.clip((vertices[:, 1] - 0.09) / 0.08, 0, 1)  # the lids stay
-            out[field, :, 1] = np.maximum(out[field, :, 1], bump)
+            out[which, :, 1] = np.maximum(out[which, :, 1], bump)
     return np.asarray(out / out[:, :, 1].max(axis=1)[:, None, None], np.float32)
 
 
