@@ -68,6 +68,9 @@ def _resample(waveform: object, sample_rate: int) -> npt.NDArray[np.float32]:
 
 
 def _decode(path: Path, name: str) -> npt.NDArray[np.float32]:
+    with path.open("rb") as file:
+        if file.read(8) == b"ffconcat":  # ffmpeg would read the files it names
+            raise AudioError(f"{name} is a list of files, not a sound: try a wav or mp3 file")
     child = ffmpeg.Child(
         [
             *ffmpeg.QUIET,

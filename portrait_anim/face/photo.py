@@ -220,7 +220,7 @@ def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception as e:  # broken EXIF raises nearly anything and must not cost the picture
-        logger.info("unreadable EXIF data: %s", e)
+        logger.debug("unreadable EXIF data: %s", e)
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
