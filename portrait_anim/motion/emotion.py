@@ -1,0 +1,154 @@
+"""Emotions as sums of action units, over time: onset and offset, breathing, asymmetry, closures of the lips.
+
+The sums are EMFACS' (Friesen and Ekman 1983, "EMFACS-7: Emotional Facial Action Coding System"): happy 6+12,
+sad 1+4+15, angry 4+5+7+23, surprised 1+2+5+26, fearful 1+2+4+5+7+20, disgusted 9+10+17. A few weak units are added
+where a warped photo, which has no wrinkles, needs them (docs/emotion.md).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+
+from portrait_anim.config import SAMPLE_RATE
+from portrait_anim.errors import OptionError
+from portrait_anim.motion.action_units import JAW, TRACKS, UNITS
+from portrait_anim.motion.timeline import AUTO, EmotionTimeline
+
+Array = npt.NDArray[np.float32]
+
+WEIGHTS: dict[str, dict[str, float]] = {
+    "neutral": {},
+    "happy": {"AU6": 0.9, "AU12": 0.85},
+    "sad": {"AU1": 1.05, "AU4": 0.25, "AU15": 0.65, "AU17": 0.3, "AU41": 0.4},
+    "angry": {"AU4": 1.0, "AU5": 0.45, "AU7": 0.8, "AU23": 0.9},
+    "surprised": {"AU1": 0.95, "AU2": 1.05, "AU5": 0.9, "AU26": 0.5},
+    "fearful": {"AU1": 1.2, "AU2": 0.5, "AU4": 0.3, "AU5": 0.95, "AU7": 0.3, "AU20": 0.75, "AU26": 0.2},
+    "disgusted": {"AU9": 1.0, "AU10": 0.85, "AU17": 0.5, "AU7": 0.3},
+}
+"""Activation of each unit at strength 1."""
+AROUSED = {"AU1": 0.35, "AU2": 0.35, "AU5": 0.25, "AU6": 0.25, "AU12": 0.30}
+"""``auto`` at full arousal: bright and awake, no more. Valence is not in loudness and pitch."""
+
+ONSET_S, OFFSET_S = 0.45, 0.65
+MAX_LAG_S = 0.10  # a unit starts up to this much after the first
+MAX_ASYMMETRY = 0.10  # of a unit's activation, one side against their mean
+BREATH = 0.10  # standard deviation of the intensity's slow change
+BREATH_HZ = (0.08, 0.45)
+SPEAKING_IOD = 0.02  # lips that open further within a third of a second speak
+JAW_WITH_SPEECH = 0.5  # how much of the jaw drop stays while the mouth speaks
+CLOSED_IOD = 0.03  # openings below it take the jaw drop away
+
+
+def emotion_activations(label: str, strength: float = 1.0) -> Array:
+    """Return (A,) activations of one emotion held still, both sides alike."""
+    units = AROUSED if label == AUTO else WEIGHTS[label]
+    return np.repeat(np.array([units.get(unit, 0.0) for unit in UNITS]) * strength, 2).astype(np.float32)
+
+
+def activations(
+    timeline: EmotionTimeline,
+    n_frames: int,
+    fps: float,
+    seed: int = 0,
+    waveform: npt.NDArray[np.float32] | None = None,
+) -> Array:
+    """Return the activations of a whole film.
+
+    Args:
+        timeline: what is shown when.
+        n_frames: T.
+        fps: frames/s; frame i shows the middle of [i / fps, (i + 1) / fps].
+        seed: of the asymmetry, the lags between units and the breathing.
+        waveform: (N,) at 16 kHz; needed where the timeline says ``auto``.
+
+    Returns:
+        (T, A) in the order of :data:`TRACKS`; rises from 0 at the start of each part, falls after its end.
+
+    Raises:
+        OptionError: ``auto`` without a waveform.
+    """
+    if timeline.needs_voice and waveform is None:
+        raise OptionError("emotion 'auto' follows a voice: give a sound, or name an emotion")
+    rng = np.random.default_rng([seed, 5])
+    time = (np.arange(n_frames) + 0.5) / fps
+    lag = rng.uniform(0, MAX_LAG_S, len(UNITS))
+    total = np.zeros((n_frames, len(UNITS)))
+    arousal = voice_arousal(waveform, time) if waveform is not None and timeline.needs_voice else np.ones(n_frames)
+    for part in timeline.segments:
+        level = emotion_activations(part.label, part.strength)[::2]  # (U,)
+        shown = _ease((time[:, None] - part.start_s - lag) / ONSET_S)  # (T, U)
+        if math.isfinite(part.end_s):
+            shown = shown * (1 - _ease((time[:, None] - part.end_s - lag) / OFFSET_S))
+        total += level * shown * (arousal[:, None] if part.label == AUTO else 1.0)
+    breath = 0.7 * _slow_noise(time, 1, rng) + 0.7 * _slow_noise(time, len(UNITS), rng)
+    total *= 1 + BREATH * np.clip(breath, -1.5, 1.0)
+    lean = np.clip(0.5 * rng.standard_normal() + 0.5 * rng.standard_normal(len(UNITS)), -1, 1) * MAX_ASYMMETRY
+    both = np.stack([total * (1 + lean), total * (1 - lean)], axis=-1)  # (T, U, 2)
+    return both.reshape(n_frames, len(TRACKS)).astype(np.float32)
+
+
+def keep_closures(track: npt.NDArray[np.floating], aperture: npt.NDArray[np.floating], fps: float) -> Array:
+    """Take the jaw drop away where speech closes the lips.
+
+    Every other unit is sealed: it moves both lips alike (:func:`action_units.sealed`). The jaw drop opens the mouth
+    while nobody speaks; in speech a part of it is added to openings and none to closures.
+
+    Args:
+        track: (T, A) activations.
+        aperture: (T,) IOD, the opening of the lips by speech alone.
+        fps: frames/s.
+    """
+    near = maximum_filter1d(np.asarray(aperture, np.float64), 2 * round(0.35 * fps) + 1, mode="nearest")
+    speaking = gaussian_filter1d(_ease((near - SPEAKING_IOD) / SPEAKING_IOD), 0.08 * fps, mode="nearest")
+    opened = np.clip(aperture, 0, None) / (np.clip(aperture, 0, None) + CLOSED_IOD)
+    out = np.array(track, np.float32)
+    jaw = [2 * UNITS.index(JAW), 2 * UNITS.index(JAW) + 1]
+    out[:, jaw] *= (1 - speaking * (1 - JAW_WITH_SPEECH * opened))[:, None]
+    return out
+
+
+def voice_arousal(waveform: npt.NDArray[np.float32], time: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return how aroused a voice sounds, 0..1, at the given times (s): louder and higher than its own middle.
+
+    Loudness and pitch are compared with the clip's own median, each over about a second, so that a loud recording or
+    a high voice is not taken for an excited one. A monotone reads about .35.
+    """
+    import librosa
+
+    hop = SAMPLE_RATE // 50
+    frame = 1024
+    if len(waveform) < frame:
+        return np.full(len(time), 0.0)
+    rms = librosa.feature.rms(y=waveform, frame_length=frame, hop_length=hop)[0]
+    level = 20 * np.log10(np.maximum(rms, 1e-5))
+    voiced = (level > np.percentile(level, 95) - 25) & (level > -60)
+    if voiced.sum() < 25:
+        return np.full(len(time), 0.0)
+    pitch = 12 * np.log2(librosa.yin(waveform, fmin=70, fmax=600, sr=SAMPLE_RATE, frame_length=frame, hop_length=hop))
+    n = min(len(level), len(pitch))
+    level, pitch, voiced = level[:n], pitch[:n], voiced[:n]
+    score = np.full(n, -0.6)
+    for values, unit in ((level, 6.0), (pitch, 4.0)):  # dB, semitones that make a clear difference
+        weight = gaussian_filter1d(voiced.astype(np.float64), 40) + 1e-3
+        smooth = gaussian_filter1d(np.where(voiced, values - np.median(values[voiced]), 0.0), 40) / weight
+        score += np.clip(smooth / unit, -2, 2)
+    heard = gaussian_filter1d(voiced.astype(np.float64), 30)
+    arousal = np.clip(heard * 1.5, 0, 1) / (1 + np.exp(-2 * score))
+    return np.asarray(np.interp(time, (np.arange(n) + 0.5) * hop / SAMPLE_RATE, arousal), np.float64)
+
+
+def _ease(x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Minimum-jerk step from 0 (x <= 0) to 1 (x >= 1)."""
+    x = np.clip(x, 0, 1)
+    return np.asarray(x**3 * (10 - 15 * x + 6 * x**2), np.float64)
+
+
+def _slow_noise(time: npt.NDArray[np.floating], width: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return (T, width) sums of slow sines, unit variance, the same at any frame rate and length."""
+    hertz = rng.uniform(*BREATH_HZ, (4, width))
+    phase = rng.uniform(0, 2 * np.pi, (4, width))
+    return np.asarray(np.sqrt(2 / 4) * np.sin(2 * np.pi * hertz * time[:, None, None] + phase).sum(1), np.float64)

@@ -1,0 +1,228 @@
+"""Average how faces move with each action unit over many stills, and write ``action_units.safetensors``.
+
+    python -m portrait_anim.training.action_units FOLDER [--task FILE] [--out checkpoints]
+
+FOLDER holds index.csv (file, emotion) and the pictures: ../shared/data/expression_stills. Each face is placed by the
+mesh net and freed of its pose; MediaPipe's blendshape net (Apache-2.0, out of face_landmarker.task) reads 52 scores
+from 146 of its points; a ridge regression of the mesh on the scores, with yaw and pitch beside them, every face taken
+once as it is and once mirrored, gives the field of each score. No picture and no single face is stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import logging
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim.errors import DataError, PhotoError
+from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, IRIS_LEFT, IRIS_RIGHT, topology
+from portrait_anim.motion.action_units import JAW, REACH, Field, measure, mirrored, scaled, sealed
+
+logger = logging.getLogger(__name__)
+
+RIDGE = 10.0  # on scores of 0..1, about two thousand rows
+MAX_TURN_DEG = 25.0
+LICENCE = "CC-BY-NC-4.0 (averages over many people; the pictures' own rights are unclear, none of them ships)"
+COMMAND = "python -m portrait_anim.training.action_units ../shared/data/expression_stills"
+
+# The points that the net reads and the scores it gives, in their order (MediaPipe, face_blendshapes_graph.cc).
+POINTS = (
+    0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78, 80,
+    81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146, 148, 149, 150, 152, 153,
+    154, 155, 157, 158, 159, 160, 161, 162, 163, 168, 172, 173, 176, 178, 181, 185, 191, 195, 197, 234, 246, 249, 251,
+    263, 267, 269, 270, 276, 282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300, 308, 310, 311, 312, 314, 317, 318,
+    321, 323, 324, 332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375, 377, 378, 379, 380, 381, 382, 384, 385, 386,
+    387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477,
+)  # fmt: skip
+SCORES = (
+    "_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
+    "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft",
+    "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft",
+    "eyeLookUpRight", "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft",
+    "jawOpen", "jawRight", "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft",
+    "mouthFrownRight", "mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft",
+    "mouthPressRight", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower",
+    "mouthShrugUpper", "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight",
+    "mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight",
+)  # fmt: skip
+# unit -> the score whose field it takes, and the region where that field is believed
+SOURCES = {
+    "AU1": ("browInnerUp", "brows"),
+    "AU2": ("browOuterUp", "brows"),
+    "AU4": ("browDown", "brows"),
+    "AU7": ("eyeSquint", "eyes"),
+    "AU10": ("mouthUpperUp", "mouth"),
+    "AU12": ("mouthSmile", "mouth"),
+    "AU17": ("mouthShrugLower", "mouth"),
+    "AU20": ("mouthStretch", "mouth"),
+    "AU26": ("jawOpen", "mouth"),
+}
+
+
+class Faces(NamedTuple):
+    """Faces without their pose.
+
+    Attributes:
+        points: (N, 478, 3) IOD.
+        turn: (N, 2) yaw and pitch, radians.
+        scores: (N, 52), 0..1.
+    """
+
+    points: Field
+    turn: Field
+    scores: Field
+
+
+def read_faces(folder: Path, task: bytes) -> Faces:
+    """Place the largest face of every picture of the index and score it.
+
+    Raises:
+        DataError: no index, or fewer than 500 usable faces: no average over many people.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    from portrait_anim.face.detect import make_landmarker
+    from portrait_anim.face.normalise import normalise
+    from portrait_anim.face.photo import load_photo
+
+    index = folder / "index.csv"
+    if not index.is_file():
+        raise DataError(f"no index.csv in {folder}: give the folder of expression_stills")
+    with zipfile.ZipFile(io.BytesIO(task)) as archive, tempfile.TemporaryDirectory() as place:
+        archive.extract("face_blendshapes.tflite", place)
+        net = Interpreter(str(Path(place) / "face_blendshapes.tflite"), num_threads=1)
+        net.allocate_tensors()
+    entry, exit_ = net.get_input_details()[0]["index"], net.get_output_details()[0]["index"]
+    landmarker = make_landmarker("facemesh")
+    points, turns, scores = [], [], []
+    for line in csv.DictReader(index.open(encoding="utf-8")):
+        try:
+            faces = landmarker.detect(load_photo(folder / line["file"]).pixels)
+        except PhotoError as e:  # a few are too small
+            logger.info(str(e))
+            continue
+        if not faces:
+            continue
+        shape, pose = normalise(faces[0].landmarks)
+        yaw, pitch = np.arcsin(np.clip(pose.rotation[:2, 2], -1, 1))
+        if max(abs(yaw), abs(pitch)) > np.radians(MAX_TURN_DEG):
+            continue
+        net.set_tensor(entry, faces[0].landmarks[None, list(POINTS), :2].astype(np.float32))
+        net.invoke()
+        points.append(shape)
+        turns.append((yaw, pitch))
+        scores.append(net.get_tensor(exit_).reshape(-1).copy())
+    if len(points) < 500:
+        raise DataError(f"only {len(points)} usable faces in {folder}: an average needs at least 500")
+    return Faces(np.array(points, np.float64), np.array(turns, np.float64), np.array(scores, np.float64))
+
+
+def regress(faces: Faces) -> tuple[dict[str, Field], float]:
+    """Regress the mesh on the scores.
+
+    Returns:
+        For each score, left and right summed, the field (478, 3) in IOD for a score of 1; and the share of the
+        points' variance that is explained.
+    """
+    swap = [SCORES.index(_other_side(name)) for name in SCORES]
+    points = np.concatenate([faces.points, mirrored(faces.points)])
+    scores = np.concatenate([faces.scores, faces.scores[:, swap]])[:, 1:]
+    yaw, pitch = np.concatenate([faces.turn, faces.turn * [-1, 1]]).T
+    nuisance = np.stack([3 * yaw, 9 * yaw**2, 3 * pitch, 9 * pitch**2], axis=1)
+    x = np.concatenate([scores, nuisance], axis=1)
+    x = x - x.mean(0)
+    y = (points - points.mean(0)).reshape(len(points), -1)  # (2N, 1434)
+    weights = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)
+    explained = 1 - ((y - x @ weights) ** 2).sum() / (y**2).sum()
+    fields: dict[str, Field] = {}
+    for name, row in zip(SCORES[1:], weights, strict=False):
+        both = name.removesuffix("Left").removesuffix("Right")
+        fields[both] = fields.get(both, 0) + row.reshape(-1, 3)
+    return {name: (field + mirrored(field)) / 2 for name, field in fields.items()}, float(explained)
+
+
+def _other_side(name: str) -> str:
+    if name.endswith("Left"):
+        return name.removesuffix("Left") + "Right"
+    return name.removesuffix("Right") + "Left" if name.endswith("Right") else name
+
+
+def regions() -> dict[str, npt.NDArray[np.float64]]:
+    """Return (478,) weights 0..1 of the brows with the forehead, the eyes and the mouth with cheeks and chin.
+
+    Outside its region a score's field is what else people do with their face meanwhile, or pose that is left.
+    """
+    x, y = topology().vertices[:, :2].astype(np.float64).T
+    brows = np.clip((y - 0.04) / 0.15, 0, 1)  # the skin between lid and brow gives way evenly
+    mouth = _ramp((-0.22 - y) / 0.25)
+    eyes = np.zeros(len(x))
+    for loop in (EYE_LEFT, EYE_RIGHT):
+        rim = topology().vertices[list(loop), :2]
+        away = np.linalg.norm(np.stack([x, y], 1)[:, None] - rim[None], axis=-1).min(1)
+        eyes = np.maximum(eyes, np.exp(-0.5 * (away / 0.06) ** 2))
+    for region in (brows, eyes, mouth):
+        region[list(IRIS_LEFT + IRIS_RIGHT)] = 0
+    return {"brows": brows, "eyes": eyes, "mouth": mouth}
+
+
+def _ramp(x: Field) -> Field:
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x))
+
+
+def average_units(fields: dict[str, Field]) -> dict[str, Field]:
+    """Cut each unit's field out of its region, seal the lips, scale it to its reach."""
+    region = regions()
+    units = {unit: fields[score] * region[where][:, None] for unit, (score, where) in SOURCES.items()}
+    return {unit: scaled(field if unit == JAW else sealed(field), unit) for unit, field in units.items()}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the stills, average, write the weights and their registry entry."""
+    from safetensors.numpy import save_file
+
+    from portrait_anim.training.convert_facemesh import PACKAGE, find_task
+    from portrait_anim.weights import register
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--task", type=Path, help=f"face_landmarker.task (default: out of {PACKAGE})")
+    parser.add_argument("--out", type=Path, default=Path("checkpoints"))
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO)
+    faces = read_faces(args.folder, args.task.read_bytes() if args.task else find_task())
+    fields, explained = regress(faces)
+    region = regions()
+    found = {
+        unit: round(measure(fields[score] * region[where][:, None], unit), 3)
+        for unit, (score, where) in SOURCES.items()
+    }
+    logger.info("%d faces, %.2f of the variance explained, reach at score 1: %s", len(faces.points), explained, found)
+    path = args.out / "action_units.safetensors"
+    save_file({unit: field.astype(np.float16) for unit, field in average_units(fields).items()}, path)
+    register(
+        "action_units",
+        path,
+        licence=LICENCE,
+        training_data=["expression_stills (only averages over many people)"],
+        source=f"scores by face_blendshapes.tflite in {PACKAGE} (Apache-2.0, Google, MediaPipe)",
+        command=COMMAND,
+        figures={
+            "faces": len(faces.points),
+            "explained_variance": round(explained, 3),
+            "iod_at_score_1": found,
+            "iod_at_activation_1": {unit: REACH[unit].iod for unit in SOURCES},
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
