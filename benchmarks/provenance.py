@@ -192,6 +192,8 @@ def survival(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         changed.write_bytes(one_byte_changed(film.read_bytes()))
         about.append({"film": name, "kind": kind, "psnr": psnr, "changed_reported": read_manifest(changed).changed})
         print(f"{name}: {[a for a in attacks if not rows[a][-1]['mark']]}", file=sys.stderr, flush=True)
+        if args.json:
+            args.json.write_text(json.dumps({"survival": {"attacks": rows, "films": about}}, indent=1))
     return {"attacks": rows, "films": about}
 
 
@@ -300,7 +302,26 @@ def rivagan(where: Path, folder: Path, quick: bool) -> dict[str, list[int]]:
 
 
 def report(results: dict[str, Any]) -> str:
-    survived = results["survival"]
+    lines: list[str] = []
+    if "survival" in results:
+        lines += about_survival(results["survival"])
+    if "false_alarms" in results:
+        alarms = results["false_alarms"]
+        lines += [
+            "",
+            f"False alarms: {len(alarms['alarms'])} on {alarms['photos']} photos and {alarms['clips']} clips "
+            f"(95 % bound for none: {upper_bound(alarms['n']):.2%}; by design {MAX_WORDS * 2.0**-24:.1e} a file); "
+            f"highest sync peak {alarms['highest_sync']:.1f} sigma. {' '.join(alarms['alarms'])}",
+        ]
+    if "cost" in results:
+        lines += ["", *(f"- {name}: {value:.2f}" for name, value in results["cost"].items())]
+    if "rivagan" in results:
+        lines += ["", "| attack | rivaGan: bits right of 32 |", "|---|---|"]
+        lines += [f"| {name} | {', '.join(map(str, bits))} |" for name, bits in results["rivagan"].items()]
+    return "\n".join(lines)
+
+
+def about_survival(survived: dict[str, Any]) -> list[str]:
     about = survived["films"]
     lines = [
         f"{len(about)} films; PSNR of marked to unmarked frames: lowest {min(f['psnr'] for f in about):.1f} dB, median "
@@ -318,19 +339,7 @@ def report(results: dict[str, Any]) -> str:
             f"| {sum(r['manifest'] for r in rows) / n:.0%} | {sum(r['metadata'] for r in rows) / n:.0%} "
             f"| {sum(r['wrong'] for r in rows)} | {lost} |"
         )
-    alarms = results["false_alarms"]
-    lines += [
-        "",
-        f"False alarms: {len(alarms['alarms'])} on {alarms['photos']} photos and {alarms['clips']} clips "
-        f"(95 % bound for none: {upper_bound(alarms['n']):.2%}; by design {MAX_WORDS * 2.0**-24:.1e} a file); "
-        f"highest sync peak {alarms['highest_sync']:.1f} sigma. {' '.join(alarms['alarms'])}",
-        "",
-        *(f"- {name}: {value:.2f}" for name, value in results["cost"].items()),
-    ]
-    if "rivagan" in results:
-        lines += ["", "| attack | rivaGan: bits right of 32 |", "|---|---|"]
-        lines += [f"| {name} | {', '.join(map(str, bits))} |" for name, bits in results["rivagan"].items()]
-    return "\n".join(lines)
+    return lines
 
 
 def main() -> None:
@@ -338,15 +347,21 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the work")
     parser.add_argument("--films", nargs="+", type=Path, help="finished films of portrait-anim to attack")
     parser.add_argument("--rivagan", type=Path, help="folder with invisible-watermark and onnxruntime")
+    parts = ("survival", "alarms", "cost", "rivagan")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="parts to run")
     parser.add_argument("--json", type=Path, help="write all figures here")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        results: dict[str, Any] = {"survival": survival(args, folder)}
-        results["false_alarms"] = false_alarms(args.quick)
-        results["cost"] = cost(folder)
-        if args.rivagan:
+        results: dict[str, Any] = {}
+        if "survival" in args.only:
+            results["survival"] = survival(args, folder)
+        if "alarms" in args.only:
+            results["false_alarms"] = false_alarms(args.quick)
+        if "cost" in args.only:
+            results["cost"] = cost(folder)
+        if args.rivagan and "rivagan" in args.only:
             results["rivagan"] = rivagan(args.rivagan.resolve(), folder, args.quick)
     if args.json:
         args.json.write_text(json.dumps(results, indent=1))
