@@ -147,10 +147,10 @@ def run_info(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def progress_display(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Give a progress callback: a bar on a terminal, about ten lines elsewhere, None when quiet."""
+    """Give a progress callback: a bar on a terminal (that knows its width), ten lines elsewhere, None when quiet."""
     if quiet:
         yield None
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns:
         with progress_bar() as update:
             yield update
     else:
