@@ -69,7 +69,7 @@ def mesh_from_68(points: npt.NDArray[np.floating]) -> Array:
     for eye, iris in ((EYE_LEFT, IRIS_LEFT), (EYE_RIGHT, IRIS_RIGHT)):
         shift = placed[list(eye)].mean(0) - placed[iris[0]]
         placed[list(iris)] += shift
-    return placed.astype(np.float32)
+    return np.asarray(placed, np.float32)
 
 
 class FaceAlignmentLandmarker:

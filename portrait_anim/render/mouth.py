@@ -99,7 +99,8 @@ def draw_interior(u: Array, v: Array, pixel: float, opening: float, jaw: tuple[f
     alpha, shade = _teeth(uj * 1.18, -(vj + 0.012 + 0.16 * uj * uj), soft)
     fade = _edge(0.085 + vj + 0.1, 0.05)
     canvas = _mix(canvas, TEETH * (0.72 * lit) * shade[..., None], alpha * fade * (0.35 + 0.65 * depth))
-    canvas = canvas * (1 - 0.55 * np.clip(np.abs(u) / (1.05 * look.width), 0, 1) ** 3)[..., None]  # dark corners
+    corners = np.clip(np.abs(u) / np.float32(1.05 * look.width), 0, 1) ** 3
+    canvas = np.asarray(canvas * (1 - 0.55 * corners)[..., None], np.float32)  # dark at the sides
     canvas = canvas * look.tint * look.exposure
     if look.monochrome:
         canvas = np.repeat(canvas @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
