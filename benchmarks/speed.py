@@ -151,7 +151,7 @@ def children(pid: int) -> list[int]:
 
 
 def peak_kib(pid: int, name: str = "") -> int:
-    """Peak resident memory of a running process in KiB; 0 when it is gone or, for now, another program than ``name``."""
+    """Peak resident memory of a running process in KiB; 0 when it is gone or another program than ``name`` (yet)."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

@@ -1,0 +1,182 @@
+"""The Python interface: animate() and Animator on a real photo and real speech."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from portrait_anim import Animation, Animator, animate
+from portrait_anim.errors import NoFaceError, OptionError, OutputError
+from portrait_anim.pipeline import MAX_AHEAD
+from portrait_anim.video.reader import probe, read_frames
+
+
+@pytest.fixture(scope="module")
+def animator(small_astronaut: Path) -> Animator:
+    return Animator(small_astronaut)
+
+
+def stacked(animator: Animator, sound: Path, **options: float) -> np.ndarray:
+    return np.stack(list(animator.frames(sound, **options)))  # type: ignore[arg-type]
+
+
+def test_signature_is_the_promised_one() -> None:
+    promised = {
+        "photo": inspect.Parameter.empty, "audio": inspect.Parameter.empty, "output": None, "emotion": None,
+        "head_motion": 1.0, "blinks": 1.0, "seed": 0, "face": None, "fps": 25, "max_size": None, "weights": "default",
+        "device": "auto", "landmarker": "facemesh", "progress": None, "overwrite": False,
+    }  # fmt: skip
+    there = inspect.signature(animate).parameters
+    assert {name: there[name].default for name in promised} == promised
+    assert [name for name, one in there.items() if one.kind is not one.KEYWORD_ONLY] == ["photo", "audio", "output"]
+
+
+def test_animate_from_memory(tmp_path: Path, small_astronaut: Path, second_of_speech: Path) -> None:
+    samples, rate = soundfile.read(second_of_speech, dtype="float32")
+    seen: list[tuple[int, int]] = []
+    film = animate(
+        Image.open(small_astronaut), (samples, rate), tmp_path / "film.mp4", seed=5, fps=30,
+        progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
+    assert isinstance(film, Animation)
+    assert (film.path, film.n_frames, film.fps, film.size, film.seed) == (tmp_path / "film.mp4", 30, 30, (256, 256), 5)
+    assert film.duration_s == pytest.approx(1.0)
+    assert len(film.motion) == 30
+    assert film.motion.fps == 30
+    assert seen == [(i, 30) for i in range(1, 31)]
+    clip = probe(film.path)
+    assert (clip.n_frames, clip.fps, clip.size, clip.has_audio) == (30, 30, (256, 256), True)
+
+
+def test_same_seed_same_frames(animator: Animator, small_astronaut: Path, second_of_speech: Path) -> None:
+    first = stacked(animator, second_of_speech, seed=1)
+    assert first.shape == (25, 256, 256, 3)
+    assert first.dtype == np.uint8
+    np.testing.assert_array_equal(first, stacked(Animator(small_astronaut), second_of_speech, seed=1))
+    assert (first != stacked(animator, second_of_speech, seed=2)).any()
+
+
+def test_frames_are_the_films(animator: Animator, tmp_path: Path, second_of_speech: Path) -> None:
+    film = animator.animate(second_of_speech, tmp_path / "film.mp4", seed=1)
+    written = np.stack(list(read_frames(film.path))).astype(float)
+    difference = written - stacked(animator, second_of_speech, seed=1)
+    assert np.sqrt((difference**2).mean()) < 6  # grey levels, lost by the encoder
+
+
+def test_the_mouth_moves_and_the_corner_does_not(animator: Animator, second_of_speech: Path) -> None:
+    frames = stacked(animator, second_of_speech, head_motion=0, blinks=0).astype(int)
+    x, y = animator.face.landmarks[[13, 14], :2].mean(0).round().astype(int)
+    assert np.ptp(frames[:, y - 3 : y + 10, x - 8 : x + 8], axis=0).mean() > 8
+    assert (frames[:, -8:, :8] == frames[0, -8:, :8]).all()
+
+
+def test_motion_options(animator: Animator, second_of_speech: Path) -> None:
+    still = animator.motion(second_of_speech, head_motion=0, blinks=0)
+    assert not still.rotation.any()
+    assert not still.shift.any()
+    assert not still.blink.any()
+    lively = animator.motion(second_of_speech, head_motion=2, seed=3)
+    assert np.abs(lively.rotation).max() > 0
+    np.testing.assert_array_equal(still.mouth, animator.motion(second_of_speech, head_motion=0, blinks=0, seed=9).mouth)
+    assert np.ptp(still.mouth, axis=0).max() > 0.01
+
+
+@pytest.mark.parametrize(("fps", "n_frames"), [(1, 1), (12.5, 12), (29.97, 30), (60, 60)])
+def test_frame_rates(animator: Animator, second_of_speech: Path, fps: float, n_frames: int) -> None:
+    motion = animator.motion(second_of_speech, fps=fps)
+    assert len(motion) == n_frames
+    assert motion.fps == pytest.approx(fps, rel=1e-4)
+
+
+def test_frames_come_one_by_one(animator: Animator, second_of_speech: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered = itertools.count(1)
+    count = 0
+    render = animator._portrait.render
+
+    def counting(state: object) -> np.ndarray:
+        nonlocal count
+        count = next(rendered)
+        return render(state)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(animator._portrait, "render", counting)
+    frames = animator.frames(second_of_speech)
+    next(frames)
+    frames.close()
+    assert 1 <= count <= MAX_AHEAD + 1
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("render")]
+
+
+class _StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("error", [_StopError, KeyboardInterrupt])
+def test_an_exception_on_the_way_leaves_nothing(
+    animator: Animator, tmp_path: Path, second_of_speech: Path, error: type[BaseException]
+) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 5:
+            raise error
+
+    with pytest.raises(error):
+        animator.animate(second_of_speech, tmp_path / "film.mp4", progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_exception_while_rendering_leaves_nothing(
+    animator: Animator, tmp_path: Path, second_of_speech: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(state: object) -> np.ndarray:
+        raise _StopError
+
+    monkeypatch.setattr(animator._portrait, "render", fail)
+    with pytest.raises(_StopError):
+        animator.animate(second_of_speech, tmp_path / "film.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_default_name_and_overwrite(
+    animator: Animator, tmp_path: Path, second_of_speech: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    film = animator.animate(second_of_speech)
+    assert film.path == Path("small_second.mp4")
+    before = film.path.read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        animator.animate(second_of_speech)
+    assert film.path.read_bytes() == before
+    animator.animate(second_of_speech, seed=4, overwrite=True)
+    assert film.path.read_bytes() != before
+
+
+def test_silence_gives_a_resting_mouth(animator: Animator) -> None:
+    motion = animator.motion((np.zeros(24_000, np.float32), 24_000))
+    assert len(motion) == 25
+    assert np.abs(motion.mouth).max() < 0.02  # IOD
+
+
+def test_every_kind_of_sound_array(animator: Animator, second_of_speech: Path) -> None:
+    samples, rate = soundfile.read(second_of_speech, dtype="int16")
+    from_file = animator.motion(second_of_speech).mouth
+    stereo = np.stack([samples, samples], axis=1)
+    for given in ((samples, rate), (stereo, rate), (samples / 32768, rate)):
+        np.testing.assert_allclose(animator.motion(given).mouth, from_file, atol=1e-3)
+
+
+def test_options_are_checked_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="head_motion 5"):
+        animate("gone.jpg", "gone.wav", tmp_path / "film.mp4", head_motion=5)
+    with pytest.raises(OutputError, match="must end in"):
+        animate("gone.jpg", "gone.wav", tmp_path / "film.avi")
+
+
+def test_no_face_in_an_array() -> None:
+    with pytest.raises(NoFaceError, match="no face found in the picture"):
+        Animator(np.full((128, 128, 3), 90, np.uint8))
