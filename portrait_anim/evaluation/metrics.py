@@ -14,7 +14,7 @@ def correlation(a: Array, b: Array) -> float:
     """Pearson's r of two (T,) curves; 0 where one of them does not move."""
     a, b = a - a.mean(), b - b.mean()
     norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / norm if norm > 1e-9 else 0.0
+    return 0.0 if norm <= 1e-9 else float((a * b).sum()) / norm  # NaN stays NaN
 
 
 def lagged_correlation(made: Array, real: Array, lag: int) -> float:

@@ -127,7 +127,9 @@ def format_table(rows: list[Row], by_person: bool = True) -> str:
         people = sorted({(row.person, row.language) for row in mine})
         if by_person and len(people) > 1:
             for person, language in people:
-                means = mean_of([r for r in mine if r.person == person and r.condition == "model"])
+                means = mean_of(
+                    [row for row in mine if (row.person, row.language, row.condition) == (person, language, "model")]
+                )
                 lines.append(f"| model, {person} ({language}) | " + " | ".join(_cell(v) for v in means) + " |")
         lines.append("")
     return "\n".join(lines)

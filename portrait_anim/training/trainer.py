@@ -169,6 +169,7 @@ class Trainer:
         n_features = self.examples[0].features.shape[0]
         self.net = MouthNet(MotionModelConfig(encoder=AudioEncoderConfig(n_features=n_features)))
         spread = np.concatenate([example.mouth for example in self.examples]).std(0)
+        spread = np.maximum(spread, 1e-3 * spread.max())  # a component that never moves must not divide by zero
         self.net.scale.copy_(torch.from_numpy(spread))
         self.losses = Losses(self.space, self.net.scale.clone(), config.closure_weight)
         stretch = config.stretch
