@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from portrait_anim import __version__
 from portrait_anim.errors import PortraitAnimError
+from portrait_anim.timeline import EMOTIONS
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -38,6 +39,7 @@ examples:
   {prog} photo.jpg song.wav                       writes photo_song.mp4 here
   {prog} photo.jpg speech.mp3 -o film.mp4 --seed 7
   {prog} group.png voice.m4a --face 2             the second face from the left
+  {prog} photo.jpg song.wav --emotion "happy@0-4,sad:0.6@4-"
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
 """
 
@@ -83,6 +85,7 @@ def add_animate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("audio", metavar="AUDIO", help="wav, mp3, flac, ogg, opus, m4a, or a video with sound")
     parser.add_argument("-o", "--output", metavar="OUT", help="the .mp4 to write (default: PHOTO_AUDIO.mp4 here)")
     motion = parser.add_argument_group("motion")
+    motion.add_argument("--emotion", metavar="E", help=f"{', '.join(EMOTIONS)}, auto; sad:0.6; happy@0-4,sad@4-")
     motion.add_argument("--head-motion", type=number, default=1.0, metavar="X", help="0 still to 2 lively (1)")
     motion.add_argument("--blinks", type=number, default=1.0, metavar="X", help="0 none to 3 times as often (1)")
     motion.add_argument("--seed", type=whole, default=0, metavar="N", help="another seed, other blinks and nods (0)")
@@ -116,10 +119,11 @@ def run_animate(args: argparse.Namespace) -> int:
 
     with progress_display(quiet=args.quiet) as progress:
         film = animate(
-            args.photo, args.audio, args.output, head_motion=args.head_motion, blinks=args.blinks, seed=args.seed,
-            face=args.face, fps=args.fps, max_size=args.max_size, weights=args.weights, device=args.device,
-            landmarker=args.landmarker, label=args.label, sign_cert=args.sign_cert, sign_key=args.sign_key,
-            audit_log=args.audit_log, progress=progress, overwrite=args.force,
+            args.photo, args.audio, args.output, emotion=args.emotion, head_motion=args.head_motion,
+            blinks=args.blinks, seed=args.seed, face=args.face, fps=args.fps, max_size=args.max_size,
+            weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
+            sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,
+            progress=progress, overwrite=args.force,
         )  # fmt: skip
     if not args.quiet:
         from portrait_anim.files import shown

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from portrait_anim.config import FPS
 from portrait_anim.errors import OptionError
+from portrait_anim.timeline import parse_emotion
 
 MAX_HEAD_MOTION = 2.0  # times the natural amount
 MAX_BLINKS = 3.0  # times the natural rate
@@ -22,7 +23,7 @@ class FilmOptions:
     """How one film moves.
 
     Attributes:
-        emotion: None or ``"neutral"``; others come with a later version.
+        emotion: an emotion or a timeline of them, see :func:`portrait_anim.timeline.parse_emotion`; None is neutral.
         head_motion: 0 (perfectly still) to 2 (lively), 1 is natural.
         blinks: 0 (none) to 3, times the natural rate.
         seed: of blinks, gaze and head motion; a whole number of at least 0.
@@ -39,8 +40,7 @@ class FilmOptions:
     fps: float = FPS
 
     def __post_init__(self) -> None:
-        if self.emotion not in (None, "neutral"):
-            raise OptionError(f"emotion {self.emotion!r} comes with a later version: leave it out or give 'neutral'")
+        parse_emotion(self.emotion)
         check_range("head_motion", self.head_motion, 0, MAX_HEAD_MOTION)
         check_range("blinks", self.blinks, 0, MAX_BLINKS)
         check_range("fps", self.fps, MIN_FPS, MAX_FPS)

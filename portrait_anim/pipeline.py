@@ -19,13 +19,17 @@ import numpy.typing as npt
 from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.device import DEVICES, pick_device
-from portrait_anim.errors import NoFaceError, OutputError
-from portrait_anim.face.detect import LANDMARKERS, Face, Landmarker, make_landmarker
-from portrait_anim.face.photo import Photo, load_photo
+from portrait_anim.errors import OutputError
+from portrait_anim.face.choose import choose_face
+from portrait_anim.face.detect import LANDMARKERS, make_landmarker
+from portrait_anim.face.normalise import normalise
+from portrait_anim.face.photo import load_photo
 from portrait_anim.files import shown
+from portrait_anim.motion.emotion import photo_smile
 from portrait_anim.options import MIN_MAX_SIZE_PX, FilmOptions, check_choice, check_whole
 from portrait_anim.provenance.film import Provenance
 from portrait_anim.render.portrait import Portrait
+from portrait_anim.timeline import parse_emotion
 from portrait_anim.video.writer import Writer, check_fps, check_output
 from portrait_anim.weights import WEIGHT_SETS, registry
 
@@ -101,7 +105,8 @@ def animate(
         photo: a path, a PIL image or an (H, W, 3) uint8 array.
         audio: a path (sound, or video with sound) or ``(waveform, sample_rate)``.
         output: the .mp4 to write; default: PHOTO_AUDIO.mp4 in the working directory.
-        emotion: None or ``"neutral"``; others come with a later version.
+        emotion: neutral, happy, sad, angry, surprised, fearful, disgusted or auto (follows the voice), with a strength
+            ``"sad:0.6"`` (0 to 1.5) and times ``"happy@0-4,sad:0.6@4-"`` (s).
         head_motion: 0 (perfectly still) to 2 (lively).
         blinks: 0 (none) to 3, times the natural rate.
         seed: of blinks, gaze and head motion, at least 0.
@@ -239,15 +244,19 @@ class Animator:
 
     def _motion(self, waveform: npt.NDArray[np.float32], options: FilmOptions) -> Motion:
         motion = self._model.motion(
-            waveform, seed=options.seed, head_motion=options.head_motion, blinks=options.blinks
+            waveform, emotion=parse_emotion(options.emotion), smile=photo_smile(normalise(self.face.landmarks)[0]),
+            seed=options.seed, head_motion=options.head_motion, blinks=options.blinks,
         )  # fmt: skip
         fps = float(check_fps(options.fps))  # 29.97 means 30000/1001
         return motion.resampled(fps, max(1, round(len(waveform) / SAMPLE_RATE * fps)))
 
     def _provenance(self, audio: SoundLike, options: FilmOptions, **choices: Any) -> Provenance:
-        used = ("face_detector", "face_landmarks_detector", "hama_encoder", "whisper_tiny_encoder")
-        models = {name: registry()[name].sha256 for name in (*used, f"motion_{self._weights}") if name in registry()}
-        emotion = None if options.emotion == "neutral" else options.emotion
+        used = ["face_detector", "face_landmarks_detector", "hama_encoder", "whisper_tiny_encoder"]
+        used.append(f"motion_{self._weights}")
+        emotion = None if parse_emotion(options.emotion).neutral else options.emotion
+        if emotion is not None and self._weights == "default":
+            used.append("action_units")
+        models = {name: registry()[name].sha256 for name in used if name in registry()}
         marks = Provenance(self._given, audio, seed=options.seed, emotion=emotion, models=models, **choices)
         for note in marks.notes:
             logger.info(note)
@@ -271,34 +280,6 @@ class Animator:
                 yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def choose_face(photo: Photo, landmarker: Landmarker, number: int | None = None) -> Face:
-    """Return one face of a photo: the one called ``number``, counted from the left, from 1, or the largest.
-
-    Raises:
-        NoFaceError: there is none, or none of that number.
-    """
-    name = "the picture" if photo.source is None else f"photo {shown(photo.source)}"
-    faces = landmarker.detect(photo.pixels)
-    if not faces:
-        raise NoFaceError(
-            f"no face found in {name} (looked with {landmarker.name} for faces that turn both eyes to the camera): "
-            "try a larger, sharper picture seen from the front, or crop it to the face"
-        )
-    from_left = sorted(faces, key=lambda face: float(face.bbox[0] + face.bbox[2]))
-    if number is None:
-        if len(faces) > 1:
-            largest = 1 + next(i for i, face in enumerate(from_left) if face is faces[0])
-            logger.info(
-                "%s has %d faces, the largest moves, number %d from the left: --face N (face=N) takes another",
-                name, len(faces), largest,
-            )  # fmt: skip
-        return faces[0]
-    if number > len(faces):
-        these = "1 face" if len(faces) == 1 else f"{len(faces)} faces, counted from the left"
-        raise NoFaceError(f"{name} has no face number {number}: it has {these}")
-    return from_left[number - 1]
 
 
 def default_output(photo: PhotoLike, audio: SoundLike) -> Path:

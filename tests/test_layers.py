@@ -14,7 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 330
 
 FOUNDATION = {
-    "weights", "device", "ffmpeg", "waveform", "files", "config", "errors", "options", "opencv",
+    "weights", "device", "ffmpeg", "waveform", "files", "config", "errors", "options", "opencv", "timeline",
 }  # fmt: skip
 PARTS = {"provenance", "video", "render", "motion", "face", "audio"}
 BETWEEN_PARTS = {("render", "face"), ("motion", "face"), ("motion", "audio"), ("provenance", "video")}

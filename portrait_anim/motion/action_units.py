@@ -28,7 +28,6 @@ from portrait_anim.face.mesh import (
     MOUTH_CORNERS,
     topology,
 )
-from portrait_anim.motion.space import brow_fields
 
 Array = npt.NDArray[np.float32]
 Field = npt.NDArray[np.float64]
@@ -171,6 +170,15 @@ def sealed(field: Field) -> Field:
     return out
 
 
+def above_lids() -> tuple[Field, Field]:
+    """Return (478,) weights that keep the lids' edges where they are: for brows that rise, for brows that fall.
+
+    A rising brow takes all of itself along and stretches the skin above the lid; a falling one needs room on it.
+    """
+    height = topology().vertices[:, 1].astype(np.float64) - 0.04
+    return np.clip(height / 0.08, 0, 1), np.clip(height / 0.15, 0, 1)
+
+
 def _bump(centre: tuple[float, float], size: tuple[float, float]) -> Field:
     """Return (478,) a Gaussian in x, y round ``centre`` of the image-left side; ``size`` is its deviation, IOD."""
     away = (topology().vertices[:, :2] - np.array(centre)) / size
@@ -242,12 +250,11 @@ def _jaw() -> Field:
 @cache
 def drawn_units() -> dict[str, Field]:
     """Return every unit's field (478, 3) drawn from the mesh alone, scaled to its reach."""
-    inner, outer = brow_fields().astype(np.float64)
-    stays = np.clip((topology().vertices[:, 1:2] - 0.04) / 0.15, 0, 1)  # the lids' edges stay, the skin above gives way
+    raised, lowered = (over[:, None] for over in above_lids())
     units = {
-        "AU1": inner,
-        "AU2": outer,
-        "AU4": stays * _pull(((-0.30, 0.20), (0.20, 0.13), (0.0, -0.06, 0.0)),
+        "AU1": raised * _pull(((-0.14, 0.25), (0.19, 0.20), (0.0, 0.08, 0.0))),
+        "AU2": raised * _pull(((-0.62, 0.18), (0.22, 0.20), (0, 0.07, 0)), ((-0.42, 0.25), (0.16, 0.20), (0, 0.05, 0))),
+        "AU4": lowered * _pull(((-0.30, 0.20), (0.20, 0.13), (0.0, -0.06, 0.0)),
                              ((-0.13, 0.20), (0.10, 0.12), (0.03, -0.035, 0.01))),
         "AU5": _lids(0.04, -0.004),
         "AU6": _pull(((-0.46, -0.36), (0.20, 0.16), (0.008, 0.05, 0.015))) + _lids(0.0, 0.012),

@@ -15,23 +15,29 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import OptionError
+from portrait_anim.face.mesh import MOUTH_CORNERS
 from portrait_anim.motion.action_units import JAW, TRACKS, UNITS
-from portrait_anim.motion.timeline import AUTO, EmotionTimeline
+from portrait_anim.motion.space import INNER_LIPS
+from portrait_anim.timeline import AUTO, EmotionTimeline
 
 Array = npt.NDArray[np.float32]
 
 WEIGHTS: dict[str, dict[str, float]] = {
     "neutral": {},
-    "happy": {"AU6": 0.9, "AU12": 0.85},
-    "sad": {"AU1": 1.05, "AU4": 0.25, "AU15": 0.65, "AU17": 0.3, "AU41": 0.4},
+    "happy": {"AU6": 0.9, "AU12": 1.05},
+    "sad": {"AU1": 1.0, "AU4": 0.25, "AU15": 0.8, "AU17": 0.3, "AU41": 0.4},
     "angry": {"AU4": 1.0, "AU5": 0.45, "AU7": 0.8, "AU23": 0.9},
-    "surprised": {"AU1": 0.95, "AU2": 1.05, "AU5": 0.9, "AU26": 0.5},
-    "fearful": {"AU1": 1.2, "AU2": 0.5, "AU4": 0.3, "AU5": 0.95, "AU7": 0.3, "AU20": 0.75, "AU26": 0.2},
-    "disgusted": {"AU9": 1.0, "AU10": 0.85, "AU17": 0.5, "AU7": 0.3},
+    "surprised": {"AU1": 0.75, "AU2": 0.8, "AU5": 0.9, "AU26": 0.6},
+    "fearful": {"AU1": 1.2, "AU2": 0.4, "AU4": 0.3, "AU5": 0.95, "AU7": 0.3, "AU20": 0.75, "AU26": 0.2},
+    "disgusted": {"AU6": 0.3, "AU7": 0.4, "AU9": 1.2, "AU10": 1.0, "AU17": 0.35},
 }
 """Activation of each unit at strength 1."""
 AROUSED = {"AU1": 0.35, "AU2": 0.35, "AU5": 0.25, "AU6": 0.25, "AU12": 0.30}
 """``auto`` at full arousal: bright and awake, no more. Valence is not in loudness and pitch."""
+
+SMILE_OFF = {"AU6": -0.7, "AU12": -1.15}
+"""What takes a photo's own full smile away while an emotion that does not smile is shown."""
+SMILING = ("neutral", "happy", AUTO)
 
 ONSET_S, OFFSET_S = 0.45, 0.65
 MAX_LAG_S = 0.10  # a unit starts up to this much after the first
@@ -43,10 +49,33 @@ JAW_WITH_SPEECH = 0.5  # how much of the jaw drop stays while the mouth speaks
 CLOSED_IOD = 0.03  # openings below it take the jaw drop away
 
 
-def emotion_activations(label: str, strength: float = 1.0) -> Array:
-    """Return (A,) activations of one emotion held still, both sides alike."""
+def emotion_activations(label: str, strength: float = 1.0, smile: float = 0.0) -> Array:
+    """Return (A,) activations of one emotion held still, both sides alike.
+
+    Args:
+        label: one of :data:`WEIGHTS`, or ``"auto"`` at full arousal.
+        strength: 0 to 1.5.
+        smile: how much the photo smiles already, 0..1, see :func:`photo_smile`.
+    """
     units = AROUSED if label == AUTO else WEIGHTS[label]
-    return np.repeat(np.array([units.get(unit, 0.0) for unit in UNITS]) * strength, 2).astype(np.float32)
+    off = 0.0 if label in SMILING else smile * min(strength, 1.0)
+    level = [strength * units.get(unit, 0.0) + off * SMILE_OFF.get(unit, 0.0) for unit in UNITS]
+    return np.repeat(np.array(level), 2).astype(np.float32)
+
+
+def photo_smile(shape: npt.NDArray[np.floating]) -> float:
+    """Return how much a face smiles, 0 (not) to 1 (broadly).
+
+    The blendshape net's smile score regressed on the corners' height above the lips' line and on the mouth's width,
+    over the faces of training/action_units.py (r .84), with a dead zone for the spread between people.
+
+    Args:
+        shape: (478, 3) normalised face, IOD.
+    """
+    left, right = (shape[i] for i in MOUTH_CORNERS)
+    height = (left[1] + right[1]) / 2 - shape[list(INNER_LIPS), 1].mean()
+    score = 4.30 * height + 1.70 * (right[0] - left[0]) - 0.88
+    return float(np.clip((score - 0.15) / 0.45, 0, 1))
 
 
 def activations(
@@ -55,6 +84,7 @@ def activations(
     fps: float,
     seed: int = 0,
     waveform: npt.NDArray[np.float32] | None = None,
+    smile: float = 0.0,
 ) -> Array:
     """Return the activations of a whole film.
 
@@ -64,6 +94,7 @@ def activations(
         fps: frames/s; frame i shows the middle of [i / fps, (i + 1) / fps].
         seed: of the asymmetry, the lags between units and the breathing.
         waveform: (N,) at 16 kHz; needed where the timeline says ``auto``.
+        smile: of the photo, 0..1; emotions that do not smile take it away.
 
     Returns:
         (T, A) in the order of :data:`TRACKS`; rises from 0 at the start of each part, falls after its end.
@@ -79,7 +110,7 @@ def activations(
     total = np.zeros((n_frames, len(UNITS)))
     arousal = voice_arousal(waveform, time) if waveform is not None and timeline.needs_voice else np.ones(n_frames)
     for part in timeline.segments:
-        level = emotion_activations(part.label, part.strength)[::2]  # (U,)
+        level = emotion_activations(part.label, part.strength, smile)[::2]  # (U,)
         shown = _ease((time[:, None] - part.start_s - lag) / ONSET_S)  # (T, U)
         if math.isfinite(part.end_s):
             shown = shown * (1 - _ease((time[:, None] - part.end_s - lag) / OFFSET_S))

@@ -13,11 +13,14 @@ from torch import Tensor, nn
 from portrait_anim.audio.activity import voice_gate
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
 from portrait_anim.audio.speech import Features, SpeechConfig, SpeechFeatures, fit_length, frame_rms
-from portrait_anim.config import SAMPLES_PER_FRAME
+from portrait_anim.config import FPS, SAMPLES_PER_FRAME
 from portrait_anim.errors import OptionError
 from portrait_anim.motion import upper
+from portrait_anim.motion.action_units import ActionUnits
+from portrait_anim.motion.emotion import activations, keep_closures
 from portrait_anim.motion.generator import Generator, GeneratorConfig
 from portrait_anim.motion.space import Motion, MotionSpace
+from portrait_anim.timeline import EmotionTimeline
 from portrait_anim.weights import load_metadata, load_tensors
 
 WEIGHT_SETS = ("default", "open")
@@ -90,7 +93,8 @@ class MotionModel:
         net = MouthNet(MotionModelConfig.from_json(load_metadata(entry)["config"]))
         net.load_state_dict(tensors)
         speech = SpeechFeatures.from_weights(device, net.config.speech)
-        return cls(speech, net.requires_grad_(False).eval().to(device), MotionSpace(basis.numpy()))
+        space = MotionSpace(basis.numpy(), ActionUnits.from_weights(name).fields)
+        return cls(speech, net.requires_grad_(False).eval().to(device), space)
 
     def features(self, waveform: npt.NDArray[np.float32]) -> Features:
         """Return the speech features of a waveform (N,) at 16 kHz."""
@@ -100,12 +104,21 @@ class MotionModel:
             return features
 
     def motion(
-        self, waveform: npt.NDArray[np.float32], *, seed: int = 0, head_motion: float = 1.0, blinks: float = 1.0
+        self,
+        waveform: npt.NDArray[np.float32],
+        *,
+        emotion: EmotionTimeline | None = None,
+        smile: float = 0.0,
+        seed: int = 0,
+        head_motion: float = 1.0,
+        blinks: float = 1.0,
     ) -> Motion:
         """Return the motion for a sound.
 
         Args:
             waveform: (N,) at 16 kHz, -1..1.
+            emotion: what the face shows when; None is neutral.
+            smile: how much the photo smiles, 0..1, see :func:`portrait_anim.motion.emotion.photo_smile`.
             seed: of the blinks, the gaze and the head; the mouth does not depend on it.
             head_motion: 0 (perfectly still) to 2 (lively).
             blinks: 0 (none) to 3, times the natural rate.
@@ -124,7 +137,12 @@ class MotionModel:
         rng = np.random.default_rng(seed)
         blink_rng, head_rng, gaze_rng = rng.spawn(3)
         rotation, shift, brows = upper.head(loudness, head_rng, head_motion)
+        expression = np.zeros((n_frames, 0), np.float32)
+        if emotion is not None and not emotion.neutral:
+            expression = activations(emotion, n_frames, FPS, seed, waveform, smile)
+            expression = keep_closures(expression, self.space.aperture(mouth), FPS)
         return Motion(
+            expression=expression,
             mouth=mouth.astype(np.float32),
             blink=upper.blinks(n_frames, blink_rng, blinks),
             brows=brows,

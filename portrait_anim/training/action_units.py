@@ -24,7 +24,17 @@ import numpy.typing as npt
 
 from portrait_anim.errors import DataError, PhotoError
 from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, IRIS_LEFT, IRIS_RIGHT, topology
-from portrait_anim.motion.action_units import JAW, REACH, Field, measure, mirrored, scaled, sealed
+from portrait_anim.motion.action_units import (
+    JAW,
+    REACH,
+    Field,
+    above_lids,
+    drawn_units,
+    measure,
+    mirrored,
+    scaled,
+    sealed,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +65,9 @@ SCORES = (
 )  # fmt: skip
 # unit -> the score whose field it takes, and the region where that field is believed
 SOURCES = {
-    "AU1": ("browInnerUp", "brows"),
-    "AU2": ("browOuterUp", "brows"),
-    "AU4": ("browDown", "brows"),
+    "AU1": ("browInnerUp", "raised brows"),
+    "AU2": ("browOuterUp", "raised brows"),
+    "AU4": ("browDown", "lowered brows"),
     "AU7": ("eyeSquint", "eyes"),
     "AU10": ("mouthUpperUp", "mouth"),
     "AU12": ("mouthSmile", "mouth"),
@@ -65,6 +75,7 @@ SOURCES = {
     "AU20": ("mouthStretch", "mouth"),
     "AU26": ("jawOpen", "mouth"),
 }
+HALF_DRAWN = ("AU4",)  # the average lowers the whole brow; the corrugator's frown between them is added
 
 
 class Faces(NamedTuple):
@@ -161,16 +172,16 @@ def regions() -> dict[str, npt.NDArray[np.float64]]:
     Outside its region a score's field is what else people do with their face meanwhile, or pose that is left.
     """
     x, y = topology().vertices[:, :2].astype(np.float64).T
-    brows = np.clip((y - 0.04) / 0.15, 0, 1)  # the skin between lid and brow gives way evenly
+    raised, lowered = above_lids()
     mouth = _ramp((-0.22 - y) / 0.25)
     eyes = np.zeros(len(x))
     for loop in (EYE_LEFT, EYE_RIGHT):
         rim = topology().vertices[list(loop), :2]
         away = np.linalg.norm(np.stack([x, y], 1)[:, None] - rim[None], axis=-1).min(1)
         eyes = np.maximum(eyes, np.exp(-0.5 * (away / 0.06) ** 2))
-    for region in (brows, eyes, mouth):
+    for region in (raised, lowered, eyes, mouth):
         region[list(IRIS_LEFT + IRIS_RIGHT)] = 0
-    return {"brows": brows, "eyes": eyes, "mouth": mouth}
+    return {"raised brows": raised, "lowered brows": lowered, "eyes": eyes, "mouth": mouth}
 
 
 def _ramp(x: Field) -> Field:
@@ -179,10 +190,12 @@ def _ramp(x: Field) -> Field:
 
 
 def average_units(fields: dict[str, Field]) -> dict[str, Field]:
-    """Cut each unit's field out of its region, seal the lips, scale it to its reach."""
+    """Cut each unit's field out of its region, seal the lips, scale it to its reach; mix :data:`HALF_DRAWN` evenly."""
     region = regions()
     units = {unit: fields[score] * region[where][:, None] for unit, (score, where) in SOURCES.items()}
-    return {unit: scaled(field if unit == JAW else sealed(field), unit) for unit, field in units.items()}
+    units = {unit: scaled(field if unit == JAW else sealed(field), unit) for unit, field in units.items()}
+    drawn = drawn_units()
+    return units | {unit: scaled((units[unit] + drawn[unit]) / 2, unit) for unit in HALF_DRAWN}
 
 
 def main(argv: list[str] | None = None) -> None:
