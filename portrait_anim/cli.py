@@ -32,6 +32,7 @@ PARTS = {  # command -> the module with add_arguments(parser) and run(args), and
     "prepare": ("portrait_anim.training.prepare_cli", "turn clips of talking heads into training data"),
     "train": ("portrait_anim.training.train_cli", "train the motion model"),
     "evaluate": ("portrait_anim.evaluation.cli", "measure the motion model beside baselines"),
+    "app": ("portrait_anim.app", "serve a page in the browser, on this machine"),
     "verify": ("portrait_anim.provenance.verify_cli", "say what a film or picture tells about its making"),
 }
 EXAMPLES = """\
