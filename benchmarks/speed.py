@@ -38,7 +38,7 @@ from PIL import Image
 
 from portrait_anim import Animator, pipeline
 from portrait_anim.config import FPS
-from portrait_anim.face.choose import choose_face
+from portrait_anim.face.choose import choose_faces
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.opencv import cv2
 from portrait_anim.provenance.film import Provenance
@@ -96,7 +96,7 @@ def stages(photo: Path, sound: Path, model: MotionModel, out: Path) -> tuple[Tim
     times: Times = {}
     with timed(times, "photo"):
         picture = pipeline.load_photo(photo)
-        face = choose_face(picture, pipeline.make_landmarker("facemesh", "cpu"))
+        face = choose_faces(picture, pipeline.make_landmarker("facemesh", "cpu"))[0]
         portrait = Portrait(picture, face)
     waveform = pipeline.load_audio(sound)
     with timed(times, "features"):

@@ -9,25 +9,23 @@ import argparse
 import contextlib
 import importlib
 import importlib.util
-import logging
 import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from portrait_anim import __version__
+from portrait_anim.cli_display import notes, progress_display
 from portrait_anim.errors import PortraitAnimError
 from portrait_anim.timeline import EMOTIONS
 
 Run = Callable[[argparse.Namespace], int]
 
 OK, BUG, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-LINES = 10  # of progress, when stderr is not a terminal
 PARTS = {  # command -> the module with add_arguments(parser) and run(args), and what it does
     "prepare": ("portrait_anim.training.prepare_cli", "turn clips of talking heads into training data"),
     "train": ("portrait_anim.training.train_cli", "train the motion model"),
@@ -40,6 +38,7 @@ examples:
   {prog} photo.jpg song.wav                       writes photo_song.mp4 here
   {prog} photo.jpg speech.mp3 -o film.mp4 --seed 7
   {prog} group.png voice.m4a --face 2             the second face from the left
+  {prog} couple.jpg hers.wav his.wav              a duet, from the left
   {prog} photo.jpg song.wav --emotion "happy@0-4,sad:0.6@4-"
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
 """
@@ -69,6 +68,14 @@ def whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from e
 
 
+def faces(text: str) -> int | str | tuple[int, ...]:
+    """Read which faces: 2, 1,3 or all."""
+    if text == "all":
+        return text
+    numbers = tuple(whole(part) for part in text.split(","))
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
 def frame_rate(text: str) -> float:
     """Read a frame rate: 25, 29.97 or 30000/1001."""
     above, slash, below = text.partition("/")
@@ -83,7 +90,10 @@ def frame_rate(text: str) -> float:
 def add_animate_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``animate`` takes."""
     parser.add_argument("photo", metavar="PHOTO", help="jpg, png, webp, bmp, tiff, gif, heic")
-    parser.add_argument("audio", metavar="AUDIO", help="wav, mp3, flac, ogg, opus, m4a, or a video with sound")
+    parser.add_argument(
+        "audio", metavar="AUDIO", nargs="+",
+        help="wav, mp3, flac, ogg, opus, m4a, or a video with sound; several: a duet, one for each face from the left",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="OUT", help="the .mp4 to write (default: PHOTO_AUDIO.mp4 here)")
     motion = parser.add_argument_group("motion")
     motion.add_argument("--emotion", metavar="E", help=f"{', '.join(EMOTIONS)}, auto; sad:0.6; happy@0-4,sad@4-")
@@ -91,7 +101,9 @@ def add_animate_arguments(parser: argparse.ArgumentParser) -> None:
     motion.add_argument("--blinks", type=number, default=1.0, metavar="X", help="0 none to 3 times as often (1)")
     motion.add_argument("--seed", type=whole, default=0, metavar="N", help="another seed, other blinks and nods (0)")
     picture = parser.add_argument_group("picture")
-    picture.add_argument("--face", type=whole, metavar="N", help="which face, counted from the left (the largest)")
+    picture.add_argument(
+        "--face", type=faces, metavar="N", help="which face from the left: 2, or 1,3, or all (the largest)"
+    )
     picture.add_argument("--fps", type=frame_rate, default=25, metavar="N", help="frames a second, 1 to 60 (25)")
     picture.add_argument("--max-size", type=whole, metavar="PX", help="reduce the longer side to PX (not reduced)")
     nets = parser.add_argument_group("nets")
@@ -148,80 +160,6 @@ def run_info(args: argparse.Namespace) -> int:
     facts = collect()
     print(as_json(facts) if args.json else as_text(facts))
     return OK
-
-
-@contextlib.contextmanager
-def progress_display(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Give a progress callback: a bar on a terminal (that knows its width), ten lines elsewhere, None when quiet."""
-    if quiet:
-        yield None
-    elif sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns:
-        with progress_bar() as update:
-            yield update
-    else:
-        yield progress_lines()
-
-
-@contextlib.contextmanager
-def progress_bar() -> Iterator[Callable[[int, int], None]]:
-    """Give a callback that draws a bar with frames, frames/s and the time left."""
-    from tqdm import tqdm
-
-    layout = "{percentage:3.0f}% |{bar}| {n}/{total}, {rate_noinv_fmt}, {remaining} left"
-    bar: Any = None
-
-    def update(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = tqdm(total=total, unit=" frames", bar_format=layout, file=sys.stderr, dynamic_ncols=True)
-        bar.update(done - bar.n)
-        if done == total:
-            bar.close()
-
-    try:
-        yield update
-    finally:
-        if bar is not None:
-            bar.close()
-
-
-def progress_lines() -> Callable[[int, int], None]:
-    """Return a callback that prints a line about every tenth of the film."""
-    start = time.perf_counter()
-
-    def update(done: int, total: int) -> None:
-        nonlocal start
-        if done == 1:
-            start = time.perf_counter()  # the first frame's own time is not counted
-        if done * LINES // total > (done - 1) * LINES // total and done > 1:
-            rate = (done - 1) / max(time.perf_counter() - start, 1e-6)
-            left = (total - done) / rate
-            print(f"{done}/{total} frames, {rate:.3g} frames/s, {left:.0f} s left", file=sys.stderr, flush=True)
-
-    return update
-
-
-class Notes(logging.Handler):
-    """Show the library's log as ``note:`` and ``warning:`` lines on stderr."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print one record as one line."""
-        kind = {"INFO": "note", "WARNING": "warning"}.get(record.levelname, record.levelname.lower())
-        print(f"{kind}: {' '.join(record.getMessage().split())}", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def notes(*, quiet: bool, verbose: bool) -> Iterator[None]:
-    """Show the library's log while the block runs."""
-    logger, handler = logging.getLogger("portrait_anim"), Notes()
-    before = logger.level
-    logger.setLevel(logging.CRITICAL if quiet else logging.DEBUG if verbose else logging.INFO)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
 
 
 @contextlib.contextmanager

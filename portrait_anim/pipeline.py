@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,18 +17,19 @@ import numpy.typing as npt
 from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.device import DEVICES, pick_device
-from portrait_anim.errors import OutputError
-from portrait_anim.face.choose import choose_face
+from portrait_anim.errors import OptionError
+from portrait_anim.face.choose import Which, check_face, choose_faces
 from portrait_anim.face.detect import LANDMARKERS, make_landmarker
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
-from portrait_anim.files import shown
 from portrait_anim.motion.emotion import photo_smile
 from portrait_anim.options import MIN_MAX_SIZE_PX, FilmOptions, check_choice, check_whole
 from portrait_anim.provenance.film import Provenance
-from portrait_anim.render.portrait import Portrait
+from portrait_anim.render.group import Group
+from portrait_anim.threads import in_order
 from portrait_anim.timeline import parse_emotion
-from portrait_anim.video.writer import Writer, check_fps, check_output
+from portrait_anim.video.target import film_target
+from portrait_anim.video.writer import Writer, check_fps
 from portrait_anim.weights import WEIGHT_SETS, registry
 
 if TYPE_CHECKING:
@@ -44,11 +43,9 @@ logger = logging.getLogger(__name__)
 PathLike: TypeAlias = "str | os.PathLike[str]"
 PhotoLike: TypeAlias = "PathLike | Image.Image | npt.NDArray[np.uint8]"
 SoundLike: TypeAlias = "PathLike | tuple[npt.NDArray[Any], int]"
+SoundsLike: TypeAlias = "SoundLike | list[SoundLike]"
 Frame = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
-
-N_WORKERS = 2  # threads that render
-MAX_AHEAD = N_WORKERS + 2  # frames in the making or ready that nobody has taken yet; bounds the memory
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class Animation:
         duration_s: of the picture, ``n_frames / fps``.
         fps: frames/s.
         size: (width, height) of the frames in px; an odd side is padded by one pixel line in the file.
-        motion: how the face moved, at ``fps``.
+        motions: how each face moved, at ``fps``.
         seed: of blinks, gaze and head motion.
     """
 
@@ -70,20 +67,25 @@ class Animation:
     duration_s: float
     fps: float
     size: tuple[int, int]
-    motion: Motion = field(repr=False)
+    motions: tuple[Motion, ...] = field(repr=False)
     seed: int
+
+    @property
+    def motion(self) -> Motion:
+        """How the (first) face moved."""
+        return self.motions[0]
 
 
 def animate(
     photo: PhotoLike,
-    audio: SoundLike,
+    audio: SoundsLike,
     output: PathLike | None = None,
     *,
     emotion: str | None = None,
     head_motion: float = 1.0,
     blinks: float = 1.0,
     seed: int = 0,
-    face: int | None = None,
+    face: Which = None,
     fps: float = FPS,
     max_size: int | None = None,
     weights: str = "default",
@@ -103,7 +105,8 @@ def animate(
 
     Args:
         photo: a path, a PIL image or an (H, W, 3) uint8 array.
-        audio: a path (sound, or video with sound) or ``(waveform, sample_rate)``.
+        audio: a path (sound, or video with sound) or ``(waveform, sample_rate)``; a list of them for a duet, one for
+            each face from the left (or for those that ``face`` names), mixed in the film.
         output: the .mp4 to write; default: PHOTO_AUDIO.mp4 in the working directory.
         emotion: neutral, happy, sad, angry, surprised, fearful, disgusted or auto (follows the voice), with a strength
             ``"sad:0.6"`` (0 to 1.5) and times ``"happy@0-4,sad:0.6@4-"`` (s).
@@ -111,7 +114,7 @@ def animate(
         blinks: 0 (none) to 3, times the natural rate.
         seed: of blinks, gaze and head motion, at least 0.
         fps: frames/s of the film, 1 to 60.
-        face: which face of several, counted from the left, from 1; default: the largest.
+        face: which face of several, counted from the left, from 1; some as (1, 3); ``"all"``; default: the largest.
         max_size: limit of the picture's longer side in px, at least 64; default: the photo's own size.
         weights: ``"default"`` or ``"open"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``, for the speech nets.
@@ -128,7 +131,10 @@ def animate(
     """
     options = FilmOptions(emotion, head_motion, blinks, seed, fps)
     _check_choices(face, max_size, weights, device, landmarker)
-    output = _target(photo, audio, output, overwrite=overwrite)
+    sounds = _sounds(audio)
+    output = film_target(photo, sounds, output, overwrite=overwrite)
+    if face is None and len(sounds) > 1:
+        face = range(1, len(sounds) + 1)
     animator = Animator(photo, face=face, weights=weights, device=device, landmarker=landmarker, max_size=max_size)
     return animator.animate(
         audio, output, **asdict(options), label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log,
@@ -137,19 +143,20 @@ def animate(
 
 
 class Animator:
-    """One face of one photo, for several films; the speech nets are loaded once, with the first of them.
+    """One photo, for several films; the speech nets are loaded once, with the first of them.
 
     Arguments as in :func:`animate`.
 
     Attributes:
-        photo, face: what moves.
+        photo: the picture.
+        faces: those in it that move.
     """
 
     def __init__(
         self,
         photo: PhotoLike,
         *,
-        face: int | None = None,
+        face: Which = None,
         weights: str = "default",
         device: str = "auto",
         landmarker: str = "facemesh",
@@ -159,8 +166,8 @@ class Animator:
         self._given, self._weights, self._device = photo, weights, device
         self.photo = load_photo(photo, max_size)
         # one picture only, so the processor will do whatever the device
-        self.face = choose_face(self.photo, make_landmarker(landmarker, "cpu"), face)
-        self._portrait = Portrait(self.photo, self.face)
+        self.faces = choose_faces(self.photo, make_landmarker(landmarker, "cpu"), face)
+        self._group = Group(self.photo, self.faces)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -170,7 +177,7 @@ class Animator:
 
     def animate(
         self,
-        audio: SoundLike,
+        audio: SoundsLike,
         output: PathLike | None = None,
         *,
         emotion: str | None = None,
@@ -187,27 +194,29 @@ class Animator:
     ) -> Animation:
         """Write the film of ``audio``; see :func:`animate`."""
         options = FilmOptions(emotion, head_motion, blinks, seed, fps)
-        target = _target(self._given, audio, output, overwrite=overwrite)
-        waveform = load_audio(audio)
+        sounds = self._cast(audio)
+        target = film_target(self._given, sounds, output, overwrite=overwrite)
+        waveforms = [load_audio(sound) for sound in sounds]
         marks = self._provenance(
-            audio, options, sign_cert=sign_cert, sign_key=sign_key, visible_label=label, audit_log=audit_log,
+            sounds, options, sign_cert=sign_cert, sign_key=sign_key, visible_label=label, audit_log=audit_log,
             output=target,
         )  # fmt: skip
         writer = Writer(
-            target, self.size, options.fps, audio, overwrite=overwrite, metadata=marks.metadata,
+            target, self.size, options.fps, sounds, overwrite=overwrite, metadata=marks.metadata,
             before_rename=marks.finish,
         )  # fmt: skip
-        motion = self._motion(waveform, options)
-        with writer, closing(self._render(motion, marks)) as frames:
+        motions = self._motions(waveforms, options)
+        n_frames, fps = len(motions[0]), motions[0].fps
+        with writer, closing(self._render(motions, marks)) as frames:
             for done, frame in enumerate(frames, 1):
                 writer.write(frame)
                 if progress is not None:
-                    progress(done, len(motion))
-        return Animation(writer.path, len(motion), len(motion) / motion.fps, motion.fps, self.size, motion, seed)
+                    progress(done, n_frames)
+        return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, seed)
 
     def frames(
         self,
-        audio: SoundLike,
+        audio: SoundsLike,
         *,
         emotion: str | None = None,
         head_motion: float = 1.0,
@@ -220,21 +229,34 @@ class Animator:
         Memory does not grow with the duration.
         """
         options = FilmOptions(emotion, head_motion, blinks, seed, fps)
-        return self._render(self._motion(load_audio(audio), options), self._provenance(audio, options))
+        sounds = self._cast(audio)
+        motions = self._motions([load_audio(sound) for sound in sounds], options)
+        return self._render(motions, self._provenance(sounds, options))
 
-    def motion(
+    def motions(
         self,
-        audio: SoundLike,
+        audio: SoundsLike,
         *,
         emotion: str | None = None,
         head_motion: float = 1.0,
         blinks: float = 1.0,
         seed: int = 0,
         fps: float = FPS,
-    ) -> Motion:
-        """Return how the face moves to ``audio``, without rendering."""
+    ) -> tuple[Motion, ...]:
+        """Return how each face moves to ``audio``, without rendering."""
         options = FilmOptions(emotion, head_motion, blinks, seed, fps)
-        return self._motion(load_audio(audio), options)
+        return self._motions([load_audio(sound) for sound in self._cast(audio)], options)
+
+    def _cast(self, audio: SoundsLike) -> list[SoundLike]:
+        """Return the sounds: one, or one for each face."""
+        sounds = _sounds(audio)
+        if len(sounds) > 1 and len(sounds) != len(self.faces):
+            faces = "1 face" if len(self.faces) == 1 else f"{len(self.faces)} faces"
+            raise OptionError(
+                f"{len(sounds)} sounds for {faces}: give one for all or one for each, and name the faces with "
+                "--face 1,2 (face=(1, 2))"
+            )
+        return sounds
 
     @cached_property
     def _model(self) -> MotionModel:
@@ -242,68 +264,58 @@ class Animator:
 
         return MotionModel.from_weights(self._weights, pick_device(self._device))
 
-    def _motion(self, waveform: npt.NDArray[np.float32], options: FilmOptions) -> Motion:
-        motion = self._model.motion(
-            waveform, emotion=parse_emotion(options.emotion), smile=photo_smile(normalise(self.face.landmarks)[0]),
-            seed=options.seed, head_motion=options.head_motion, blinks=options.blinks,
-        )  # fmt: skip
+    def _motions(self, waveforms: list[npt.NDArray[np.float32]], options: FilmOptions) -> tuple[Motion, ...]:
         fps = float(check_fps(options.fps))  # 29.97 means 30000/1001
-        return motion.resampled(fps, max(1, round(len(waveform) / SAMPLE_RATE * fps)))
+        longest = max(map(len, waveforms))
+        heard = [self._model.listen(np.pad(waveform, (0, longest - len(waveform)))) for waveform in waveforms]
+        motions = []
+        for number, face in enumerate(self.faces):
+            motion = self._model.motion(
+                heard[number % len(heard)], emotion=parse_emotion(options.emotion),
+                smile=photo_smile(normalise(face.landmarks)[0]), seed=options.seed + number,
+                head_motion=options.head_motion, blinks=options.blinks,
+            )  # fmt: skip
+            motions.append(motion.resampled(fps, max(1, round(longest / SAMPLE_RATE * fps))))
+        return tuple(motions)
 
-    def _provenance(self, audio: SoundLike, options: FilmOptions, **choices: Any) -> Provenance:
+    def _provenance(self, sounds: list[SoundLike], options: FilmOptions, **choices: Any) -> Provenance:
         used = ["face_detector", "face_landmarks_detector", "hama_encoder", "whisper_tiny_encoder"]
         used.append(f"motion_{self._weights}")
         emotion = None if parse_emotion(options.emotion).neutral else options.emotion
         if emotion is not None and self._weights == "default":
             used.append("action_units")
         models = {name: registry()[name].sha256 for name in used if name in registry()}
-        marks = Provenance(self._given, audio, seed=options.seed, emotion=emotion, models=models, **choices)
+        marks = Provenance(
+            self._given,
+            sounds[0] if len(sounds) == 1 else sounds,
+            seed=options.seed,
+            emotion=emotion,
+            models=models,
+            **choices,
+        )
         for note in marks.notes:
             logger.info(note)
         return marks
 
-    def _render(self, motion: Motion, marks: Provenance) -> Generator[Frame, None, None]:
-        """Render in two threads, in order, never more than MAX_AHEAD frames ahead of the one who takes them."""
-        marker, space = marks.marker(self.photo.pixels, motion.fps), self._model.space
+    def _render(self, motions: tuple[Motion, ...], marks: Provenance) -> Generator[Frame, None, None]:
+        """Return the marked frames, rendered as they are taken."""
+        marker, space = marks.marker(self.photo.pixels, motions[0].fps), self._model.space
 
         def frame(i: int) -> Frame:
-            return marker.mark(self._portrait.render(space.state(motion, i)), i)
+            return marker.mark(self._group.render([space.state(motion, i) for motion in motions]), i)
 
-        pool = ThreadPoolExecutor(N_WORKERS, thread_name_prefix="render")
-        pending: deque[Future[Frame]] = deque()
-        try:
-            for i in range(len(motion)):
-                if len(pending) == MAX_AHEAD:
-                    yield pending.popleft().result()
-                pending.append(pool.submit(frame, i))
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return in_order(frame, len(motions[0]))
 
 
-def default_output(photo: PhotoLike, audio: SoundLike) -> Path:
-    """Return PHOTO_AUDIO.mp4 in the working directory; pictures and waveforms from memory have plain names."""
-    stems = [
-        Path(given).stem if isinstance(given, (str, os.PathLike)) else name
-        for given, name in ((photo, "photo"), (audio, "audio"))
-    ]
-    return Path(f"{'_'.join(stems)}.mp4")
+def _sounds(audio: SoundsLike) -> list[SoundLike]:
+    sounds = audio if isinstance(audio, list) else [audio]
+    if not sounds:
+        raise OptionError("no sound is given: give one, or one for each face")
+    return sounds
 
 
-def _target(photo: PhotoLike, audio: SoundLike, output: PathLike | None, *, overwrite: bool) -> Path:
-    """Return the path to write, checked before long work."""
-    target = Path(default_output(photo, audio) if output is None else output)
-    for what, given in (("photo", photo), ("sound", audio)):
-        with suppress(OSError, ValueError):  # one of them is not there
-            if isinstance(given, (str, os.PathLike)) and target.samefile(given):
-                raise OutputError(f"{shown(target)} is the {what} itself: choose another name for the film")
-    return check_output(target, overwrite=overwrite)
-
-
-def _check_choices(face: int | None, max_size: int | None, weights: str, device: str, landmarker: str) -> None:
-    if face is not None:
-        check_whole("face", face, 1)
+def _check_choices(face: Which, max_size: int | None, weights: str, device: str, landmarker: str) -> None:
+    check_face(face)
     if max_size is not None:
         check_whole("max_size", max_size, MIN_MAX_SIZE_PX)
     check_choice("weights", weights, WEIGHT_SETS)

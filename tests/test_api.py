@@ -14,7 +14,7 @@ from PIL import Image
 
 from portrait_anim import Animation, Animator, animate
 from portrait_anim.errors import NoFaceError, OptionError, OutputError
-from portrait_anim.pipeline import MAX_AHEAD
+from portrait_anim.threads import MAX_AHEAD
 from portrait_anim.video.reader import probe, read_frames
 
 
@@ -72,25 +72,26 @@ def test_frames_are_the_films(animator: Animator, tmp_path: Path, second_of_spee
 
 def test_the_mouth_moves_and_the_corner_does_not(animator: Animator, second_of_speech: Path) -> None:
     frames = stacked(animator, second_of_speech, head_motion=0, blinks=0).astype(int)
-    x, y = animator.face.landmarks[[13, 14], :2].mean(0).round().astype(int)
+    x, y = animator.faces[0].landmarks[[13, 14], :2].mean(0).round().astype(int)
     assert np.ptp(frames[:, y - 3 : y + 10, x - 8 : x + 8], axis=0).mean() > 8
     assert (frames[:, -8:, :8] == frames[0, -8:, :8]).all()
 
 
 def test_motion_options(animator: Animator, second_of_speech: Path) -> None:
-    still = animator.motion(second_of_speech, head_motion=0, blinks=0)
+    (still,) = animator.motions(second_of_speech, head_motion=0, blinks=0)
     assert not still.rotation.any()
     assert not still.shift.any()
     assert not still.blink.any()
-    lively = animator.motion(second_of_speech, head_motion=2, seed=3)
+    (lively,) = animator.motions(second_of_speech, head_motion=2, seed=3)
     assert np.abs(lively.rotation).max() > 0
-    np.testing.assert_array_equal(still.mouth, animator.motion(second_of_speech, head_motion=0, blinks=0, seed=9).mouth)
+    (other,) = animator.motions(second_of_speech, head_motion=0, blinks=0, seed=9)
+    np.testing.assert_array_equal(still.mouth, other.mouth)
     assert np.ptp(still.mouth, axis=0).max() > 0.01
 
 
 @pytest.mark.parametrize(("fps", "n_frames"), [(1, 1), (12.5, 12), (29.97, 30), (60, 60)])
 def test_frame_rates(animator: Animator, second_of_speech: Path, fps: float, n_frames: int) -> None:
-    motion = animator.motion(second_of_speech, fps=fps)
+    (motion,) = animator.motions(second_of_speech, fps=fps)
     assert len(motion) == n_frames
     assert motion.fps == pytest.approx(fps, rel=1e-4)
 
@@ -98,14 +99,14 @@ def test_frame_rates(animator: Animator, second_of_speech: Path, fps: float, n_f
 def test_frames_come_one_by_one(animator: Animator, second_of_speech: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rendered = itertools.count(1)
     count = 0
-    render = animator._portrait.render
+    render = animator._group.render
 
     def counting(state: object) -> np.ndarray:
         nonlocal count
         count = next(rendered)
         return render(state)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(animator._portrait, "render", counting)
+    monkeypatch.setattr(animator._group, "render", counting)
     frames = animator.frames(second_of_speech)
     next(frames)
     frames.close()
@@ -136,7 +137,7 @@ def test_an_exception_while_rendering_leaves_nothing(
     def fail(state: object) -> np.ndarray:
         raise _StopError
 
-    monkeypatch.setattr(animator._portrait, "render", fail)
+    monkeypatch.setattr(animator._group, "render", fail)
     with pytest.raises(_StopError):
         animator.animate(second_of_speech, tmp_path / "film.mp4")
     assert not list(tmp_path.iterdir())
@@ -157,17 +158,17 @@ def test_default_name_and_overwrite(
 
 
 def test_silence_gives_a_resting_mouth(animator: Animator) -> None:
-    motion = animator.motion((np.zeros(24_000, np.float32), 24_000))
+    (motion,) = animator.motions((np.zeros(24_000, np.float32), 24_000))
     assert len(motion) == 25
     assert np.abs(motion.mouth).max() < 0.02  # IOD
 
 
 def test_every_kind_of_sound_array(animator: Animator, second_of_speech: Path) -> None:
     samples, rate = soundfile.read(second_of_speech, dtype="int16")
-    from_file = animator.motion(second_of_speech).mouth
+    from_file = animator.motions(second_of_speech)[0].mouth
     stereo = np.stack([samples, samples], axis=1)
     for given in ((samples, rate), (stereo, rate), (samples / 32768, rate)):
-        np.testing.assert_allclose(animator.motion(given).mouth, from_file, atol=1e-3)
+        np.testing.assert_allclose(animator.motions(given)[0].mouth, from_file, atol=1e-3)
 
 
 def test_options_are_checked_before_anything_is_read(tmp_path: Path) -> None:

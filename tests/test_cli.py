@@ -177,6 +177,10 @@ def test_several_faces_are_noted(
     assert animate_main(["group.png", "text.wav", "--face", "4"]) == 2
     line = capsys.readouterr().err
     assert "no face number 4: it has 3 faces, counted from the left" in line
+    assert animate_main(["group.png", "text.wav", "text.wav", "--face", "1,2,3"]) == 2
+    assert "2 sounds for 3 faces: give one for all or one for each" in capsys.readouterr().err
+    assert animate_main(["group.png", "text.wav", "--face", "1,1"]) == 2
+    assert "name each face once" in capsys.readouterr().err
 
 
 def test_help_is_fast_and_has_examples(tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 330
 
 FOUNDATION = {
-    "weights", "device", "ffmpeg", "waveform", "files", "config", "errors", "options", "opencv", "timeline",
+    "weights", "device", "ffmpeg", "waveform", "files", "config", "errors", "options", "opencv", "threads",
+    "timeline",
 }  # fmt: skip
 PARTS = {"provenance", "video", "render", "motion", "face", "audio"}
 BETWEEN_PARTS = {("render", "face"), ("motion", "face"), ("motion", "audio"), ("provenance", "video")}
 BESIDE = {"training", "evaluation"}
-TOP = {"cli", "app", "info", "__main__"}
+TOP = {"cli", "cli_display", "app", "info", "__main__"}
 PARTS_COMMANDS = {("provenance", "verify_cli")}
 
 

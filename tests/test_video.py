@@ -275,13 +275,12 @@ def test_an_error_in_the_block_leaves_nothing(tmp_path: Path, error: type[BaseEx
     with pytest.raises(error), writer:
         assert writer._child is not None
         pid = writer._child.pid
-        raw_sound = writer._raw_audio
+        (raw_sound,) = writer._raw_audio
         for _ in range(n_frames):
             writer.write(picture())
         raise error
     assert target.read_bytes() == b"old"
     assert names(tmp_path) == ["film.mp4"]
-    assert raw_sound is not None
     assert not raw_sound.exists()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -1,19 +1,43 @@
-"""Which face of a photo moves."""
+"""Which faces of a photo move."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
-from portrait_anim.errors import NoFaceError
+from portrait_anim.errors import NoFaceError, OptionError
 from portrait_anim.face.detect import Face, Landmarker
 from portrait_anim.face.photo import Photo
 from portrait_anim.files import shown
+from portrait_anim.options import check_whole
 
 logger = logging.getLogger(__name__)
 
 
-def choose_face(photo: Photo, landmarker: Landmarker, number: int | None = None) -> Face:
-    """Return one face of a photo: the one called ``number``, counted from the left, from 1, or the largest.
+ALL = "all"
+Which = int | str | Sequence[int] | None
+
+
+def check_face(which: object) -> None:
+    """Raise OptionError unless ``which`` is None, a number from 1, several different ones, or ``"all"``."""
+    if which is None or which == ALL:
+        return
+    if isinstance(which, str):
+        raise OptionError(f"face {which!r} cannot be read: give a number from 1, several as 1,2, or {ALL}")
+    numbers = list(which) if isinstance(which, Sequence) else [which]
+    for number in numbers:
+        check_whole("face", number, 1)
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise OptionError(f"face {which!r} is out of range: name each face once")
+
+
+def choose_faces(photo: Photo, landmarker: Landmarker, which: Which = None) -> list[Face]:
+    """Return the faces of a photo that move, in the order asked for.
+
+    Args:
+        photo: the picture.
+        landmarker: what finds them.
+        which: a number or several, counted from the left, from 1; ``"all"``; None: the largest.
 
     Raises:
         NoFaceError: there is none, or none of that number.
@@ -26,15 +50,19 @@ def choose_face(photo: Photo, landmarker: Landmarker, number: int | None = None)
             "try a larger, sharper picture seen from the front, or crop it to the face"
         )
     from_left = sorted(faces, key=lambda face: float(face.bbox[0] + face.bbox[2]))
-    if number is None:
+    if which is None:
         if len(faces) > 1:
             largest = 1 + next(i for i, face in enumerate(from_left) if face is faces[0])
             logger.info(
                 "%s has %d faces, the largest moves, number %d from the left: --face N (face=N) takes another",
                 name, len(faces), largest,
             )  # fmt: skip
-        return faces[0]
-    if number > len(faces):
-        these = "1 face" if len(faces) == 1 else f"{len(faces)} faces, counted from the left"
-        raise NoFaceError(f"{name} has no face number {number}: it has {these}")
-    return from_left[number - 1]
+        return faces[:1]
+    if isinstance(which, str):
+        return from_left
+    numbers = [which] if isinstance(which, int) else list(which)
+    for number in numbers:
+        if number > len(faces):
+            these = "1 face" if len(faces) == 1 else f"{len(faces)} faces, counted from the left"
+            raise NoFaceError(f"{name} has no face number {number}: it has {these}")
+    return [from_left[number - 1] for number in numbers]

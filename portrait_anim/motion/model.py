@@ -71,6 +71,21 @@ class MouthNet(nn.Module):
         return mouth
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What a sound makes the mouth do; any number of faces may do it.
+
+    Attributes:
+        waveform: (N,) at 16 kHz.
+        mouth: (T, K) IOD at 25 fps.
+        loudness: (T,) 0..1 of the voice.
+    """
+
+    waveform: npt.NDArray[np.float32]
+    mouth: npt.NDArray[np.float32]
+    loudness: npt.NDArray[np.float32]
+
+
 class MotionModel:
     """Waveform -> :class:`Motion`."""
 
@@ -103,9 +118,20 @@ class MotionModel:
             features: Features = self.speech(torch.from_numpy(waveform)[None].to(device))
             return features
 
+    def listen(self, waveform: npt.NDArray[np.float32]) -> Heard:
+        """Return the mouth for a sound (N,) at 16 kHz, -1..1; it rests where nobody speaks or sings."""
+        features = self.features(waveform)
+        sound = torch.from_numpy(waveform)
+        gate = voice_gate(sound, features.blank[0].cpu(), features.phoneme[0].cpu()).numpy()  # (T,)
+        with torch.no_grad():
+            mouth = self.net(features.values)[0].T.cpu().numpy() * gate[:, None]  # (T, K)
+        rms = frame_rms(fit_length(sound), SAMPLES_PER_FRAME).numpy()[: len(mouth)]
+        loudness = np.clip(rms / max(float(np.quantile(rms, 0.95)), 1e-3), 0, 1) * gate
+        return Heard(waveform, mouth.astype(np.float32), loudness.astype(np.float32))
+
     def motion(
         self,
-        waveform: npt.NDArray[np.float32],
+        sound: npt.NDArray[np.float32] | Heard,
         *,
         emotion: EmotionTimeline | None = None,
         smile: float = 0.0,
@@ -116,7 +142,7 @@ class MotionModel:
         """Return the motion for a sound.
 
         Args:
-            waveform: (N,) at 16 kHz, -1..1.
+            sound: a waveform (N,) at 16 kHz, -1..1, or what was heard in it, for several faces.
             emotion: what the face shows when; None is neutral.
             smile: how much the photo smiles, 0..1, see :func:`portrait_anim.motion.emotion.photo_smile`.
             seed: of the blinks, the gaze and the head; the mouth does not depend on it.
@@ -126,24 +152,18 @@ class MotionModel:
         Returns:
             round(duration x 25) frames at 25 fps; the mouth rests where nobody speaks or sings.
         """
-        features = self.features(waveform)
-        sound = torch.from_numpy(waveform)
-        gate = voice_gate(sound, features.blank[0].cpu(), features.phoneme[0].cpu()).numpy()  # (T,)
-        with torch.no_grad():
-            mouth = self.net(features.values)[0].T.cpu().numpy() * gate[:, None]  # (T, K)
-        n_frames = len(mouth)
-        rms = frame_rms(fit_length(sound), SAMPLES_PER_FRAME).numpy()[:n_frames]
-        loudness = np.clip(rms / max(float(np.quantile(rms, 0.95)), 1e-3), 0, 1) * gate
+        heard = sound if isinstance(sound, Heard) else self.listen(sound)
+        mouth, loudness, n_frames = heard.mouth, heard.loudness, len(heard.mouth)
         rng = np.random.default_rng(seed)
         blink_rng, head_rng, gaze_rng = rng.spawn(3)
         rotation, shift, brows = upper.head(loudness, head_rng, head_motion)
         expression = np.zeros((n_frames, 0), np.float32)
         if emotion is not None and not emotion.neutral:
-            expression = activations(emotion, n_frames, FPS, seed, waveform, smile)
+            expression = activations(emotion, n_frames, FPS, seed, heard.waveform, smile)
             expression = keep_closures(expression, self.space.aperture(mouth), FPS)
         return Motion(
             expression=expression,
-            mouth=mouth.astype(np.float32),
+            mouth=mouth,
             blink=upper.blinks(n_frames, blink_rng, blinks),
             brows=brows,
             gaze=upper.gaze(n_frames, gaze_rng, head_motion),

@@ -121,8 +121,10 @@ class Provenance:
 
 
 def digest(source: Any) -> str:
-    """Return the SHA-256 of a file's bytes, or of the samples or pixels of what is in memory."""
+    """Return the SHA-256 of a file's bytes, of the samples or pixels of what is in memory, or of a list's digests."""
     sha256 = hashlib.sha256()
+    if isinstance(source, list):
+        return hashlib.sha256("".join(digest(part) for part in source).encode()).hexdigest()
     if isinstance(source, (str, os.PathLike)):
         with Path(source).open("rb") as file:
             while chunk := file.read(_CHUNK):

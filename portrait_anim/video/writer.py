@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ from portrait_anim.files import readable_file, shown
 from portrait_anim.waveform import as_channels, check_sample_rate, in_range
 
 logger = logging.getLogger(__name__)
+
+Waveform: TypeAlias = tuple[npt.NDArray[np.float32], int]
+Sound: TypeAlias = "str | os.PathLike[str] | tuple[Any, int]"
 
 SUFFIX = ".mp4"
 PRESET = "veryfast"
@@ -79,7 +82,8 @@ class Writer:
         size: (width, height) of the frames in px.
         fps: frames/s, up to 240; turned into a fraction such as 30000/1001.
         audio: a sound file (or a video with sound), ``(waveform, sample_rate)`` as ``audio.load.load_audio`` takes
-            it, or None for a silent film. It keeps its length, channels (stereo at most) and level.
+            it, or None for a silent film. It keeps its length, channels (stereo at most) and level. A list of them
+            is mixed, each at its own level (limited where the sum would clip), as long as the longest.
         overwrite: replace a file already there.
         duration_s: cut the sound to this length, or fill it up with silence.
         metadata: fields of the mp4, e.g. ``{"comment": "...", "title": "..."}``; nothing is taken over from the
@@ -98,7 +102,7 @@ class Writer:
         path: str | os.PathLike[str],
         size: tuple[int, int],
         fps: float | Fraction,
-        audio: str | os.PathLike[str] | tuple[Any, int] | None = None,
+        audio: Sound | list[Sound] | None = None,
         *,
         overwrite: bool = False,
         duration_s: float | None = None,
@@ -117,18 +121,12 @@ class Writer:
         if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
             raise OptionError(f"duration_s {duration_s!r} must be a positive number of seconds")
         self._duration_s = duration_s
-        self._audio_file: Path | None = None
-        self._waveform: tuple[npt.NDArray[np.float32], int] | None = None
-        if isinstance(audio, (str, os.PathLike)):
-            self._audio_file = readable_file(audio, AudioError, "sound")
-            if self.path.exists() and self.path.samefile(self._audio_file):
-                raise OutputError(f"{shown(path)} is the sound file itself: choose another name for the film")
-        elif audio is not None:
-            self._waveform = in_range(as_channels(audio[0])), check_sample_rate(audio[1])
+        given = audio if isinstance(audio, list) else [] if audio is None else [audio]
+        self._sounds = [self._check_sound(sound) for sound in given]
         width, height = self.size
         self._padded = np.empty((height + height % 2, width + width % 2, 3), np.uint8)
         self._temporary = self.path.parent / f".portrait_anim-{secrets.token_hex(8)}{SUFFIX}"
-        self._raw_audio: Path | None = None
+        self._raw_audio: list[Path] = []
         self._child: ffmpeg.Child | None = None
 
     def __enter__(self) -> Self:
@@ -205,8 +203,9 @@ class Writer:
         self._child.wait()
         reason = self._child.reason()
         advice = "free some space" if "space" in reason.lower() else "see the reason in brackets"
-        if self._audio_file is not None and "matches no streams" in self._child.log:
-            reason, advice = f"{shown(self._audio_file)} has no sound track", "give a file with sound"
+        if "matches no streams" in self._child.log:
+            files = " or ".join(shown(sound) for sound in self._sounds if isinstance(sound, Path))
+            reason, advice = f"{files} has no sound track", "give a file with sound"
         return OutputError(f"cannot write {shown(self.path)}, the encoder stopped ({reason}): {advice}")
 
     def _abort(self) -> None:
@@ -214,49 +213,66 @@ class Writer:
         if self._child is not None:
             self._child.kill()
             self._child = None
-        for leftover in (self._temporary, self._raw_audio):
-            if leftover is not None:
-                with contextlib.suppress(OSError):
-                    leftover.unlink(missing_ok=True)
+        for leftover in (self._temporary, *self._raw_audio):
+            with contextlib.suppress(OSError):
+                leftover.unlink(missing_ok=True)
 
     def _arguments(self) -> list[str]:
         height, width = self._padded.shape[:2]
         rate = f"{self.fps.numerator}/{self.fps.denominator}"
         arguments = [*ffmpeg.QUIET, "-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}"]
         arguments += ["-framerate", rate, "-i", "pipe:0"]
-        sound = self._sound_input()
-        arguments += sound
+        for sound in self._sounds:
+            arguments += ffmpeg.file_input(sound) if isinstance(sound, Path) else self._raw_input(*sound)
         arguments += ["-map", "0:v:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", _COLOUR_FILTER]
         arguments += ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), *_COLOUR_TAGS]
         if self._threads is not None:
             arguments += ["-threads:v", str(self._threads)]
-        if sound:
+        if self._sounds:
             filters = [ffmpeg.SOUND_FILTER, _SOUND_FORMAT]
             if self._duration_s is not None:
                 filters += [f"atrim=end={self._duration_s:.6f}", f"apad=whole_dur={self._duration_s:.6f}"]
-            arguments += ["-map", "1:a:0", "-af", ",".join(filters), "-c:a", "aac", "-b:a", AUDIO_BITRATE]
+            if len(self._sounds) == 1:
+                arguments += ["-map", "1:a:0", "-af", ",".join(filters)]
+            else:
+                arguments += ["-filter_complex", _mixed(len(self._sounds), filters), "-map", "[mix]"]
+            arguments += ["-c:a", "aac", "-b:a", AUDIO_BITRATE]
         for key, value in self._metadata.items():
             arguments += ["-metadata", f"{key}={value}"]
         return [*arguments, "-movflags", "+faststart", "-f", "mp4", "-n", ffmpeg.file_url(self._temporary)]
 
-    def _sound_input(self) -> list[str]:
-        if self._audio_file is not None:
-            return ffmpeg.file_input(self._audio_file)
-        if self._waveform is None:
-            return []
-        samples, sample_rate = self._waveform
+    def _check_sound(self, sound: Sound) -> Path | Waveform:
+        if not isinstance(sound, (str, os.PathLike)):
+            return in_range(as_channels(sound[0])), check_sample_rate(sound[1])
+        file = readable_file(sound, AudioError, "sound")
+        if self.path.exists() and self.path.samefile(file):
+            raise OutputError(f"{shown(self.path)} is the sound file itself: choose another name for the film")
+        return file
+
+    def _raw_input(self, samples: npt.NDArray[np.float32], sample_rate: int) -> list[str]:
+        """Return the input's arguments for a waveform (N, C), kept in a temporary file."""
         if samples.shape[1] > 2:
             samples = samples.mean(axis=1, keepdims=True)  # channels of unknown places: (N, 1)
         handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=".f32")
-        self._raw_audio = Path(name)
+        raw = Path(name)
+        self._raw_audio.append(raw)
         try:
             with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor)
                 file.write(np.ascontiguousarray(samples, "<f4").data)
         except OSError as e:
-            folder = shown(self._raw_audio.parent)
+            folder = shown(raw.parent)
             raise OutputError(f"cannot keep the sound in {folder} ({e.strerror}): free some space there") from e
         layout = ["-f", "f32le", "-ar", str(sample_rate), "-ch_layout", "mono" if samples.shape[1] == 1 else "stereo"]
-        return [*layout, *ffmpeg.file_input(self._raw_audio)]
+        return [*layout, *ffmpeg.file_input(raw)]
+
+
+def _mixed(n_sounds: int, filters: list[str]) -> str:
+    """Return the filter graph that adds inputs 1 to ``n_sounds``, each filtered alone first."""
+    alone = f"{','.join(filters)},aformat=channel_layouts=stereo:sample_rates=48000"
+    numbers = range(1, n_sounds + 1)
+    chains = [f"[{k}:a:0]{alone}[s{k}]" for k in numbers]
+    added = "".join(f"[s{k}]" for k in numbers) + f"amix=inputs={n_sounds}:duration=longest:normalize=0"
+    return ";".join([*chains, f"{added},alimiter=limit=0.98:level=0:latency=1[mix]"])
 
 
 def check_fps(fps: float | Fraction) -> Fraction:
