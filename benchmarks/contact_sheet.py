@@ -2,9 +2,11 @@
 
     python benchmarks/contact_sheet.py OUT.png PHOTO [PHOTO ...] [--zoom face|mouth|eyes] [--cell 200]
     python benchmarks/contact_sheet.py docs/images/film.png PHOTO --film SOUND
+    python benchmarks/contact_sheet.py docs/images/emotions.jpg PHOTO [PHOTO ...] --emotions [STRENGTH]
 
 Columns: the photo, lips apart, open, wide, round, blink, head turned left and right with gaze. With ``--film``:
-frames of a film made from SOUND, every fifth.
+frames of a film made from SOUND, every fifth. With ``--emotions``: neutral, happy, sad, angry, surprised, fearful,
+disgusted.
 """
 
 from __future__ import annotations
@@ -19,12 +21,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from portrait_anim import Animator
-from portrait_anim.face.detect import make_landmarker
+from portrait_anim.face.detect import Face, make_landmarker
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
+from portrait_anim.motion.action_units import ActionUnits
+from portrait_anim.motion.emotion import emotion_activations, photo_smile
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.render.portrait import Portrait
+from portrait_anim.timeline import EMOTIONS
 
 Frame = npt.NDArray[np.uint8]
 ZOOMS = {"face": ((33, 263, 152, 10), 1.45), "mouth": ((13, 14), 0.5), "eyes": ((33, 263), 0.75)}
@@ -63,6 +68,14 @@ def states() -> list[FaceState]:
     ]
 
 
+def emotions(face: Face, strength: float) -> list[FaceState]:
+    """The columns of ``--emotions`` for one face, held still."""
+    units = ActionUnits.from_weights()
+    smile = photo_smile(normalise(face.landmarks)[0])
+    shown = [emotion_activations(label, strength, smile) for label in EMOTIONS]
+    return [replace(FaceState.rest(), displacement=units.displacement(activation)) for activation in shown]
+
+
 def crop(frame: Frame, centre: npt.NDArray[np.floating], reach: float, cell: int) -> Frame:
     """Cut a square of side 2 ``reach`` px round ``centre`` and bring it to ``cell`` px."""
     x, y = centre
@@ -78,6 +91,7 @@ def main() -> None:
     parser.add_argument("--zoom", choices=tuple(ZOOMS), default="face")
     parser.add_argument("--cell", type=int, default=200)
     parser.add_argument("--film", type=Path, help="sound to make the frames from")
+    parser.add_argument("--emotions", type=float, nargs="?", const=1.0, metavar="STRENGTH")
     parser.add_argument("--skip", type=int, default=20, help="frames left out at the start of a film")
     args = parser.parse_args()
     rows = []
@@ -91,7 +105,8 @@ def main() -> None:
             frames = list(islice(Animator(path).frames(args.film), args.skip, args.skip + 40, 5))
         else:
             portrait = Portrait(photo, face)
-            frames = [portrait.render(state) for state in states()]
+            columns = states() if args.emotions is None else emotions(face, args.emotions)
+            frames = [portrait.render(state) for state in columns]
         rows.append(np.hstack([crop(frame, centre, size * pose.scale, args.cell) for frame in frames]))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.vstack(rows)).save(args.out)

@@ -379,6 +379,7 @@ def test_ctrl_c_in_the_terminal_leaves_nothing(tmp_path: Path, number: signal.Si
         import signal, sys
         import numpy as np
         from portrait_anim.video.writer import Writer
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         with Writer(sys.argv[1], (640, 480), 25) as writer:
             while True:
