@@ -21,12 +21,13 @@ def run(args: argparse.Namespace) -> int:
 
     from portrait_anim.evaluation.tables import evaluate_clips, format_table
     from portrait_anim.motion.model import MotionModel
+    from portrait_anim.training.copies import load_copies
+    from portrait_anim.training.data import choose
     from portrait_anim.training.prepare import load_prepared
-    from portrait_anim.training.trainer import choose
 
     model = MotionModel.from_weights(args.weights)
     clips = choose(load_prepared(args.prepared), args.weights, "val")
-    rows = evaluate_clips(model.net, model.space, clips)
+    rows = evaluate_clips(model.net, model.space, clips, load_copies(args.prepared))
     if args.json:
         sys.stdout.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
     else:

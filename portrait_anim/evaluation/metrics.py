@@ -54,3 +54,18 @@ def closures(made: Array, peaks: npt.NDArray[np.bool_], share: float = 0.15, bef
     starts = np.flatnonzero(peaks & ~np.roll(peaks, 1))
     hits = [made[max(0, i - before) : i + after + 1].min() <= limit for i in starts]
     return float(np.mean(hits)) if hits else float("nan")
+
+
+def leak(aspect: Array, limit: float = 0.25) -> float:
+    """Share of frames whose mouth aspect ratio (T,) is above ``limit``: KeySync's LipLeak, at sound without a voice."""
+    return float((aspect > limit).mean())
+
+
+def opening_p95(made: Array) -> float:
+    """95th percentile of the opening (T,) above rest, IOD; 0 when the lips only press together."""
+    return max(0.0, float(np.percentile(made, 95)))
+
+
+def jitter(made: Array, real: Array) -> float:
+    """Mean absolute second difference of a (T,) curve over the real one's: above 1 it trembles more than a person."""
+    return float(np.abs(np.diff(made, 2)).mean() / max(float(np.abs(np.diff(real, 2)).mean()), 1e-9))

@@ -1,30 +1,44 @@
-"""The table of mouth motion: model, ground truth, shuffled audio, loudness alone and a static face, side by side."""
+"""The tables of mouth motion: model, ground truth, shuffled audio, loudness alone and a static face, side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from portrait_anim.audio.activity import voice_gate
 from portrait_anim.audio.speech import frame_rms
 from portrait_anim.config import FEATURES_PER_FRAME, SAMPLES_PER_FRAME
-from portrait_anim.evaluation.metrics import amplitude, best_offset, closures, correlation
+from portrait_anim.evaluation.metrics import (
+    amplitude,
+    best_offset,
+    closures,
+    correlation,
+    jitter,
+    leak,
+    opening_p95,
+)  # fmt: skip
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.space import MotionSpace
+from portrait_anim.training.copies import VAL_KINDS, Copy
+from portrait_anim.training.data import MAIN_PERSON, at_times
 from portrait_anim.training.prepare import Clip
 
 Curve = npt.NDArray[np.floating]
+Tensors = dict[str, npt.NDArray[np.generic]]
 
 ROWS = ("ground truth", "model", "shuffled audio", "loudness only", "static photo")
-COLUMNS = ("r", "r_best", "r_width", "amplitude", "closures", "offset_ok")
+COLUMNS = ("r", "r_best", "r_width", "amplitude", "closures", "offset_ok", "jitter")
+REST_COLUMNS = ("p95", "leak", "p95_ungated")
 BILABIAL_PEAK = 0.5
 
 
 @dataclass(frozen=True)
 class Row:
-    """One clip under one condition; ``values`` by :data:`COLUMNS`."""
+    """One clip under one condition; ``values`` by :data:`COLUMNS`, of a sound without a voice :data:`REST_COLUMNS`."""
 
     group: str
     person: str
@@ -33,71 +47,123 @@ class Row:
     values: tuple[float, ...]
 
 
-def _measure(
-    made: Curve,
-    real: Curve,
-    widths: tuple[Curve, Curve],
-    peaks: npt.NDArray[np.bool_],
-    expected: int | None,
-    tolerance: int,
-) -> tuple[float, ...]:
-    """Return :data:`COLUMNS` for one clip's aperture curves (T,)."""
-    r_best, lag = best_offset(made, real)
-    still = float(np.ptp(made)) < 1e-6
-    return (
-        correlation(made, real),
-        0.0 if still else r_best,
-        correlation(*widths),
-        amplitude(made, real),
-        float("nan") if still else closures(made, peaks),
-        float("nan") if still or expected is None else float(abs(lag - expected) <= tolerance),
-    )
+@dataclass
+class _Case:
+    """A clip or a copy with what the real face did."""
+
+    group: str
+    person: str
+    language: str
+    tensors: Tensors
+    real: npt.NDArray[np.float32]  # (T, K)
+    offset: int | None  # frames the picture is known to be later
+    tolerance: int
 
 
-def evaluate_clips(net: MouthNet, space: MotionSpace, clips: list[Clip]) -> list[Row]:
-    """Measure the net on held-out clips, each row beside its baselines.
+def gated_mouth(net: MouthNet, tensors: Tensors) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the mouth (T, K) as the pipeline makes it, through the voice gate, and without it.
 
-    Curves are compared as they stand in the clip (``r``) and at the clip's own best offset (``r_best``); the offset is
-    right when it is the index's within one frame (GRID: exactly 0).
+    Shards written before the gate's ``phoneme`` track was kept are not gated.
     """
-    made, real, loud, peaks = [], [], [], []
+    features = torch.from_numpy(tensors["features"].astype(np.float32))[None]
     with torch.no_grad():
-        for clip in clips:
-            features = torch.from_numpy(clip.tensors["features"].astype(np.float32))[None]
-            made.append(net(features)[0].T.numpy())
-            real.append(space.encode(clip.tensors["displacement"].astype(np.float32)))
-            n = len(real[-1])
-            sound = torch.from_numpy(clip.tensors["waveform"].astype(np.float32) / 32767)
-            rms = frame_rms(sound, SAMPLES_PER_FRAME).numpy()
-            loud.append(np.pad(rms, (0, max(0, n - len(rms))))[:n])
-            spoken = clip.tensors["bilabial"].astype(np.float32) > BILABIAL_PEAK
-            peaks.append(np.asarray(spoken[: FEATURES_PER_FRAME * n].reshape(n, FEATURES_PER_FRAME).max(1), bool))
-    rows = []
-    for i, clip in enumerate(clips):
-        info = clip.info
-        grid = info.person == "grid_s1"
+        plain = net(features)[0].T.cpu().numpy()
+    if "phoneme" not in tensors:
+        return plain, plain
+    sound = torch.from_numpy(tensors["waveform"].astype(np.float32) / 32767)[: len(plain) * SAMPLES_PER_FRAME]
+    blank, phoneme = (torch.from_numpy(tensors[name].astype(np.float32)) for name in ("blank", "phoneme"))
+    gate = voice_gate(sound, blank, phoneme).numpy()[: len(plain), None]
+    return plain * gate, plain
+
+
+def _measure(case: _Case, space: MotionSpace, made: Curve, made_width: Curve) -> tuple[float, ...]:
+    """Return :data:`COLUMNS` for aperture and width curves (T,)."""
+    real, real_width = space.aperture(case.real), space.width(case.real)
+    if float(np.ptp(made)) < 1e-6:
+        return (0.0, 0.0, 0.0, 0.0, float("nan"), float("nan"), 0.0)
+    r_best, lag = best_offset(made, real)
+    spoken = case.tensors["bilabial"].astype(np.float32) > BILABIAL_PEAK
+    peaks = np.asarray(spoken.reshape(-1, FEATURES_PER_FRAME).max(1), bool)
+    right = float("nan") if case.offset is None else float(abs(lag - case.offset) <= case.tolerance)
+    return (
+        correlation(made, real), r_best, correlation(made_width, real_width), amplitude(made, real),
+        closures(made, peaks), right, jitter(made, real),
+    )  # fmt: skip
+
+
+def _loudness(tensors: Tensors, n_frames: int) -> Curve:
+    sound = torch.from_numpy(tensors["waveform"].astype(np.float32) / 32767)
+    rms = frame_rms(sound, SAMPLES_PER_FRAME).numpy()
+    return np.pad(rms, (0, max(0, n_frames - len(rms))))[:n_frames]
+
+
+def _cases(space: MotionSpace, clips: Sequence[Clip], copies: Sequence[Copy]) -> list[_Case]:
+    cases, by_id = [], {clip.info.id: clip for clip in clips}
+    motion = {name: space.encode(clip.tensors["displacement"].astype(np.float32)) for name, clip in by_id.items()}
+    for clip in clips:
+        info, grid = clip.info, clip.info.person == MAIN_PERSON
         group = "grid_s1 val" if grid else "av_multi val people"
-        opening, width = space.aperture(real[i]), space.width(real[i])
-        same = [k for k in range(len(clips)) if k != i and (clips[k].info.person == "grid_s1") == grid]
+        cases.append(_Case(
+            group, info.person, info.language, clip.tensors, motion[info.id], info.lag_frames, 0 if grid else 1
+        ))  # fmt: skip
+    for copy in copies:
+        if copy.info.kind not in VAL_KINDS or copy.info.clip not in by_id:
+            continue
+        info = by_id[copy.info.clip].info
+        group = f"{'grid_s1 val' if info.person == MAIN_PERSON else 'av_multi val people'}, {copy.info.kind}"
+        lag = info.lag_frames or 0
+        at = np.clip(copy.tensors["source"].astype(np.float64) + lag, 0, len(motion[info.id]) - 1)
+        cases.append(_Case(group, info.person, info.language, copy.tensors, at_times(motion[info.id], at), 0, 1))
+    return cases
+
+
+def evaluate_clips(net: MouthNet, space: MotionSpace, clips: Sequence[Clip], copies: Sequence[Copy] = ()) -> list[Row]:
+    """Measure the net on held-out clips and their copies, each row beside its baselines.
+
+    Curves of clips are compared as they stand (``r``) and at the clip's own best offset (``r_best``); the offset is
+    right when it is the index's within one frame (GRID: exactly 0). Copies are compared with the offset removed.
+    """
+    cases = _cases(space, clips, copies)
+    made = [gated_mouth(net, case.tensors)[0] for case in cases]
+    rows = []
+    for i, case in enumerate(cases):
+        same = [k for k in range(len(cases)) if k != i and cases[k].group == case.group]
         other = made[same[i % len(same)]] if same else made[i][::-1]
         other = np.resize(other, made[i].shape)
+        loud = _loudness(case.tensors, len(made[i]))
+        still = np.zeros(len(made[i]))
         curves = {
-            "ground truth": (opening, width),
+            "ground truth": (space.aperture(case.real), space.width(case.real)),
             "model": (space.aperture(made[i]), space.width(made[i])),
             "shuffled audio": (space.aperture(other), space.width(other)),
-            "loudness only": (loud[i], loud[i]),
-            "static photo": (np.zeros_like(opening), np.zeros_like(opening)),
+            "loudness only": (loud, loud),
+            "static photo": (still, still),
         }
-        for condition, (curve, curve_width) in curves.items():
-            expected = 0 if condition == "ground truth" else info.lag_frames
-            values = _measure(curve, opening, (curve_width, width), peaks[i], expected, 0 if grid else 1)
-            if condition == "loudness only":
-                values = (*values[:3], float("nan"), *values[4:])
-            rows.append(Row(group, info.person, info.language, condition, values))
+        for condition, (opening, width) in curves.items():
+            values = _measure(case, space, opening, width)
+            if condition == "ground truth":
+                values = (*values[:5], 1.0, values[6])
+            elif condition == "loudness only":  # not a mouth: its size says nothing
+                values = (*values[:3], float("nan"), *values[4:6], float("nan"))
+            rows.append(Row(case.group, case.person, case.language, condition, values))
+    return rows + rest_rows(net, space, copies)
+
+
+def rest_rows(net: MouthNet, space: MotionSpace, copies: Sequence[Copy]) -> list[Row]:
+    """Measure how far the mouth opens at sounds without a voice: :data:`REST_COLUMNS`, a row each."""
+    rows = []
+    for copy in copies:
+        if copy.info.clip or copy.info.split != "val":
+            continue
+        gated, plain = gated_mouth(net, copy.tensors)
+        opening = space.aperture(gated)
+        values = (opening_p95(opening), leak(space.aspect(gated)), opening_p95(space.aperture(plain)))
+        group = "chords" if copy.info.kind == "music" and not copy.info.music else copy.info.kind
+        rows.append(Row(f"{group} alone", copy.info.id, "", "model", values))
     return rows
 
 
-def mean_of(rows: list[Row]) -> tuple[float, ...]:
+def mean_of(rows: Sequence[Row]) -> tuple[float, ...]:
     """Mean of each column over rows, NaN left out."""
     data = np.array([row.values for row in rows], float)
     known = np.isfinite(data)
@@ -105,34 +171,44 @@ def mean_of(rows: list[Row]) -> tuple[float, ...]:
     return tuple(float(s / k) if k else float("nan") for s, k in zip(sums, known.sum(0), strict=True))
 
 
-def summary(rows: list[Row]) -> dict[str, float]:
+def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    return COLUMNS if len(rows[0].values) == len(COLUMNS) else REST_COLUMNS
+
+
+def summary(rows: Sequence[Row]) -> dict[str, float]:
     """Return the model's figures by ``group column``, for the registry."""
     out = {}
     for group in sorted({row.group for row in rows}):
-        means = mean_of([row for row in rows if row.group == group and row.condition == "model"])
-        out.update({f"{group} {name}": round(value, 3) for name, value in zip(COLUMNS, means, strict=True)})
+        mine = [row for row in rows if row.group == group and row.condition == "model"]
+        named = zip(_columns(mine), mean_of(mine), strict=True)
+        out.update({f"{group} {name}": round(value, 3) for name, value in named if np.isfinite(value)})
     return out
 
 
-def format_table(rows: list[Row], by_person: bool = True) -> str:
-    """Return the table as Markdown, one block a group, the model's people below."""
+def format_table(rows: Sequence[Row], by_person: bool = True) -> str:
+    """Return the tables as Markdown, one a group, the model's people below."""
     lines = []
     for group in sorted({row.group for row in rows}):
         mine = [row for row in rows if row.group == group]
+        columns = _columns(mine)
         count = len([row for row in mine if row.condition == "model"])
-        lines += [f"{group} ({count} clips)", "", "| | " + " | ".join(COLUMNS) + " |", "|---" * 7 + "|"]
+        noun = "clip" if columns is COLUMNS else "sound"
+        lines += [f"{group} ({count} {noun}s)", "", _line("", columns), "|---" * (len(columns) + 1) + "|"]
         for condition in ROWS:
-            means = mean_of([row for row in mine if row.condition == condition])
-            lines.append(f"| {condition} | " + " | ".join(_cell(value) for value in means) + " |")
+            part = [row for row in mine if row.condition == condition]
+            if part:
+                lines.append(_line(condition, [_cell(value) for value in mean_of(part)]))
         people = sorted({(row.person, row.language) for row in mine})
-        if by_person and len(people) > 1:
+        if by_person and columns is COLUMNS and len(people) > 1:
             for person, language in people:
-                means = mean_of(
-                    [row for row in mine if (row.person, row.language, row.condition) == (person, language, "model")]
-                )
-                lines.append(f"| model, {person} ({language}) | " + " | ".join(_cell(v) for v in means) + " |")
+                part = [r for r in mine if (r.person, r.language) == (person, language) and r.condition == "model"]
+                lines.append(_line(f"model, {person} ({language})", [_cell(value) for value in mean_of(part)]))
         lines.append("")
     return "\n".join(lines)
+
+
+def _line(first: str, cells: Sequence[str]) -> str:
+    return f"| {first} | " + " | ".join(cells) + " |"
 
 
 def _cell(value: float) -> str:

@@ -1,7 +1,7 @@
 """Raw talking-head clips to training shards: one file a clip, resumable, with a manifest of what was kept and why not.
 
-DIR/clips/ID.safetensors   displacement (T, 478, 3) fp16 IOD, features (C, T50) fp16, blank, bilabial (T50,),
-                           valid (T,), and the clip's facts in the header
+DIR/clips/ID.safetensors   displacement (T, 478, 3) fp16 IOD, features (C, T50) fp16, blank, bilabial, phoneme
+                           (T50,), valid (T,), waveform int16, and the clip's facts in the header
 DIR/dropped/ID.json        why a clip was not used
 DIR/manifest.jsonl         one line a clip
 """
@@ -11,7 +11,11 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -87,9 +91,13 @@ def _clip_id(path: Path, folder: Path) -> str:
 
 
 def _shared_layout(folder: Path) -> Iterator[ClipInfo]:
+    listed = set()  # av_multi's index names some files of tv160 under several people: the first counts
     with (folder / "av_multi" / "index.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             path = folder / "av_multi" / row["file"]
+            if path in listed:
+                continue
+            listed.add(path)
             lag = int(row["lag_frames"]) if row["lag_frames"] else None
             yield ClipInfo(
                 _clip_id(path, folder), str(path), row["person"], row["split"], row["language"], row["licence"], lag
@@ -162,7 +170,9 @@ def prepare_clip(
     except PortraitAnimError as error:
         reason, waveform = str(error), None
     if reason is not None or waveform is None or landmarks is None:
-        note.write_text(json.dumps({"reason": reason}), "utf-8")
+        temporary = note.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"reason": reason}), "utf-8")
+        temporary.replace(note)
         return reason
     moved, valid = displacement(landmarks)
     with torch.no_grad():
@@ -174,6 +184,7 @@ def prepare_clip(
         "features": features.values[0, :, : 2 * n_frames].numpy().astype(np.float16),
         "blank": features.blank[0, : 2 * n_frames].numpy(),
         "bilabial": features.bilabial[0, : 2 * n_frames].numpy(),
+        "phoneme": features.phoneme[0, : 2 * n_frames].numpy(),
         "waveform": (np.clip(waveform, -1, 1) * 32767).astype(np.int16),
     }
     temporary = shard.with_suffix(".tmp")
@@ -183,19 +194,50 @@ def prepare_clip(
     return None
 
 
-def prepare(data: Path, out: Path, progress: Callable[[int, int, str], None] | None = None) -> dict[str, int]:
-    """Prepare every clip of ``data`` into ``out``; what is there already is kept. Returns counts by outcome."""
+@cache
+def _speech() -> SpeechFeatures:
+    torch.set_num_threads(1)
+    return SpeechFeatures.from_weights()
+
+
+def _job(clip: ClipInfo, out: Path) -> str | None:
+    return prepare_clip(clip, out, _speech())
+
+
+def prepare(
+    data: Path, out: Path, progress: Callable[[int, int, str], None] | None = None, workers: int = 1
+) -> dict[str, int]:
+    """Prepare every clip of ``data`` into ``out``; what is there already is kept.
+
+    Args:
+        data: see :func:`find_clips`.
+        out: the prepared folder, made if absent.
+        progress: called as ``progress(done, total, what)``.
+        workers: processes; 1 works in this one.
+
+    Returns:
+        Clips by outcome, ``kept`` and ``dropped``.
+    """
     clips = find_clips(data)
-    speech = SpeechFeatures.from_weights()
-    lines, counts = [], {"kept": 0, "dropped": 0}
-    for i, clip in enumerate(clips):
-        reason = prepare_clip(clip, out, speech)
-        counts["dropped" if reason else "kept"] += 1
-        lines.append(json.dumps({**asdict(clip), "dropped": reason}, ensure_ascii=False))
-        if progress:
-            progress(i + 1, len(clips), clip.id + (f" dropped: {reason}" if reason else ""))
-    (out / "manifest.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-    return counts
+    out.mkdir(parents=True, exist_ok=True)
+    reasons: dict[str, str | None] = {}
+    with ExitStack() as stack:
+        if workers > 1:
+            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
+            waiting = {pool.submit(_job, clip, out): clip for clip in clips}
+            results = ((waiting[future], future.result()) for future in as_completed(waiting))
+        else:
+            results = ((clip, _job(clip, out)) for clip in clips)
+        for clip, reason in results:
+            reasons[clip.id] = reason
+            if progress:
+                progress(len(reasons), len(clips), clip.id + (f" dropped: {reason}" if reason else ""))
+    lines = [json.dumps({**asdict(clip), "dropped": reasons[clip.id]}, ensure_ascii=False) for clip in clips]
+    temporary = out / "manifest.tmp"
+    temporary.write_text("\n".join(lines) + "\n", "utf-8")
+    temporary.replace(out / "manifest.jsonl")
+    dropped = sum(reason is not None for reason in reasons.values())
+    return {"kept": len(clips) - dropped, "dropped": dropped}
 
 
 @dataclass

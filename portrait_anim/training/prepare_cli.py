@@ -11,6 +11,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("data", type=Path, help="folder of talking-head clips (subfolders are people)")
     parser.add_argument("out", type=Path, help="folder for the shards; what is there already is kept")
+    parser.add_argument("--copies", action="store_true", help="also sung and mixed copies of the clips (needs pyworld)")
+    parser.add_argument("--music", type=Path, default=None, help="instrumentals to mix in (default: DATA/audio/music)")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -19,7 +22,6 @@ def run(args: argparse.Namespace) -> int:
 
     from portrait_anim.training.prepare import prepare
 
-    args.out.mkdir(parents=True, exist_ok=True)
     with tqdm(unit="clip", file=sys.stderr) as bar:
 
         def progress(done: int, total: int, what: str) -> None:
@@ -28,6 +30,13 @@ def run(args: argparse.Namespace) -> int:
                 bar.write(what, file=sys.stderr)
             bar.update(done - bar.n)
 
-        counts = prepare(args.data, args.out, progress)
+        counts = prepare(args.data, args.out, progress, workers=args.workers)
     sys.stdout.write(f"{args.out}: {counts['kept']} clips kept, {counts['dropped']} dropped (see manifest.jsonl)\n")
+    if args.copies:
+        from portrait_anim.training.copies import make_copies
+
+        music = args.music or args.data / "audio" / "music"
+        with tqdm(unit="copy", file=sys.stderr) as bar:
+            count = make_copies(args.out, music if music.is_dir() else None, args.workers, progress)
+        sys.stdout.write(f"{args.out / 'copies'}: {count} copies\n")
     return 0

@@ -13,9 +13,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("prepared", type=Path, help="folder made by portrait-anim prepare")
     parser.add_argument("--weights", choices=tuple(LICENCES), default="default", help="which set (default: default)")
-    parser.add_argument("--run", type=Path, default=None, help="folder of logs and checkpoints (default: PREPARED/run)")
+    parser.add_argument(
+        "--run", dest="logs", type=Path, default=None, help="folder of logs and checkpoints (default: PREPARED/run)"
+    )
     parser.add_argument("--out", type=Path, default=None, help="folder to export and register the weights in")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=8, help="of the last stage (default: 8)")
+    parser.add_argument("--recipe", default="full", help="name from portrait_anim.training.recipes (default: full)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,37 +26,47 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from portrait_anim.evaluation.tables import evaluate_clips, summary
-    from portrait_anim.motion.space import MotionSpace
+    from portrait_anim.training.copies import load_copies
+    from portrait_anim.training.data import choose
     from portrait_anim.training.prepare import load_prepared
-    from portrait_anim.training.trainer import TrainConfig, Trainer, choose
+    from portrait_anim.training.recipes import recipe
+    from portrait_anim.training.sheets import sample_sheet
+    from portrait_anim.training.trainer import train_stages
     from portrait_anim.weights import register
 
+    config = recipe(args.recipe, weights=args.weights, epochs=args.epochs)
     clips = load_prepared(args.prepared)
+    copies = load_copies(args.prepared) if config.copies else []
     chosen = choose(clips, args.weights, "train")
-    out = args.run or args.prepared / "run"
-    trainer = Trainer(TrainConfig(weights=args.weights, epochs=args.epochs), chosen, out)
-    with tqdm(total=trainer.n_steps, unit="step", file=sys.stderr) as bar:
+    out = args.logs or args.prepared / "run"
+    with tqdm(unit="step", file=sys.stderr, mininterval=1.0) as bar:
 
-        def progress(step: int, _total: int, figures: dict[str, float]) -> None:
+        def progress(step: int, total: int, figures: dict[str, float]) -> None:
+            if total != bar.total or step < bar.n:
+                bar.reset(total)
+            bar.set_postfix(total=f"{figures['total']:.2f}", refresh=False)
             bar.update(step - bar.n)
-            bar.set_postfix(total=f"{figures['total']:.2f}")
 
-        trainer.train(progress)
+        trainer = train_stages(config, chosen, out, copies, progress)
     target = args.out or out
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"motion_{args.weights}.safetensors"
     trainer.export(path)
-    rows = evaluate_clips(trainer.net.eval(), MotionSpace(trainer.space.basis), choose(clips, args.weights, "val"))
-    people = sorted({f"{clip.info.person} ({clip.info.licence})" for clip in chosen})
+    held_out = choose(clips, args.weights, "val")
+    figures = summary(evaluate_clips(trainer.net, trainer.space, held_out, load_copies(args.prepared)))
+    sample_sheet(trainer.net, trainer.space, held_out, out / f"samples_{args.weights}.png")
+    music = {f"{copy.info.music} (music, mixed in)" for copy in copies if copy.info.split == "train"} - {
+        " (music, mixed in)", "synthetic chords (music, mixed in)"
+    }  # fmt: skip
     register(
         f"motion_{args.weights}",
         path,
         licence=LICENCES[args.weights],
-        training_data=people,
+        training_data=[*sorted({f"{clip.info.person} ({clip.info.licence})" for clip in chosen}), *sorted(music)],
         source="this repository",
-        command=f"portrait-anim prepare ../shared/data PREPARED; portrait-anim train PREPARED --weights {args.weights} "
-        "--out checkpoints",
-        figures=summary(rows),
+        command="portrait-anim prepare ../shared/data PREPARED --copies; "
+        f"portrait-anim train PREPARED --weights {args.weights} --out checkpoints",
+        figures=figures,
     )
-    sys.stdout.write(f"{path}: {trainer.step} steps, {len(chosen)} clips, {summary(rows)}\n")
+    sys.stdout.write(f"{path}: {trainer.step} steps, {len(chosen)} clips, {figures}\n")
     return 0

@@ -1,249 +1,202 @@
-"""Training of the mouth net (AudioEncoder + Generator) on prepared clips: minutes on two cores, resumable."""
+"""Training of the mouth net (AudioEncoder + Generator) on prepared clips: minutes on two cores, resumable.
+
+It runs in stages of the same kind. After each but the last, the model says of every clip by how much sound and picture
+are apart, in fractions of a frame, and how large the person's mouth movements are; the next stage trains on the clips
+with both removed.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
-from scipy.linalg import eigh
 from torch import Tensor
 
 from portrait_anim.audio.encoder import AudioEncoderConfig
-from portrait_anim.config import FEATURES_PER_FRAME, N_LANDMARKS
 from portrait_anim.errors import DataError
-from portrait_anim.face.mesh import FACE_OVAL, LIPS_INNER, LIPS_OUTER, MOUTH_CORNERS
+from portrait_anim.motion.generator import GeneratorConfig
 from portrait_anim.motion.model import MotionModelConfig, MouthNet
-from portrait_anim.motion.space import INNER_LIPS, N_COMPONENTS, MotionSpace, lower_face_weight
+from portrait_anim.motion.space import MotionSpace
+from portrait_anim.training.copies import Copy
+from portrait_anim.training.data import Batches, Fit, copy_example, example_of, fit_space
+from portrait_anim.training.fits import estimate_fits
+from portrait_anim.training.losses import Losses, weighted_total
 from portrait_anim.training.prepare import Clip
 
-LOSS_WEIGHTS = {
-    "position/lips": 2.0,
-    "velocity/lips": 2.0,
-    "position/aperture": 0.5,
-    "position/width": 0.3,
-    "velocity/aperture": 0.5,
-    "position/coefficients": 0.1,
-}
-LOSS_POINTS = sorted(
-    {*LIPS_OUTER, *LIPS_INNER, *FACE_OVAL[12:25], 200, 199, 175, 18, 83, 313, 57, 287, 43, 273, 2, 164}
-)
-CLOSED_BELOW = 0.15  # of the clip's range: these frames count twice, or the net hedges on /p b m/
+Progress = Callable[[int, int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The recipe; ``../shared/design.md`` measured it.
+    """The recipe.
 
     Attributes:
         weights: ``default`` (all train clips) or ``open`` (only clips free for any use).
-        epochs: passes over the clips.
+        epochs: passes over the clips, in the last stage.
+        first_epochs: passes in the stages before it.
+        stages: how often; each takes offsets and amplitudes from the one before.
+        offsets: whether later stages use re-estimated sound offsets.
+        amplitudes: whether later stages bring people's amplitudes to the average.
+        copies: whether sung and mixed copies, music, noise and silence are trained on, where they were made.
+        rest_share: share of stretches without a voice.
         batch_size: stretches a step.
         stretch: frames a stretch (3 s).
         learning_rate: peak of the one-cycle schedule.
         closure_weight: how much more the frames count in which the real lips are closed.
+        average: decay of the running average of the weights that is exported, per step; 0 for none.
+        width: channels of the net.
         seed: of the initial weights and the batches.
     """
 
     weights: str = "default"
     epochs: int = 8
+    first_epochs: int = 4
+    stages: int = 2
+    offsets: bool = True
+    amplitudes: bool = True
+    copies: bool = True
+    rest_share: float = 0.1
     batch_size: int = 16
     stretch: int = 75
     learning_rate: float = 2e-3
     closure_weight: float = 1.0
+    average: float = 0.99
+    width: int = 128
     seed: int = 0
 
 
-@dataclass
-class Example:
-    """A clip as the net is trained on it; its sound offset is removed."""
-
-    person: str
-    features: Tensor  # (C, 2 T), the clip's mean removed
-    mouth: npt.NDArray[np.float32]  # (T, K) IOD
-    valid: npt.NDArray[np.float32]  # (T,) 0 or 1
-    closed: npt.NDArray[np.float32]  # (T,) 1 where the lips are closed
-
-
-def choose(clips: list[Clip], weights: str, split: str) -> list[Clip]:
-    """Return the clips of a split that may train (or, for ``val``, test) a set of weights.
-
-    A person with any ``val`` clip is never trained on, whatever the index says of the person's other clips; the one
-    exception is grid_s1, a single speaker whose sentences are split.
-    """
-    chosen = [clip for clip in clips if clip.info.split == split]
-    if split == "train":
-        held_out = {clip.info.person for clip in clips if clip.info.split == "val"} - {"grid_s1"}
-        chosen = [clip for clip in chosen if clip.info.person not in held_out]
-        chosen = [clip for clip in chosen if weights == "default" or clip.info.free]
-    if not chosen:
-        raise DataError(f"no {split} clips for weights {weights!r}: prepare more data")
-    return chosen
-
-
-def fit_space(clips: list[Clip], seed: int = 0, per_person: int = 300, per_main: int = 3000) -> MotionSpace:
-    """Fit the PCA basis of lower-face displacement, balanced over people (the main speaker counts ten times)."""
-    rng = np.random.default_rng(seed)
-    weight = lower_face_weight()[:, None]
-    people: dict[str, list[npt.NDArray[np.generic]]] = {}
-    for clip in clips:
-        people.setdefault(clip.info.person, []).append(clip.tensors["displacement"])
-    rows = []
-    for person, parts in sorted(people.items()):
-        frames = np.concatenate(parts)
-        count = min(len(frames), per_main if person == "grid_s1" else per_person)
-        drawn = frames[rng.choice(len(frames), count, replace=False)].astype(np.float32)
-        rows.append((drawn * weight).reshape(count, -1))
-    data = np.concatenate(rows)  # (N, 1434)
-    size = data.shape[1]
-    _, vectors = eigh(data.T @ data / len(data), subset_by_index=[size - N_COMPONENTS, size - 1])
-    basis = vectors[:, ::-1].T.reshape(N_COMPONENTS, N_LANDMARKS, 3)
-    signs = np.sign(basis[:, INNER_LIPS[0], 1] - basis[:, INNER_LIPS[1], 1])  # + opens, so that runs agree
-    return MotionSpace((basis * np.where(signs == 0, 1, signs)[:, None, None]).astype(np.float32))
-
-
-def example_of(clip: Clip, space: MotionSpace, remove_lag: bool = True) -> Example:
-    """Make a training example of a clip; motion frame i then belongs to sound frame i."""
-    mouth = space.encode(clip.tensors["displacement"].astype(np.float32))
-    n_frames = len(mouth)
-    at = np.arange(n_frames) + ((clip.info.lag_frames or 0) if remove_lag else 0)
-    inside = (at >= 0) & (at < n_frames)
-    at = np.clip(at, 0, n_frames - 1)
-    mouth = mouth[at]
-    opening = space.aperture(mouth)
-    low = opening.min()
-    closed = opening - low < CLOSED_BELOW * (np.percentile(opening, 98) - low)
-    features = torch.from_numpy(clip.tensors["features"].astype(np.float32))
-    valid = clip.tensors["valid"].astype(np.float32)[at] * inside
-    mean = features.mean(dim=1, keepdim=True)
-    return Example(clip.info.person, features - mean, mouth, valid.astype(np.float32), closed.astype(np.float32))
-
-
-class Losses:
-    """The losses, in % IOD, by ``group/name``."""
-
-    def __init__(self, space: MotionSpace, scale: Tensor, closure_weight: float) -> None:
-        percent = torch.from_numpy(space.basis) * 100
-        upper, lower = INNER_LIPS
-        left, right = MOUTH_CORNERS
-        self.points = percent[:, LOSS_POINTS]  # (K, P, 3)
-        self.aperture = percent[:, upper, 1] - percent[:, lower, 1]  # (K,)
-        self.width = percent[:, right, 0] - percent[:, left, 0]
-        self.scale, self.closure_weight = scale, closure_weight
-
-    def __call__(self, mouth: Tensor, real: Tensor, valid: Tensor, closed: Tensor) -> dict[str, Tensor]:
-        """Compare (B, K, T) coefficients; ``valid`` and ``closed`` are (B, T)."""
-        error = mouth - real
-        weight = valid * (1 + self.closure_weight * closed)
-        pair = weight[:, 1:] * valid[:, :-1]
-
-        def mean(values: Tensor, by: Tensor) -> Tensor:
-            return (values * by).sum() / by.sum().clamp(min=1)
-
-        points = torch.einsum("bkt,kpd->btpd", error, self.points)  # (B, T, P, 3)
-        aperture = torch.einsum("bkt,k->bt", error, self.aperture)
-        width = torch.einsum("bkt,k->bt", error, self.width)
-        return {
-            "position/lips": mean(points.abs().mean((2, 3)), weight),
-            "velocity/lips": mean(points.diff(dim=1).abs().mean((2, 3)), pair),
-            "position/aperture": mean(aperture.abs(), weight),
-            "position/width": mean(width.abs(), valid),
-            "velocity/aperture": mean(aperture.diff(dim=1).abs(), pair),
-            "position/coefficients": mean((error / self.scale[:, None]).abs().mean(1), valid),
-        }
-
-
 class Trainer:
-    """One run: examples, net, optimiser and where it has got to."""
+    """One stage: examples, net, optimiser and where it has got to.
 
-    def __init__(self, config: TrainConfig, clips: list[Clip], out: Path) -> None:
-        self.config, self.out = config, out
+    Args:
+        config: the recipe.
+        clips: train clips only, see :func:`portrait_anim.training.data.choose`.
+        copies: copies of them and rests; those of other clips are left out.
+        out: folder of checkpoints and logs.
+        stage: counted from 0.
+        fits: by clip id; clips without one use their index's offset.
+    """
+
+    def __init__(
+        self, config: TrainConfig, clips: Sequence[Clip], out: Path, *, copies: Sequence[Copy] = (), stage: int = 0,
+        fits: dict[str, Fit] | None = None,
+    ) -> None:  # fmt: skip
+        self.config, self.out, self.clips, self.stage = config, out, clips, stage
+        fits = fits or {}
         torch.manual_seed(config.seed)
         self.space = fit_space(clips, config.seed)
-        self.examples = [example_of(clip, self.space) for clip in clips]
-        n_features = self.examples[0].features.shape[0]
-        self.net = MouthNet(MotionModelConfig(encoder=AudioEncoderConfig(n_features=n_features)))
-        spread = np.concatenate([example.mouth for example in self.examples]).std(0)
+        examples = [example_of(clip, self.space, fits.get(clip.info.id)) for clip in clips]
+        rests = []
+        if config.copies:
+            known = {clip.info.id: clip for clip in clips}
+            for copy in copies:
+                if copy.info.split != "train":
+                    continue
+                if not copy.info.clip:
+                    rests.append(copy_example(copy, None, self.space))
+                elif copy.info.clip in known:
+                    clip = known[copy.info.clip]
+                    examples.append(copy_example(copy, clip, self.space, fits.get(clip.info.id)))
+        n_features = len(examples[0].features)
+        self.net = MouthNet(
+            MotionModelConfig(
+                encoder=AudioEncoderConfig(n_features=n_features, width=config.width),
+                generator=GeneratorConfig(width=config.width),
+            )
+        )
+        spread = np.concatenate([example.mouth for example in examples]).std(0)
         spread = np.maximum(spread, 1e-3 * spread.max())  # a component that never moves must not divide by zero
         self.net.scale.copy_(torch.from_numpy(spread))
         self.losses = Losses(self.space, self.net.scale.clone(), config.closure_weight)
-        stretch = config.stretch
-        self.stretches = [
-            (i, start)
-            for i, example in enumerate(self.examples)
-            for start in range(0, max(1, len(example.mouth) - stretch // 2), stretch)
-        ]
-        self.per_epoch = max(1, len(self.stretches) // config.batch_size)
-        self.n_steps = config.epochs * self.per_epoch
+        self.batches = Batches(examples, rests, config.batch_size, config.stretch, config.seed, config.rest_share)
+        epochs = config.epochs if self.is_last else config.first_epochs
+        self.n_steps = epochs * self.batches.per_epoch
         self.optimiser = torch.optim.AdamW(self.net.parameters(), config.learning_rate, weight_decay=1e-2)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, config.learning_rate, total_steps=self.n_steps + 1
         )
+        self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.step = 0
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return features (B, C, 2 L), mouth (B, K, L), valid and closed (B, L); depends on seed and step alone."""
-        epoch, k = divmod(step, self.per_epoch)
-        order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.stretches))
-        rng = np.random.default_rng((self.config.seed, step, 1))
-        size, length = self.config.batch_size, self.config.stretch
-        chosen = np.resize(order[k * size : (k + 1) * size], size)
-        features = torch.zeros(size, self.net.config.encoder.n_features, FEATURES_PER_FRAME * length)
-        mouth = torch.zeros(size, N_COMPONENTS, length)
-        valid, closed = torch.zeros(size, length), torch.zeros(size, length)
-        for row, which in enumerate(chosen):
-            i, start = self.stretches[which]
-            example = self.examples[i]
-            jitter = int(rng.integers(-length // 2, length // 2 + 1))
-            start = max(0, min(len(example.mouth) - length, start + jitter))
-            n = min(length, len(example.mouth) - start)
-            window = slice(FEATURES_PER_FRAME * start, FEATURES_PER_FRAME * (start + n))
-            features[row, :, : FEATURES_PER_FRAME * n] = example.features[:, window]
-            mouth[row, :, :n] = torch.from_numpy(example.mouth[start : start + n].T)
-            valid[row, :n] = torch.from_numpy(example.valid[start : start + n])
-            closed[row, :n] = torch.from_numpy(example.closed[start : start + n])
-        return features, mouth, valid, closed
+    @property
+    def is_last(self) -> bool:
+        """Whether this stage makes the weights that ship."""
+        return self.stage == self.config.stages - 1
 
-    def train(
-        self, progress: Callable[[int, int, dict[str, float]], None] | None = None, save_every: int = 100
-    ) -> None:
-        """Run to the end, from the last checkpoint if there is one."""
+    @property
+    def name(self) -> str:
+        """Of the stage's files."""
+        return f"train_{self.config.weights}_{self.stage}"
+
+    def train(self, progress: Progress | None = None, save_every: int = 100) -> None:
+        """Run to the end, from the last checkpoint if there is one.
+
+        Raises:
+            DataError: the folder holds the checkpoint of another recipe.
+        """
         self.out.mkdir(parents=True, exist_ok=True)
         self.resume()
         zero = torch.zeros(self.config.batch_size, self.net.config.encoder.n_features, 1)
+        self.net.train()
         while self.step < self.n_steps:
-            features, mouth, valid, closed = self.batch(self.step)
+            features, mouth, valid, closed = self.batches(self.step)
             losses = self.losses(self.net(features, zero), mouth, valid, closed)
-            total = torch.stack([LOSS_WEIGHTS[name] * value for name, value in losses.items()]).sum()
+            total = weighted_total(losses)
             self.optimiser.zero_grad()
             total.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
             self.optimiser.step()
             self.schedule.step()
             self.step += 1
-            figures = {name: float(value.detach()) for name, value in losses.items()}
+            self._follow()
+            figures = {"total": float(total.detach()), **{name: float(v.detach()) for name, v in losses.items()}}
             if self.step % 20 == 0 or self.step == self.n_steps:
-                self._log({"step": self.step, "total": float(total.detach()), **figures})
+                self._log(figures)
             if self.step % save_every == 0 or self.step == self.n_steps:
                 self.save()
             if progress:
-                progress(self.step, self.n_steps, {"total": float(total.detach()), **figures})
+                progress(self.step, self.n_steps, figures)
+        self.net.load_state_dict(self.average)
+        self.net.eval()
+
+    def _follow(self) -> None:
+        """Move the running average of the weights; early on it forgets faster, so that the start is not kept."""
+        decay = min(self.config.average, (1 + self.step) / (10 + self.step)) if self.config.average else 0.0
+        with torch.no_grad():
+            for name, value in self.net.state_dict().items():
+                self.average[name].lerp_(value, 1 - decay)
+
+    def fits(self) -> dict[str, Fit]:
+        """Say of every clip how far picture and sound are apart and how large the person moves."""
+        found = estimate_fits(self.net, self.space, self.clips)
+        config = self.config
+        return {
+            clip.info.id: Fit(
+                found[clip.info.id].lag if config.offsets else float(clip.info.lag_frames or 0),
+                found[clip.info.id].gain if config.amplitudes else 1.0,
+            )
+            for clip in self.clips
+        }
 
     @property
     def checkpoint(self) -> Path:
-        """Where the run's state is kept."""
-        return self.out / f"train_{self.config.weights}.pt"
+        """Where the stage's state is kept."""
+        return self.out / f"{self.name}.pt"
 
     def save(self) -> None:
-        """Write the run's state, atomically."""
+        """Write the stage's state, atomically."""
         state = {
+            "config": json.dumps(asdict(self.config)),
+            "n_steps": self.n_steps,
             "step": self.step,
             "net": self.net.state_dict(),
+            "average": self.average,
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
@@ -252,28 +205,71 @@ class Trainer:
         temporary.replace(self.checkpoint)
 
     def resume(self) -> None:
-        """Take up the run where its last checkpoint left it; nothing happens when there is none."""
+        """Take up the stage where its last checkpoint left it; nothing happens when there is none."""
         if not self.checkpoint.is_file():
             return
         state = torch.load(self.checkpoint, weights_only=True)
+        if state["config"] != json.dumps(asdict(self.config)) or state["n_steps"] != self.n_steps:
+            raise DataError(f"{self.checkpoint} is of another recipe or other data: name another --run folder")
         self.net.load_state_dict(state["net"])
+        self.average = state["average"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.step = int(state["step"])
 
     def _log(self, figures: dict[str, float]) -> None:
-        path = self.out / f"train_{self.config.weights}.csv"
+        path = self.out / f"{self.name}.csv"
         new = not path.is_file()
         with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, figures)
+            writer = csv.DictWriter(file, ["step", *figures])
             if new:
                 writer.writeheader()
-            writer.writerow(figures)
+            writer.writerow({"step": self.step, **figures})
+        self._tensorboard(figures)
+
+    def _tensorboard(self, figures: dict[str, float]) -> None:
+        """Log to TensorBoard where it is installed."""
+        if not hasattr(self, "_writer"):
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                self._writer = None
+            else:
+                self._writer = SummaryWriter(str(self.out / "tensorboard" / self.name))
+        if self._writer is not None:
+            for name, value in figures.items():
+                self._writer.add_scalar(name, value, self.step)
 
     def export(self, path: Path) -> None:
         """Write the shipped file: net, basis and config."""
-        tensors = {name: value.contiguous() for name, value in self.net.state_dict().items()}
-        tensors["basis"] = torch.from_numpy(self.space.basis).contiguous()
-        temporary = path.with_suffix(".tmp")
-        save_file(tensors, temporary, metadata={"config": self.net.config.to_json()})
-        temporary.replace(path)
+        export_weights(self.net, self.space, path)
+
+
+def export_weights(net: MouthNet, space: MotionSpace, path: Path) -> None:
+    """Write a net, its basis and its config as safetensors, atomically."""
+    tensors: dict[str, Tensor] = {name: value.contiguous() for name, value in net.state_dict().items()}
+    tensors["basis"] = torch.from_numpy(space.basis).contiguous()
+    temporary = path.with_suffix(".tmp")
+    save_file(tensors, temporary, metadata={"config": net.config.to_json()})
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+def train_stages(
+    config: TrainConfig,
+    clips: Sequence[Clip],
+    out: Path,
+    copies: Sequence[Copy] = (),
+    progress: Progress | None = None,
+    save_every: int = 100,
+) -> Trainer:
+    """Train all stages, from the last checkpoint on; return the last one, finished."""
+    fits: dict[str, Fit] = {}
+    for stage in range(config.stages):
+        trainer = Trainer(config, clips, out, copies=copies, stage=stage, fits=fits)
+        trainer.train(progress, save_every)
+        if not trainer.is_last:
+            fits = trainer.fits()
+            lines = {name: asdict(fit) for name, fit in fits.items()}
+            (out / f"{trainer.name}_fits.json").write_text(json.dumps(lines, indent=1), "utf-8")
+    return trainer
