@@ -9,6 +9,7 @@ import pytest
 
 from portrait_anim.face.detect import Face
 from portrait_anim.face.facemesh import FacemeshLandmarker
+from portrait_anim.face.mesh import LIPS_INNER
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
@@ -89,7 +90,7 @@ def test_far_from_the_face_nothing_changes(portraits: dict[Path, Portrait]) -> N
     portrait = portraits[PHOTO]
     state = replace(opened(0.2), rotation=np.array([0.08, 0.08, 0.05], np.float32))
     changed = (portrait.render(state) != portrait.photo.pixels).any(axis=2)
-    x0, y0, x1, y1 = portrait._box
+    x0, y0, x1, y1 = portrait._warp.box
     assert changed.any()
     changed[y0:y1, x0:x1] = False
     assert not changed.any()
@@ -126,7 +127,7 @@ def test_a_face_at_the_border(box: tuple[int, int, int, int], landmarker: Faceme
 
 def test_sharpness_of_the_face_is_kept(portraits: dict[Path, Portrait]) -> None:
     portrait = portraits[PAINTING]
-    x0, y0, x1, y1 = (int(v) for v in Face.from_landmarks(portrait._source[:478], 1.0).bbox)
+    x0, y0, x1, y1 = (int(v) for v in Face.from_landmarks(portrait._head.source[:478], 1.0).bbox)
     frame = portrait.render(replace(FaceState.rest(), rotation=np.array([0.02, 0.03, 0.01], np.float32)))
 
     def energy(image: np.ndarray) -> float:
@@ -134,3 +135,32 @@ def test_sharpness_of_the_face_is_kept(portraits: dict[Path, Portrait]) -> None:
         return float((np.diff(grey, axis=0) ** 2).mean() + (np.diff(grey, axis=1) ** 2).mean())
 
     assert energy(frame) > 0.85 * energy(portrait.photo.pixels)
+
+
+@pytest.mark.parametrize("yaw", [-0.25, 0.25])
+def test_a_turned_head_does_not_fold_over_itself(portraits: dict[Path, Portrait], yaw: float) -> None:
+    state = replace(FaceState.rest(), rotation=np.array([0, yaw, 0], np.float32))
+    for portrait in portraits.values():
+        corners = portrait._head.place(state)[portrait._head.triangles]  # (M, 3, 2)
+        before = portrait._head.source[portrait._head.triangles]
+        areas = [np.linalg.det(np.stack([c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]], axis=1)) for c in (before, corners)]
+        large = np.abs(areas[0]) > 2.0
+        assert (areas[0] * areas[1] < 0)[large].mean() < 0.01
+
+
+def test_a_photo_that_shows_teeth_keeps_them(portraits: dict[Path, Portrait]) -> None:
+    portrait = portraits[PHOTO]
+    assert portrait.mouth_open
+    rows, columns = (slice(*sorted((a, b))) for a, b in zip(*_mouth_box(portrait), strict=True))
+    photo = portrait.photo.pixels[rows, columns].astype(int)
+    made = portrait.render(opened(0.12))[rows, columns].astype(int)
+    assert (made.min(2) > 150).sum() > 0.4 * (photo.min(2) > 150).sum()
+    assert (portrait.render(FaceState.rest())[rows, columns].min(2) > 190).sum() < 0.5 * (
+        photo.min(2) > 190
+    ).sum()  # some lips shine
+
+
+def _mouth_box(portrait: Portrait) -> tuple[tuple[int, int], tuple[int, int]]:
+    xy = portrait._head.source[list(LIPS_INNER)]
+    (x0, y0), (x1, y1) = np.floor(xy.min(0)).astype(int), np.ceil(xy.max(0)).astype(int)
+    return (y0 - 2, x0), (y1 + 6, x1)

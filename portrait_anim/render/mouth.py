@@ -1,121 +1,231 @@
 """The inside of the mouth, which the photo does not show: drawn from the photo's light and colours.
 
-Upper teeth belong to the skull, lower teeth and tongue to the jaw; a cavity lies behind. Everything is a smooth
-function of position in mouth-local units (IOD), so edges are antialiased at any resolution.
+Upper teeth belong to the skull, lower teeth and tongue to the jaw; a cavity lies behind. They are painted once as
+textures in mouth-local units and placed frame by frame. A photo that shows its own teeth keeps them.
+
+Mouth-local axes: u to the picture's right from the middle of the resting mouth, v up from the line between the lips,
+both IOD.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.opencv import cv2
+from portrait_anim.render.light import MouthLook
+from portrait_anim.render.warp import Image
 
 Array = npt.NDArray[np.float32]
+Affine = npt.NDArray[np.float64]
 
-CAVITY = np.array([46, 16, 17], np.float32)  # RGB at full exposure
-TONGUE = np.array([168, 88, 84], np.float32)
-GUM = np.array([176, 96, 94], np.float32)
-TEETH = np.array([238, 218, 188], np.float32)
-
-_TOOTH_EDGES = (0.0, 0.095, 0.166, 0.238)  # IOD from the middle: central, lateral, canine (8.5, 6.5, 6.5 mm of 90)
-
-
-@dataclass(frozen=True)
-class MouthLook:
-    """How this photo's mouth is lit.
-
-    Attributes:
-        exposure: brightness of the skin round the mouth, 0..1.
-        tint: (3,) the light's colour relative to white, about 1.
-        blur: Gaussian sigma in px that matches the photo's sharpness.
-        grain: standard deviation of the photo's noise, grey levels.
-        monochrome: whether the photo has no colour.
-        width: half the distance of the mouth corners at rest, IOD.
-        seam: (2, N) the resting line between the lips, u and v (IOD); a smile bends the teeth's edge with it.
-    """
-
-    exposure: float
-    tint: Array
-    blur: float
-    grain: float
-    monochrome: bool
-    width: float
-    seam: Array
+U_REACH, V_TOP, V_BOTTOM = 0.42, 0.16, 0.34  # IOD that the textures cover
+TEXTURE_SCALE = (120, 500)  # px an IOD, at least and at most
+UPPER_WIDTHS = (0.092, 0.066, 0.058, 0.046, 0.036)  # IOD seen from the front: central to second premolar
+LOWER_WIDTHS = (0.058, 0.062, 0.060, 0.046, 0.036)
+UPPER_EDGE = -0.034  # v of the upper teeth's edge in the middle
+LOWER_EDGE = -0.058  # v of the lower teeth's, jaw shut
+PLANE = 0.08  # IOD, how far behind the lips the teeth's plane lies
+SMALLEST = 0.012  # IOD: lips closer than this show the photo's own dark line
+DRAWN_FROM = 0.040  # from here on the drawn mouth replaces it
+SEAM_WIDTH = 0.012  # IOD
+SEAM_SHADE = 0.6
+OPENED = (0.004, 0.016)  # the same where the photo's mouth is open and has no such line
 
 
 def _edge(x: npt.NDArray[np.floating], softness: float) -> Array:
-    """Return a smooth 0..1 step over ``x`` (IOD), ``softness`` wide."""
+    """Return a smooth 0..1 step over ``x``, ``softness`` wide."""
     t = np.clip(x / softness + 0.5, 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def _mix(below: Array, colour: Array, alpha: Array) -> Array:
-    """Lay ``colour`` (3,) or (H, W, 3) over (H, W, 3) with (H, W) opacity."""
-    return np.asarray(below + (colour - below) * alpha[..., None], np.float32)
+def _row_of_teeth(u: Array, widths: tuple[float, ...], rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Lay out a row of teeth over ``u``: how far each edge is drawn back (IOD), brightness, darkness between them."""
+    back, bright, gap = np.full_like(u, 0.02), np.full_like(u, 0.3), np.zeros_like(u)
+    for side in (-1, 1):
+        start = 0.0
+        for k, width in enumerate(widths):
+            width = width * float(1 + 0.05 * rng.standard_normal())
+            local = (side * u - start - width / 2) / (width / 2)  # -1..1 within the tooth
+            here = np.abs(local) <= 1
+            longer = (0.0, 0.006, 0.001, 0.008, 0.012)[k] + 0.0025 * float(rng.standard_normal())
+            back[here] = (longer + 0.006 * np.abs(local) ** 4)[here]
+            turned = (1.0, 0.95, 0.84, 0.66, 0.46)[k] * float(1 + 0.02 * rng.standard_normal())
+            following = (0.95, 0.84, 0.66, 0.46, 0.3)[k]
+            slope = turned + (following - turned) * np.clip(local, 0, 1) * 0.5
+            bright[here] = (slope * (1 - 0.10 * local**2))[here]
+            start += width
+            gap = np.maximum(gap, np.exp(-0.5 * ((side * u - start) / 0.005) ** 2))
+    return back, bright, np.maximum(gap, np.exp(-0.5 * (u / 0.0045) ** 2))
 
 
-def _teeth(u: Array, edge: Array, softness: float) -> tuple[Array, Array]:
-    """Opacity of a row of teeth (1 where ``edge`` > 0) and its shading, both (H, W); ``u`` IOD from the middle."""
-    across = np.abs(u)
-    shade = 1 - 0.62 * np.clip(across / 0.27, 0, 1) ** 2  # the arch turns away into the dark
-    for at in _TOOTH_EDGES:
-        shade = shade * (1 - 0.16 * np.exp(-0.5 * ((across - at) / (0.006 + 0.3 * softness)) ** 2))
-    return _edge(edge, softness) * _edge(0.30 - across, 0.08), np.asarray(shade, np.float32)
-
-
-def draw_interior(u: Array, v: Array, pixel: float, opening: float, jaw: tuple[float, float], look: MouthLook) -> Array:
-    """Paint the inside of the mouth.
+class MouthPainter:
+    """Draws one photo's mouth.
 
     Args:
-        u: (H, W) IOD to the picture's right of the resting mouth's middle, in the skull's frame.
-        v: (H, W) IOD up from the resting line between the lips, in the skull's frame.
-        pixel: IOD to a pixel, for antialiasing.
-        opening: current aperture of the inner lips, IOD.
-        jaw: (right, up) displacement of the jaw from rest, IOD.
         look: the photo's light.
-
-    Returns:
-        (H, W, 3) float32 RGB 0..255.
+        scale: px an IOD.
+        mouth_open: whether the photo's mouth is open.
+        seed: which teeth.
     """
-    soft = 1.5 * pixel
-    depth = float(np.clip(opening / 0.16, 0, 1))  # how much light falls in
-    lit = 0.94 + 0.06 * depth
-    height, width = u.shape
-    canvas = np.broadcast_to(CAVITY, (height, width, 3)).astype(np.float32)
-    canvas = canvas * (0.55 + 0.45 * _edge(-v - 0.02, 0.2))[..., None]
-    uj, vj = u - jaw[0], v - jaw[1]
-    tongue = _edge(1 - (uj / 0.21) ** 2 - ((vj + 0.145) / 0.125) ** 2, 0.7)
-    groove = 1 - 0.18 * np.exp(-0.5 * (uj / 0.02) ** 2)
-    canvas = _mix(canvas, TONGUE * (lit * 0.55) * groove[..., None], tongue * 0.9)
-    bend = (0.7 * np.interp(u, *look.seam)).astype(np.float32)
-    alpha, shade = _teeth(u, v - bend + 0.036 - 0.06 * u * u, soft)
-    gum = _edge(v - bend - 0.085 - 0.25 * u * u, 0.02)
-    rows = _mix(TEETH * shade[..., None], GUM * shade[..., None], gum)
-    under_lip = 1 - 0.25 * _edge(v - bend, 0.06)  # the upper lip's shadow
-    canvas = _mix(canvas, rows * lit * under_lip[..., None], alpha)
-    alpha, shade = _teeth(uj * 1.18, -(vj + 0.012 + 0.16 * uj * uj), soft)
-    fade = _edge(0.085 + vj + 0.1, 0.05)
-    canvas = _mix(canvas, TEETH * (0.72 * lit) * shade[..., None], alpha * fade * (0.35 + 0.65 * depth))
-    corners = np.clip(np.abs(u) / np.float32(1.05 * look.width), 0, 1) ** 3
-    canvas = np.asarray(canvas * (1 - 0.55 * corners)[..., None], np.float32)  # dark at the sides
-    canvas = canvas * look.tint * look.exposure
-    if look.monochrome:
-        canvas = np.repeat(canvas @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
-    return np.asarray(canvas, np.float32)
+
+    def __init__(self, look: MouthLook, scale: float, mouth_open: bool, seed: int) -> None:
+        self._look, self._scale = look, scale
+        self._seam = mouth_open
+        self._fade = OPENED if mouth_open else (SMALLEST, DRAWN_FROM)
+        self._texture_scale = float(np.clip(scale, *TEXTURE_SCALE))
+        step = 1 / self._texture_scale
+        u, v = np.meshgrid(
+            np.arange(-U_REACH, U_REACH, step, dtype=np.float32), np.arange(V_TOP, -V_BOTTOM, -step, dtype=np.float32)
+        )
+        rng = np.random.default_rng(seed)
+        bend = look.bend * u * u
+        soft = 1.5 * max(step, 1 / scale)
+        self._upper = self._paint_upper(u, v - bend, soft, rng)
+        self._lower = self._paint_lower(u, v - bend, soft, rng)
+        self._back = self._paint_back(u, v)
+        noise = rng.standard_normal((96, 96)).astype(np.float32)
+        noise = cv2.GaussianBlur(noise, (0, 0), max(0.5, look.blur))
+        self._noise = noise / max(float(noise.std()), 1e-6)
+
+    # ------------------------------------------------------------ textures, (h, w, 4) float32, premultiplied
+
+    def _paint_upper(self, u: Array, v: Array, soft: float, rng: np.random.Generator) -> Array:
+        back, bright, gap = _row_of_teeth(u, UPPER_WIDTHS, rng)
+        edge = v - (UPPER_EDGE + 0.10 * u * u) - back
+        root = v - (0.052 + 0.10 * u * u + 0.02 * gap)  # the gum starts here
+        bright = bright * (1 - 0.16 * gap * _edge(0.03 - root, 0.05))
+        bright = bright * (1 - 0.10 * _edge(0.012 - edge, 0.02)) * (1 - 0.18 * _edge(root + 0.035, 0.06))
+        colour = self._look.teeth * bright[..., None]
+        gum = _edge(root, max(soft, 0.012))[..., None]
+        colour = colour + (self._look.gum * (0.4 + 0.6 * bright[..., None]) - colour) * gum
+        alpha = _edge(edge, soft) * _edge(0.335 - np.abs(u), 0.08)
+        return np.dstack([colour * alpha[..., None], alpha]).astype(np.float32)
+
+    def _paint_lower(self, u: Array, v: Array, soft: float, rng: np.random.Generator) -> Array:
+        back, bright, gap = _row_of_teeth(u, LOWER_WIDTHS, rng)
+        edge = (LOWER_EDGE - 0.06 * u * u) - 0.7 * back - v
+        bright = 0.58 * bright * (1 - 0.15 * gap) * (1 - 0.45 * _edge(edge - 0.06, 0.08))
+        colour = self._look.teeth * bright[..., None]
+        gum = _edge(edge - 0.085, 0.03)[..., None]
+        colour = colour + (self._look.gum * 0.6 - colour) * gum
+        alpha = _edge(edge, soft) * _edge(0.29 - np.abs(u), 0.08)
+        return np.dstack([colour * alpha[..., None], alpha]).astype(np.float32)
+
+    def _paint_back(self, u: Array, v: Array) -> Array:
+        """The cavity with the tongue, opaque, in the jaw's frame."""
+        look = self._look
+        mound = 1 - (u / 0.25) ** 2 - ((v + 0.12) / 0.17) ** 2
+        body = _edge(mound, 1.1)
+        groove = 1 - 0.16 * np.exp(-0.5 * (u / 0.022) ** 2) * _edge(-v - 0.05, 0.08)
+        tongue = look.tongue * (groove * (0.55 + 0.45 * body))[..., None]
+        return np.asarray(look.cavity + (tongue - look.cavity) * (0.92 * body)[..., None], np.float32)
+
+    # ------------------------------------------------------------ one frame
+
+    def paint(
+        self, frame: Image, loop: Array, skull: Affine, jaw: Affine, own: tuple[Image, Array, Affine] | None
+    ) -> None:
+        """Fill the opening between the inner lips, in place.
+
+        Args:
+            frame: (H, W, 3) the warped photo.
+            loop: (20, 2) px, the inner lips, image-left corner first, along the upper lip and back.
+            skull: (2, 3) affine from mouth-local (u, v, 1) to px for what rides on the skull.
+            jaw: the same for what rides on the jaw.
+            own: what the photo itself shows of the mouth: its pixels, (h, w) opacity float32, and (2, 3) affine from
+                there to the frame's px.
+        """
+        gaps = np.linalg.norm(loop[1:10] - loop[:10:-1], axis=1) / self._scale
+        start, end = self._fade
+        shown = float(_edge(np.array(gaps.max() - (start + end) / 2), end - start))
+        look, scale = self._look, self._scale
+        height, width = frame.shape[:2]
+        x0, y0 = (int(max(0, v)) for v in np.floor(loop.min(0)) - 4)
+        x1, y1 = int(min(width, loop[:, 0].max() + 5)), int(min(height, loop[:, 1].max() + 5))
+        if x1 - x0 < 3 or y1 - y0 < 3:
+            return
+        size = (x1 - x0, y1 - y0)
+        view = frame[y0:y1, x0:x1]
+        if self._seam and shown < 1:
+            middle = np.concatenate([loop[:1], (loop[1:10] + loop[:10:-1]) / 2, loop[10:11]])
+            self._draw_seam(view, middle - [x0, y0], 1 - shown)
+        if shown <= 0:
+            return
+        inside = self._place(self._back, jaw, x0, y0, size)
+        for layer, axes in ((self._lower, jaw), (self._upper, skull)):
+            placed = self._place(layer, axes, x0, y0, size)
+            inside = inside * (1 - placed[..., 3:]) + placed[..., :3]
+        mask = _lip_mask(loop - np.array([x0, y0], np.float32), size)
+        # light falls in from the front and from above: little near the lips, less still under the upper one
+        reach = max(0.028 * scale, 0.8)
+        drop = np.array([[1, 0, 0], [0, 1, 0.020 * scale]], np.float32)
+        lowered = cv2.warpAffine(mask, drop, size, flags=cv2.INTER_LINEAR)
+        light = cv2.GaussianBlur(np.minimum(mask, lowered), (0, 0), reach)
+        light = 0.30 + 0.70 * np.clip((light - 0.10) / 0.62, 0, 1)
+        inside = inside * light[..., None]
+        if own is not None:
+            pixels, opacity, affine = own
+            affine = affine - np.array([[0, 0, x0], [0, 0, y0]])
+            theirs = cv2.warpAffine(pixels, affine, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+            alpha = cv2.warpAffine(opacity, affine, size, flags=cv2.INTER_LINEAR)[..., None]
+            inside = inside + (theirs * (0.45 + 0.55 * light[..., None]) - inside) * alpha
+        inside = cv2.GaussianBlur(inside, (0, 0), look.blur)
+        if look.grain > 0.3:
+            rows, columns = np.arange(y0, y1) % 96, np.arange(x0, x1) % 96
+            inside = inside + look.grain * self._noise[np.ix_(rows, columns)][..., None]
+        if look.monochrome:
+            inside = np.repeat(inside @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
+        cover = cv2.GaussianBlur(mask, (0, 0), max(0.5, look.blur, 0.004 * scale)) * shown
+        view[...] = np.clip(view + (inside - view) * cover[..., None] + 0.5, 0, 255).astype(np.uint8)
+
+    def _draw_seam(self, view: Image, middle: npt.NDArray[np.floating], strength: float) -> None:
+        """Darken the line (N, 2) px where the lips of a photo with an open mouth meet, in place."""
+        line = np.zeros(view.shape[:2], np.uint8)
+        thickness = max(1, round(SEAM_WIDTH * self._scale))
+        cv2.polylines(line, [np.round(middle * 16).astype(np.int32)], False, 255, thickness, cv2.LINE_AA, 4)
+        soft = cv2.GaussianBlur(line.astype(np.float32), (0, 0), max(self._look.blur, 0.4 * thickness)) / 255
+        ends = np.abs(np.arange(view.shape[1]) - middle[:, 0].mean()) / max(float(np.ptp(middle[:, 0])) / 2, 1.0)
+        soft *= _edge(1.0 - ends, 0.3) * (SEAM_SHADE * strength)
+        view[...] = (view + (self._look.cavity - view) * soft[..., None] + 0.5).astype(np.uint8)
+
+    def _place(self, texture: Array, axes: Affine, x0: int, y0: int, size: tuple[int, int]) -> Array:
+        """Bring a texture into the frame's box."""
+        step = 1 / self._texture_scale
+        to_local = np.array([[step, 0, -U_REACH], [0, -step, V_TOP], [0, 0, 1]])
+        affine = axes @ to_local - np.array([[0, 0, x0], [0, 0, y0]])
+        placed = cv2.warpAffine(texture, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(placed, np.float32)
 
 
-def lip_mask(loop: Array, shape: tuple[int, int], blur: float) -> Array:
-    """Return (H, W) 0..1 coverage of a closed smooth curve through ``loop`` (N, 2) px, antialiased."""
+def _lip_mask(loop: Array, size: tuple[int, int]) -> Array:
+    """Return (h, w) 0..1 coverage of a closed smooth curve through ``loop`` (N, 2) px, antialiased."""
     n = len(loop)
     steps = np.arange(0, n, 0.25)
     i = steps.astype(int)
     t = (steps - i)[:, None]
     p0, p1, p2, p3 = (loop[(i + k) % n] for k in (-1, 0, 1, 2))
     curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
-    mask: npt.NDArray[np.uint8] = np.zeros(shape, np.uint8)
+    mask = np.zeros((size[1], size[0]), np.uint8)
     cv2.fillPoly(mask, [np.round(curve * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    coverage = cv2.GaussianBlur(mask, (0, 0), blur) if blur > 0.3 else mask
-    return np.asarray(coverage, np.float32) / np.float32(255)
+    return np.asarray(mask, np.float32) / np.float32(255)
+
+
+def own_opening(loop: Array, shape: tuple[int, int], scale: float) -> tuple[slice, slice, Array]:
+    """What a photo with an open mouth shows of it: the box (rows, columns) and how far to trust each pixel there.
+
+    Args:
+        loop: (20, 2) px, the inner lips in the photo.
+        shape: (H, W) of the photo.
+        scale: px an IOD.
+
+    Returns:
+        Slices of the box and its (h, w) opacity: full in the upper part, fading out above the lower lip.
+    """
+    x0, y0 = (int(max(0, v)) for v in np.floor(loop.min(0)) - 3)
+    x1, y1 = int(min(shape[1], loop[:, 0].max() + 4)), int(min(shape[0], loop[:, 1].max() + 4))
+    mask = _lip_mask(loop - np.array([x0, y0], np.float32), (x1 - x0, y1 - y0))
+    size = 2 * max(1, round(0.004 * scale)) + 1
+    mask = cv2.erode(mask, np.ones((size, size), np.uint8))
+    mask = cv2.GaussianBlur(mask, (0, 0), max(0.5, 0.004 * scale))
+    return slice(y0, y1), slice(x0, x1), np.asarray(mask, np.float32)

@@ -1,8 +1,8 @@
-"""Mesh warp: a backward map drawn triangle by triangle.
+"""Mesh warp: a backward map drawn triangle by triangle on a coarse grid.
 
-Convention: the map gives, for each pixel of the output frame, the (x, y) in the photo it is taken from; pixel centres
-at integers, y down. Triangles are drawn in order, later ones over earlier ones; pixels that none covers map to
-themselves.
+Convention: displacement maps hold, for each pixel of the output frame, what has to be added to its (x, y) to get the
+place in the photo it is taken from; pixel centres at integers, y down. Triangles are drawn in order, later ones over
+earlier ones; pixels that none covers keep zero, that is: they show the photo.
 """
 
 from __future__ import annotations
@@ -11,53 +11,119 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.opencv import cv2
+
 Array = npt.NDArray[np.float32]
+Image = npt.NDArray[np.uint8]
+
+STILL_PX = 0.01  # what moves less counts as still
 
 
 @numba.njit(cache=True, nogil=True)
-def draw_map(target: Array, source: Array, triangles: npt.NDArray[np.int32], x0: int, y0: int, out: Array) -> None:
-    """Draw triangles into a backward map, in place.
+def _draw(target: Array, move: Array, triangles: npt.NDArray[np.int32], out: Array) -> None:
+    """Draw triangles into a displacement map, in place.
 
     Args:
-        target: (N, 2) px, where the vertices are in the frame.
-        source: (N, 2) px, where they are in the photo.
+        target: (N, 2) vertices in the map's own pixels.
+        move: (N, 2) px, what a vertex's target has to be moved by to get its source.
         triangles: (M, 3) vertex indices in drawing order.
-        x0: column of the frame that ``out``'s first column is.
-        y0: row of the frame that ``out``'s first row is.
         out: (H, W, 2) map to draw into.
     """
     height, width = out.shape[0], out.shape[1]
     for m in range(triangles.shape[0]):
         a, b, c = triangles[m, 0], triangles[m, 1], triangles[m, 2]
-        ax, ay = target[a, 0] - x0, target[a, 1] - y0
-        bx, by = target[b, 0] - x0, target[b, 1] - y0
-        cx, cy = target[c, 0] - x0, target[c, 1] - y0
+        ax, ay, bx, by, cx, cy = target[a, 0], target[a, 1], target[b, 0], target[b, 1], target[c, 0], target[c, 1]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if abs(area) < 1e-6:
+        if abs(area) < 1e-9:
             continue
         top = max(0, int(np.ceil(min(ay, by, cy))))
         bottom = min(height - 1, int(np.floor(max(ay, by, cy))))
-        left = max(0, int(np.ceil(min(ax, bx, cx))))
-        right = min(width - 1, int(np.floor(max(ax, bx, cx))))
-        inv = 1.0 / area
         for y in range(top, bottom + 1):
+            low, high = np.inf, -np.inf  # where the row crosses the triangle's sides
+            for px, py, qx, qy in ((ax, ay, bx, by), (bx, by, cx, cy), (cx, cy, ax, ay)):
+                if min(py, qy) <= y <= max(py, qy):
+                    if py == qy:
+                        low, high = min(low, px, qx), max(high, px, qx)
+                    else:
+                        x = px + (qx - px) * (y - py) / (qy - py)
+                        low, high = min(low, x), max(high, x)
+            left, right = max(0, int(np.ceil(low - 1e-4))), min(width - 1, int(np.floor(high + 1e-4)))
             for x in range(left, right + 1):
-                wb = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) * inv
-                wc = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) * inv
-                wa = 1.0 - wb - wc
-                if wa >= -1e-4 and wb >= -1e-4 and wc >= -1e-4:
-                    out[y, x, 0] = wa * source[a, 0] + wb * source[b, 0] + wc * source[c, 0]
-                    out[y, x, 1] = wa * source[a, 1] + wb * source[b, 1] + wc * source[c, 1]
+                wb = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) / area
+                wc = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / area
+                for k in range(2):
+                    out[y, x, k] = move[a, k] + wb * (move[b, k] - move[a, k]) + wc * (move[c, k] - move[a, k])
 
 
-def identity_map(x0: int, y0: int, x1: int, y1: int) -> Array:
-    """Return the (y1 - y0, x1 - x0, 2) map of the box onto itself."""
-    x, y = np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32))
-    return np.stack([x, y], axis=-1)
+class Warp:
+    """Warps one picture by a mesh whose vertices move; safe to share between threads.
+
+    Args:
+        source: (N, 2) px, the vertices in the picture.
+        triangles: (M, 3) vertex indices in drawing order.
+        size: (width, height) of the picture.
+        step: px between the map's grid points; the map is interpolated linearly in between.
+        fine: which triangles (M,) are drawn pixel by pixel all the same: where the map jumps, as at the lids.
+    """
+
+    def __init__(
+        self,
+        source: Array,
+        triangles: npt.NDArray[np.int32],
+        size: tuple[int, int],
+        step: int,
+        fine: npt.NDArray[np.bool_],
+    ) -> None:
+        self.source, self.step = source.astype(np.float32), step
+        self._triangles = np.ascontiguousarray(triangles, dtype=np.int32)
+        self._fine = np.ascontiguousarray(self._triangles[fine])
+        low, high = np.floor(source.min(0)) - 2, np.ceil(source.max(0)) + 3
+        x0, y0 = (int(max(0, value)) for value in low)
+        self.box = x0, y0, int(min(size[0], high[0])), int(min(size[1], high[1]))
+        """x0, y0, x1, y1 (end exclusive) of everything that can move"""
+        x1, y1 = self.box[2:]
+        x, y = np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32))
+        self._identity = np.stack([x, y], axis=-1)  # (H, W, 2)
+
+    def map(self, target: Array) -> tuple[int, int, Array] | None:
+        """Return the part of the frame that moves: its first column and row and its (h, w, 2) map of absolute px.
+
+        None when nothing moves.
+
+        Args:
+            target: (N, 2) px, the vertices in the frame.
+        """
+        x0, y0, x1, y1 = self.box
+        step = self.step
+        move = (self.source - target).astype(np.float32)
+        moving = np.abs(move).max(axis=1) > STILL_PX
+        triangles = self._triangles[moving[self._triangles].any(axis=1)]
+        if not len(triangles):
+            return None
+        coarse = np.zeros((-(-(y1 - y0) // step), -(-(x1 - x0) // step), 2), np.float32)
+        # the grid's points lie in the middle of step x step blocks, where cv2.resize expects them
+        offset = np.array([x0, y0], np.float32) + (step - 1) / 2
+        _draw(((target - offset) / step).astype(np.float32), move, triangles, coarse)
+        busy = np.abs(coarse).max(axis=2) > STILL_PX
+        rows, columns = np.flatnonzero(busy.any(axis=1)), np.flatnonzero(busy.any(axis=0))
+        if not len(rows):
+            return None
+        r0, r1 = max(0, rows[0] - 1), min(coarse.shape[0], rows[-1] + 2)
+        c0, c1 = max(0, columns[0] - 1), min(coarse.shape[1], columns[-1] + 2)
+        part = coarse[r0:r1, c0:c1]
+        left, top = c0 * step, r0 * step
+        fine = cv2.resize(part, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR) if step > 1 else part
+        fine = fine[: y1 - y0 - top, : x1 - x0 - left]
+        if step > 1 and moving[self._fine].any():
+            fine = np.ascontiguousarray(fine)
+            _draw((target - np.array([x0 + left, y0 + top])).astype(np.float32), move, self._fine, fine)
+        fine = cv2.add(fine, self._identity[top : top + fine.shape[0], left : left + fine.shape[1]])
+        return x0 + int(left), y0 + int(top), fine
 
 
-def signed_area(points: Array, triangles: npt.NDArray[np.int32]) -> Array:
-    """Return (M,) twice the signed area of triangles over (N, 2) points."""
-    a, b, c = points[triangles[:, 0]], points[triangles[:, 1]], points[triangles[:, 2]]
-    ab, ac = b - a, c - a
-    return np.asarray(ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0], np.float32)
+def sample(pixels: Image, mapping: Array) -> Image:
+    """Return the (h, w, 3) picture that (h, w, 2) absolute px take from (H, W, 3) pixels, by cubic interpolation.
+
+    Where the map points at whole pixels the photo's own values come out.
+    """
+    return np.asarray(cv2.remap(pixels, mapping, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
