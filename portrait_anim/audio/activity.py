@@ -30,6 +30,7 @@ class GateConfig:
         softness: the sigmoid's scale; one such step from the threshold is .73 or .27.
         silent_dbfs: at this level (and below) the gate is shut whatever hama hears.
         heard_dbfs: from this level on the level does not matter.
+        hold_s: time before and after a voice for which the gate stays open: mouths open before they sound.
         attack_s: time from shut to open.
         release_s: time from open to shut.
     """
@@ -40,13 +41,15 @@ class GateConfig:
     softness: float = 0.008
     silent_dbfs: float = -60.0
     heard_dbfs: float = -50.0
+    hold_s: float = 0.0
     attack_s: float = 0.08
     release_s: float = 0.2
 
 
 FOR_BLANK = GateConfig()
-# the threshold keeps the gate open in .99 of the loud frames of audio/song_acappella, where it was set
-FOR_PHONEME = GateConfig(power=1.5, threshold=0.0055, softness=0.001)
+# set on a song with syllable times and karaoke (mouth closed in rests and to music alone) and on GRID's r, which a
+# higher threshold or no hold cost .017; docs/ablation.md
+FOR_PHONEME = GateConfig(power=1.5, threshold=0.0015, softness=0.0004, hold_s=0.3)
 
 
 def moving_average(values: Tensor, length: int) -> Tensor:
@@ -99,5 +102,7 @@ def voice_gate(
     voiced = moving_average(heard.clamp(min=0) ** config.power, length)  # (T50,)
     target = torch.sigmoid((voiced - config.threshold) / config.softness)
     target = target * level_opening(waveform, len(heard), config)
+    half = round(config.hold_s * FEATURE_RATE)
+    target = functional.max_pool1d(target[None], 2 * half + 1, 1, half)[0]  # (T50,)
     gate = follow(target, 1 / (config.attack_s * FEATURE_RATE), 1 / (config.release_s * FEATURE_RATE))
     return gate.view(-1, FEATURES_PER_FRAME).mean(dim=-1)  # (T25,)

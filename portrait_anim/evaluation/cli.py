@@ -12,6 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("prepared", type=Path, help="folder made by portrait-anim prepare")
     parser.add_argument("--weights", choices=("default", "open"), default="default")
+    parser.add_argument(
+        "--songs", type=Path, help="folder with song_timed_lyrics and song_left_music_right_voice in it"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a clip and condition")
 
 
@@ -32,4 +35,9 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
     else:
         sys.stdout.write(format_table(rows) + "\n")
+    if args.songs:
+        from portrait_anim.evaluation.songs import format_songs, song_tables
+
+        tables = song_tables(model, args.songs)
+        sys.stdout.write((json.dumps(tables) if args.json else format_songs(tables)) + "\n")
     return 0

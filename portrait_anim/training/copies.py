@@ -1,6 +1,7 @@
 """Augmented copies of prepared clips: sung, in music, and sounds without a voice at which the mouth rests.
 
 DIR/copies/ID__song.safetensors   a train clip sung (or spoken in music), one a clip
+DIR/copies/ID__voice.safetensors  a train clip in another voice and room, at another speed, one a clip
 DIR/copies/ID__sung*.safetensors  a val clip sung alone, with music 6 dB below the voice, and as loud as the voice
 DIR/copies/rest__*.safetensors    music, noise and silence alone
 Each holds features (C, T50) fp16, blank, bilabial, phoneme (T50,), waveform int16, and source (T,): the clip's sound
@@ -28,9 +29,10 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.audio.speech import SpeechFeatures
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.errors import DataError
-from portrait_anim.training.song import FRAME_MS, chords, mix, noise, sing
+from portrait_anim.training.song import FRAME_MS, chords, mix, noise, revoice, sing
 
 VAL_MUSIC_SHARE = 6  # one piece in so many is kept for val
+TRAIN_KINDS = ("song", "voice")
 VAL_KINDS = {"sung": None, "sung_6db": 6.0, "sung_0db": 0.0}  # kind -> voice above the music, dB
 REST_S = 16.0
 N_NOISES = 24
@@ -44,7 +46,7 @@ class CopyInfo:
     Attributes:
         id: unique name.
         clip: id of the clip it was made from; empty for sounds without a voice.
-        kind: ``song``, ``speech_in_music``, one of :data:`VAL_KINDS`, ``music``, ``noise`` or ``silence``.
+        kind: ``song``, ``speech_in_music``, ``voice``, one of :data:`VAL_KINDS`, ``music``, ``noise`` or ``silence``.
         split: ``train`` or ``val``.
         music: what was mixed in, by file name; empty for none.
     """
@@ -97,15 +99,19 @@ def make_copy(
     name = f"{clip}__{kind}"
     rng = np.random.default_rng(_seed(clip if split == "val" else name))  # val kinds share one melody
     used = ""
+    level: float | None = None
     sound, source_s = waveform, np.arange(len(waveform) / SAMPLE_RATE * 1000 / FRAME_MS + 1) * FRAME_MS / 1000
-    if kind == "song" and rng.random() < 0.25:
+    if kind == "voice":
+        revoiced = revoice(waveform, rng)
+        sound, source_s = revoiced.waveform, revoiced.source_s
+    elif kind == "song" and rng.random() < 0.25:
         kind = "speech_in_music"
     else:
         sung = sing(waveform, rng)
         sound, source_s = sung.waveform, sung.source_s
     if kind in VAL_KINDS:
         level = VAL_KINDS[kind]
-    else:
+    elif kind != "voice":
         level = None if kind == "song" and rng.random() < 0.25 else float(rng.uniform(-4, 12))
     if level is not None:
         instruments, used = _accompaniment(len(sound), music, rng, 1.0 if split == "val" else 0.6)
@@ -194,7 +200,7 @@ def make_copies(
     for path in sorted((prepared / "clips").glob("*.safetensors")):
         with safe_open(path, framework="numpy") as file:
             info = json.loads(file.metadata()["clip"])
-        kinds = tuple(VAL_KINDS) if info["split"] == "val" else ("song",)
+        kinds = tuple(VAL_KINDS) if info["split"] == "val" else TRAIN_KINDS
         jobs += [(info["id"], kind, info["split"]) for kind in kinds]
     if not jobs:
         raise DataError(f"no prepared clips in {prepared}: run portrait-anim prepare DATA {prepared} first")

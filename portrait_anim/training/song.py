@@ -1,4 +1,4 @@
-"""Speech to song and song to mix: what a person's clip sounds like sung, with instruments round it.
+"""Speech to song, to other voices and to mixes: what a person's clip sounds like sung, with instruments round it.
 
 The conversion re-synthesises the voice with WORLD (Morise, Yokomori, Ozawa 2016; package pyworld of the extra
 ``train``): a melody on a scale with glides and vibrato, vowels held 1.4 to 3 times as long, formants shifted, a
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import lfilter
+from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import DependencyError
@@ -45,17 +46,7 @@ def sing(waveform: Array, rng: np.random.Generator) -> Sung:
     Raises:
         DependencyError: pyworld is not installed.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pyworld 0.3.5 asks setuptools for its own version
-            import pyworld  # type: ignore[import-untyped, unused-ignore]
-    except ImportError as e:
-        raise DependencyError('sung copies need pyworld: pip install "portrait-anim[train]"') from e
-    sound = waveform.astype(np.float64)
-    f0, times = pyworld.dio(sound, SAMPLE_RATE, frame_period=FRAME_MS)
-    f0 = pyworld.stonemask(sound, f0, times, SAMPLE_RATE)
-    envelope = pyworld.cheaptrick(sound, f0, times, SAMPLE_RATE)  # (M0, bins)
-    aperiodicity = pyworld.d4c(sound, f0, times, SAMPLE_RATE)
+    pyworld, f0, envelope, aperiodicity = _analysed(waveform)
     voiced = f0 > 0
     at = _stretched(voiced, envelope.sum(1), rng)  # (M,) old frames
     nearest = np.clip(np.round(at).astype(int), 0, len(f0) - 1)
@@ -73,6 +64,58 @@ def sing(waveform: Array, rng: np.random.Generator) -> Sung:
     )
     peak = max(float(np.abs(out).max()), 1e-6)
     return Sung((out * min(1.0, 0.95 / peak)).astype(np.float32), at * FRAME_MS / 1000)
+
+
+def revoice(waveform: Array, rng: np.random.Generator) -> Sung:
+    """Turn speech (N,) at 16 kHz into another person's in another room.
+
+    Pitch, vocal tract and speed are changed, then perhaps reverberation, a dull microphone and noise added.
+
+    Raises:
+        DependencyError: pyworld is not installed.
+    """
+    pyworld, f0, envelope, aperiodicity = _analysed(waveform)
+    speed = rng.uniform(0.88, 1.14)
+    at = np.arange(0, len(f0) - 1, speed)  # (M,) old frames
+    nearest = np.round(at).astype(int)
+    semitones = rng.uniform(-5, 5)
+    logs = np.log(np.maximum(envelope[nearest], 1e-16))
+    spectrum = np.exp(_shift_formants(logs, 2 ** (semitones / 36 + rng.uniform(-0.12, 0.12))))
+    out = pyworld.synthesize(
+        np.ascontiguousarray(f0[nearest] * 2 ** (semitones / 12)), np.ascontiguousarray(spectrum),
+        np.ascontiguousarray(aperiodicity[nearest]), SAMPLE_RATE, FRAME_MS,
+    )  # fmt: skip
+    if rng.random() < 0.4:
+        length = int(rng.uniform(0.1, 0.5) * SAMPLE_RATE)
+        tail = rng.standard_normal(length) * np.exp(-6.9 * np.arange(length) / length)
+        tail *= rng.uniform(0.1, 0.6) / max(float(np.sqrt((tail**2).sum())), 1e-9)
+        out = out + fftconvolve(out, tail)[: len(out)]
+    if rng.random() < 0.3:
+        cutoff = rng.uniform(2500, 6000)
+        out = sosfilt(butter(4, cutoff, fs=SAMPLE_RATE, output="sos"), out)
+    if rng.random() < 0.5:
+        hiss = noise(len(out), rng).astype(np.float64)
+        level = float(out.std()) * 10 ** (-rng.uniform(8, 30) / 20)
+        out = out + hiss * level / max(float(hiss.std()), 1e-9)
+    out = out * 10 ** (rng.uniform(-12, 0) / 20)
+    peak = max(float(np.abs(out).max()), 1e-6)
+    return Sung((out * min(1.0, 0.95 / peak)).astype(np.float32), at * FRAME_MS / 1000)
+
+
+def _analysed(waveform: Array) -> tuple[Any, Float, Float, Float]:
+    """Return pyworld and the f0 (M,), envelope and aperiodicity (M, bins)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pyworld 0.3.5 asks setuptools for its own version
+            import pyworld  # type: ignore[import-untyped, unused-ignore]
+    except ImportError as e:
+        raise DependencyError('sung copies need pyworld: pip install "portrait-anim[train]"') from e
+    sound = waveform.astype(np.float64)
+    f0, times = pyworld.dio(sound, SAMPLE_RATE, frame_period=FRAME_MS)
+    f0 = pyworld.stonemask(sound, f0, times, SAMPLE_RATE)
+    envelope = pyworld.cheaptrick(sound, f0, times, SAMPLE_RATE)  # (M0, bins)
+    aperiodicity = pyworld.d4c(sound, f0, times, SAMPLE_RATE)
+    return pyworld, f0, envelope, aperiodicity
 
 
 def _stretched(voiced: npt.NDArray[np.bool_], power: Float, rng: np.random.Generator) -> Float:
