@@ -41,6 +41,8 @@ examples:
   {prog} couple.jpg hers.wav his.wav              a duet, from the left
   {prog} photo.jpg song.wav --emotion "happy@0-4,sad:0.6@4-"
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
+
+Animate real people only with their consent. No sexual, deceptive or defamatory use.
 """
 
 
