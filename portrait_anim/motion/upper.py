@@ -20,9 +20,10 @@ BLINK_SHUT_S = 0.10  # lids fall
 BLINK_HOLD_S = 0.04
 BLINK_OPEN_S = 0.16  # lids rise
 REST_S = 0.4  # fade from and to rest at both ends
-SWAY_RAD = np.array([0.022, 0.030, 0.016])  # standard deviation of nod, turn and tilt at head_motion 1
+SWAY_RAD = np.array([0.034, 0.046, 0.027])  # nod, turn and tilt; with the nods gives real people's spread and speed
+SWAY_BANDS = ((1.1, 0.75), (0.40, 0.50), (0.18, 0.22))  # the sway's noises: seconds, share
 SWAY_SHIFT = np.array([0.010, 0.008, 0.0])  # IOD
-NOD_RAD = 0.035  # a fully loud syllable's nod
+NOD_RAD = 0.060  # a fully loud syllable's nod
 BROW_RAISE = 0.035  # IOD, on the strongest stress
 
 
@@ -71,7 +72,7 @@ def head(loudness: npt.NDArray[np.floating], rng: np.random.Generator, amount: f
     """
     n_frames = len(loudness)
     rest = _ends_at_rest(n_frames)[:, None]
-    sway = 0.8 * _smooth_noise(n_frames, 3, 1.1, rng) + 0.45 * _smooth_noise(n_frames, 3, 0.4, rng)
+    sway = sum(share * _smooth_noise(n_frames, 3, seconds, rng) for seconds, share in SWAY_BANDS)
     talking = gaussian_filter1d(np.asarray(loudness, np.float64), 0.8 * FPS, mode="nearest")[:, None]
     rotation = sway * SWAY_RAD * (0.45 + 0.9 * talking)
     quick, slow = (gaussian_filter1d(np.asarray(loudness, np.float64), s * FPS, mode="nearest") for s in (0.12, 0.7))
