@@ -1,11 +1,13 @@
 """How well the marks survive: films x attacks, false alarms, cost and visibility.
 
-    PYTHONPATH=. python benchmarks/provenance.py [--quick] [--films FILM...] [--rivagan FOLDER] [--json OUT]
+    PYTHONPATH=. python benchmarks/provenance.py [--animated | --films FILM...] [--only PART...] [--rivagan FOLDER]
+        [--quick] [--json OUT]
 
 The films are stills, paintings, dark and flat pictures that zoom slowly under a fixed mark, and real clips with a
-mark put over them; all pass through the product's own ``Provenance`` and ``Writer``. ``--films`` attacks finished
-films of ``portrait-anim`` instead. ``--rivagan`` names a folder with invisible-watermark==0.2.0 and onnxruntime in it
-(``pip install --target FOLDER --no-deps ...``) to compare with. Prints Markdown.
+mark put over them; all pass through the product's own ``Provenance`` and ``Writer``. With ``--animated`` they are
+talking films that ``Animator`` makes of the stills, half of them darkened too; ``--films`` attacks finished films.
+``--rivagan`` names a folder with invisible-watermark==0.2.0 and onnxruntime in it (``pip install --target FOLDER
+--no-deps ...``) to compare with. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -22,18 +24,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
 from PIL import Image, ImageDraw, ImageFont
 
+from portrait_anim import Animator
+from portrait_anim.errors import PhotoError
 from portrait_anim.ffmpeg import ffmpeg_exe
 from portrait_anim.opencv import cv2
 from portrait_anim.provenance.film import Provenance
 from portrait_anim.provenance.manifest import read_manifest
 from portrait_anim.provenance.reading import MAX_WORDS, read_mark
 from portrait_anim.provenance.verify import verify
+from portrait_anim.provenance.watermark import FrameMarker
 from portrait_anim.video.reader import read_frames
 from portrait_anim.video.writer import Writer
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+SPEECH = Path(__file__).resolve().parent.parent / "examples" / "speech.flac"
 FPS = 25
 Frame = npt.NDArray[np.uint8]
 Frames = list[Frame]
@@ -109,16 +116,25 @@ def clip(path: Path, n_frames: int, side: int = 512) -> Frames:
     return frames
 
 
+def stills() -> list[Path]:
+    """Pictures of people, photographed and painted, at least 256 px wide and high."""
+    paths = sorted((DATA / "public_domain").glob("*.jpg")) + sorted((DATA / "stills").glob("*.jpg"))
+    return [path for path in paths if min(Image.open(path).size) >= 256]
+
+
+def is_painting(path: Path) -> bool:
+    return path.parent.name == "public_domain" or path.stem.startswith("art")
+
+
 def scenes(quick: bool) -> Iterator[tuple[str, str, Frames]]:
     """Name, kind and frames of every test film."""
     n_frames = 50
-    stills = sorted((DATA / "public_domain").glob("*.jpg")) + sorted((DATA / "stills").glob("*.jpg"))
-    stills = [path for path in stills if min(Image.open(path).size) >= 256]
-    for i, path in enumerate(stills[:: 6 if quick else 1]):
-        kind = "painting" if path.parent.name == "public_domain" or path.stem.startswith("art") else "photo"
+    pictures = stills()
+    for i, path in enumerate(pictures[:: 6 if quick else 1]):
+        kind = "painting" if is_painting(path) else "photo"
         still = picture(path)
         yield path.stem, kind, [still] * n_frames if i % 2 else zooming(still, n_frames)
-    for path in stills[4 : 5 if quick else 8]:
+    for path in pictures[4 : 5 if quick else 8]:
         yield f"{path.stem} dark", "dark", [(picture(path) * 0.12).astype(np.uint8)] * n_frames
     for dark in (False,) if quick else (False, True):
         yield f"flat{' dark' if dark else ''}", "flat", [flat_scene(dark)] * n_frames
@@ -141,7 +157,7 @@ def make_film(path: Path, frames: Frames) -> tuple[int, float]:
             marked = marker.mark(frame, i)
             error += float(np.mean((marked.astype(np.float32) - frame) ** 2)) / len(frames)
             writer.write(marked)
-    return provenance.content_id, 10 * np.log10(255**2 / error)
+    return provenance.content_id, float(10 * np.log10(255**2 / error))
 
 
 def caption(path: Path) -> None:
@@ -205,10 +221,40 @@ def films(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, str, Pa
                 raise SystemExit(f"{path} has no manifest of portrait_anim")
             yield path.stem, "portrait-anim", path, content_id, float("nan")
         return
+    if args.animated:
+        yield from animated(folder, args.quick)
+        return
     for name, kind, frames in scenes(args.quick):
         film = folder / "film.mp4"
         content_id, psnr = make_film(film, frames)
         yield name, kind, film, content_id, psnr
+
+
+def animated(folder: Path, quick: bool) -> Iterator[tuple[str, str, Path, int, float]]:
+    """Talking films of 2 s by the product itself; PSNR against the frames that were given to the marker."""
+    samples, rate = soundfile.read(SPEECH)
+    sound = (np.asarray(samples[: 2 * rate], np.float32), rate)
+    made = [(path, 1.0) for path in stills()] + [(path, 0.3) for path in stills()[::2]]
+    for path, darkness in made[:: 12 if quick else 1]:
+        frame = (picture(path) * darkness).astype(np.uint8)
+        film = folder / "film.mp4"
+        try:
+            Animator(frame).animate(sound, film, overwrite=True)
+        except PhotoError as e:
+            print(f"{path.stem}: left out, {e}", file=sys.stderr)
+            continue
+        content_id = read_manifest(film).content_id
+        if content_id is None:
+            raise SystemExit(f"the film of {path} has no manifest")
+        error = np.mean((FrameMarker(frame.shape[1::-1], content_id).mark(frame).astype(np.float32) - frame) ** 2)
+        kind = "dark" if darkness < 1 else "painting" if is_painting(path) else "photo"
+        yield (
+            f"{path.stem}{' dark' if darkness < 1 else ''}",
+            kind,
+            film,
+            content_id,
+            float(10 * np.log10(255**2 / error)),
+        )
 
 
 def one_byte_changed(data: bytes) -> bytes:
@@ -242,8 +288,6 @@ def upper_bound(n: int) -> float:
 
 def cost(folder: Path) -> dict[str, float]:
     """Marking against encoding, and the time to verify 60 s of 1080p."""
-    from portrait_anim.provenance.watermark import FrameMarker
-
     result = {}
     still = picture(DATA / "stills" / "s5.jpg")
     for side in (512, 1024):
@@ -285,7 +329,7 @@ def rivagan(where: Path, folder: Path, quick: bool) -> dict[str, list[int]]:
     """Bits of 32 that rivaGan reads, on stills; from the first frame after the attack."""
     attacks = ("H.264 CRF 28", "H.264 CRF 33", "CRF 28 + half size + stripped", "crop 25 %", "mirrored")
     right: dict[str, list[int]] = {name: [] for name in attacks}
-    for path in sorted((DATA / "stills").glob("s[0-9]*.jpg"))[: 1 if quick else 6]:
+    for path in [DATA / "stills" / f"{name}.jpg" for name in ("s5", "s6", "art_3", "art_5")][: 1 if quick else 4]:
         still, marked = folder / "still.png", folder / "marked.png"
         frame = picture(path)
         Image.fromarray(frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]).save(still)
@@ -294,8 +338,10 @@ def rivagan(where: Path, folder: Path, quick: bool) -> dict[str, list[int]]:
         arguments = ["-loop", "1", "-i", str(marked), "-t", "1", "-r", "25", "-pix_fmt", "yuv420p", "-crf", "16"]
         subprocess.run([ffmpeg_exe(), "-v", "error", "-y", *arguments, str(film)], check=True)
         for name in attacks:
-            frame = next(read_frames(attacked(film, name, folder)))
-            Image.fromarray(frame).save(still)
+            after = Image.fromarray(next(read_frames(attacked(film, name, folder))))
+            if name.startswith("CRF 28 + half"):
+                after = after.resize(frame.shape[1::-1], Image.Resampling.BICUBIC)  # it takes no sides under 256 px
+            after.save(still)
             command = [sys.executable, "-c", _RIVAGAN, str(where), "read", str(still)]
             right[name].append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
     return right
@@ -345,6 +391,7 @@ def about_survival(survived: dict[str, Any]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the work")
+    parser.add_argument("--animated", action="store_true", help="attack talking films that the product makes")
     parser.add_argument("--films", nargs="+", type=Path, help="finished films of portrait-anim to attack")
     parser.add_argument("--rivagan", type=Path, help="folder with invisible-watermark and onnxruntime")
     parts = ("survival", "alarms", "cost", "rivagan")
