@@ -89,6 +89,20 @@ def test_a_pause_shuts_the_mouth(model: MotionModel, speech: np.ndarray) -> None
     assert np.abs(opening[90:135]).max() < 0.01
 
 
+@pytest.mark.parametrize("name", ["default", "open"])
+def test_loud_noise_and_hum_and_chords_move_no_mouth(name: str) -> None:
+    model = MotionModel.from_weights(name)
+    rng = np.random.default_rng(0)
+    seconds = np.arange(6 * 16_000) / 16_000
+    white = 0.1 * rng.standard_normal(len(seconds))
+    hum = sum(0.1 * np.sin(2 * np.pi * 50 * k * seconds) / k for k in range(1, 6))
+    chord = sum(0.05 * np.sin(2 * np.pi * f * seconds) * np.exp(-2 * (seconds % 0.5)) for f in (220, 277, 330, 440))
+    for sound in (white, hum, chord):
+        mouth = model.listen(sound.astype(np.float32)).mouth
+        assert np.percentile(model.space.aperture(mouth), 95) < 0.02
+        assert (model.space.aspect(mouth) > 0.25).mean() <= 0.01
+
+
 def test_mouth_does_not_depend_on_the_seed_and_the_rest_does(model: MotionModel, speech: np.ndarray) -> None:
     a, b, again = model.motion(speech, seed=1), model.motion(speech, seed=2), model.motion(speech, seed=1)
     np.testing.assert_array_equal(a.mouth, b.mouth)

@@ -107,6 +107,13 @@ def test_the_real_index_keeps_val_people_out_of_training() -> None:
     assert licences == {"CC BY 4.0", "US federal work"}
     ids = [clip.info.id for clip in listed]
     assert len(ids) == len(set(ids))
+    registry = json.loads((ROOT / "checkpoints" / "registry.json").read_text("utf-8"))
+    for weights in ("default", "open"):
+        named = registry[f"motion_{weights}"]["training_data"]
+        people = {line.split(" (")[0] for line in named if not line.endswith("(music, mixed in)")}
+        assert people == {clip.info.person for clip in choose(listed, weights, "train")} & people
+        assert not people & held_out
+    assert not any("research only" in line for line in registry["motion_open"]["training_data"])
 
 
 # examples

@@ -32,7 +32,6 @@ from portrait_anim.errors import DataError
 from portrait_anim.training.song import FRAME_MS, chords, mix, noise, revoice, sing
 
 VAL_MUSIC_SHARE = 6  # one piece in so many is kept for val
-TRAIN_KINDS = ("song", "voice")
 VAL_KINDS = {"sung": None, "sung_6db": 6.0, "sung_0db": 0.0}  # kind -> voice above the music, dB
 REST_S = 16.0
 N_NOISES = 24
@@ -187,6 +186,8 @@ def make_copies(
     music: Path | None = None,
     workers: int = 2,
     progress: Callable[[int, int, str], None] | None = None,
+    *,
+    voices: bool = False,
 ) -> int:
     """Make the copies of every prepared clip that are not there yet; return how many there are now.
 
@@ -195,12 +196,13 @@ def make_copies(
         music: a folder of instrumental recordings; None mixes with synthetic chords only.
         workers: processes.
         progress: called as ``progress(done, total, name)``.
+        voices: also a copy of every train clip in another voice and room.
     """
     jobs: list[tuple[str, str, str]] = []
     for path in sorted((prepared / "clips").glob("*.safetensors")):
         with safe_open(path, framework="numpy") as file:
             info = json.loads(file.metadata()["clip"])
-        kinds = tuple(VAL_KINDS) if info["split"] == "val" else TRAIN_KINDS
+        kinds = tuple(VAL_KINDS) if info["split"] == "val" else ("song", "voice")[: 1 + voices]
         jobs += [(info["id"], kind, info["split"]) for kind in kinds]
     if not jobs:
         raise DataError(f"no prepared clips in {prepared}: run portrait-anim prepare DATA {prepared} first")

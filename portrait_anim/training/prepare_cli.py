@@ -12,6 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="folder of talking-head clips (subfolders are people)")
     parser.add_argument("out", type=Path, help="folder for the shards; what is there already is kept")
     parser.add_argument("--copies", action="store_true", help="also sung and mixed copies of the clips (needs pyworld)")
+    parser.add_argument("--voices", action="store_true", help="with --copies: also each clip in another voice and room")
     parser.add_argument("--music", type=Path, default=None, help="instrumentals to mix in (default: DATA/audio/music)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
 
@@ -37,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
         music = args.music or args.data / "audio" / "music"
         with tqdm(unit="copy", file=sys.stderr) as bar:
-            count = make_copies(args.out, music if music.is_dir() else None, args.workers, progress)
+            count = make_copies(
+                args.out, music if music.is_dir() else None, args.workers, progress, voices=args.voices
+            )  # fmt: skip
         sys.stdout.write(f"{args.out / 'copies'}: {count} copies\n")
     return 0

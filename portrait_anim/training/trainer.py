@@ -44,6 +44,7 @@ class TrainConfig:
         offsets: whether later stages use re-estimated sound offsets.
         amplitudes: whether later stages bring people's amplitudes to the average.
         copies: whether sung and mixed copies, music, noise and silence are trained on, where they were made.
+        voices: whether copies in other voices are trained on, where they were made.
         rest_share: share of stretches without a voice.
         batch_size: stretches a step.
         stretch: frames a stretch (3 s).
@@ -61,6 +62,7 @@ class TrainConfig:
     offsets: bool = True
     amplitudes: bool = True
     copies: bool = True
+    voices: bool = False
     rest_share: float = 0.1
     batch_size: int = 16
     stretch: int = 75
@@ -96,7 +98,7 @@ class Trainer:
         if config.copies:
             known = {clip.info.id: clip for clip in clips}
             for copy in copies:
-                if copy.info.split != "train":
+                if copy.info.split != "train" or (copy.info.kind == "voice" and not config.voices):
                     continue
                 if not copy.info.clip:
                     rests.append(copy_example(copy, None, self.space))

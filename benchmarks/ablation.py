@@ -1,0 +1,57 @@
+"""What each part of the training recipe is worth: trains every recipe and prints one row of held-out figures each.
+
+    PYTHONPATH=. python benchmarks/ablation.py PREPARED RUNS [--recipes NAME ...] [--weights default]
+
+RUNS keeps the checkpoints: an interrupted ablation goes on, a finished recipe is only measured again. All figures are
+taken through the voice gate, as films are made. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from portrait_anim.evaluation.tables import evaluate_clips, summary
+from portrait_anim.training.copies import load_copies
+from portrait_anim.training.data import choose
+from portrait_anim.training.prepare import load_prepared
+from portrait_anim.training.recipes import RECIPES, recipe
+from portrait_anim.training.trainer import train_stages
+
+COLUMNS = {
+    "GRID r": "grid_s1 val r",
+    "closures": "grid_s1 val closures",
+    "sung": "grid_s1 val, sung r",
+    "+ music 6 dB": "grid_s1 val, sung_6db r",
+    "+ music 0 dB": "grid_s1 val, sung_0db r",
+    "others r": "av_multi val people r",
+    "at best offset": "av_multi val people r_best",
+    "others closures": "av_multi val people closures",
+    "others sung": "av_multi val people, sung r",
+    "music alone p95, no gate": "music alone p95_ungated",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--recipes", nargs="+", default=list(RECIPES))
+    parser.add_argument("--weights", default="default", choices=("default", "open"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    clips, copies = load_prepared(args.prepared), load_copies(args.prepared)
+    print(f"| recipe | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}", flush=True)
+    for name in args.recipes:
+        config = recipe(name, weights=args.weights)
+        folder = args.runs / name.replace(" ", "_").replace(",", "")
+        trained = train_stages(config, choose(clips, args.weights, "train"), folder, copies if config.copies else [])
+        held_out = choose(clips, args.weights, "val")
+        figures = summary(evaluate_clips(trained.net, trained.space, held_out, copies))
+        print(f"| {name} | {' | '.join(f'{figures[key]:.3f}' for key in COLUMNS.values())} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
