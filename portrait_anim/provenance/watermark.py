@@ -26,6 +26,8 @@ FLAT_DARK = 0.8  # the same below level 40, where an encoder is coarsest; 1.0 co
 TEXTURE_GAIN = 0.30  # grey levels more for each grey level of texture
 TEXTURE_DARK = 0.60  # the same below level 20, where an encoder throws small steps away; down from level 70
 MAX_LOCAL = 5.0  # grey levels
+DARK_MAX, DARK_SLOPE = 0.8, 0.06  # less in the dark: at most 0.8 and 6 % of the level; edges in the dark glowed
+BLACK = 6.0  # grey level under which a pixel gets less than its surroundings
 _PEAK = 2.5  # standard deviations of the pattern
 _WORK = 4  # pixels per chip when planning
 
@@ -129,11 +131,13 @@ def strength(light: Array, chip_px: float) -> Array:
     seen = np.clip((level - 1.5) / 10, 0, 1) * np.clip((262 - level) / 24, 0.2, 1)
     flat = FLAT + (FLAT_DARK - FLAT) * np.clip((90 - level) / 50, 0, 1)
     gain = TEXTURE_GAIN + (TEXTURE_DARK - TEXTURE_GAIN) * np.clip((70 - level) / 50, 0, 1)
-    allowed = np.minimum(flat + gain * np.minimum(narrow, wide), MAX_LOCAL) * seen
+    most = np.minimum(DARK_MAX + DARK_SLOPE * level, MAX_LOCAL)
+    allowed = np.minimum(flat + gain * np.minimum(narrow, wide), most) * seen
     rms = float(np.sqrt(np.mean(allowed * allowed)))
     if rms > MAX_RMS:
         allowed *= MAX_RMS / rms
-    return np.asarray(cv2.resize(allowed, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    spread = cv2.resize(allowed, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(spread * np.clip(light / BLACK, 0, 1), np.float32)  # edges of black stay black
 
 
 __all__ = ["FrameMarker", "MarkReading", "read_mark", "strength"]
