@@ -131,7 +131,7 @@ def flicker(frames: Sequence[Image], box: Box) -> float:
 
 def measure_clip(clip: Tracked, identity: Identity | None) -> dict[str, tuple[float, ...]]:
     """Return :data:`COLUMNS` by row for one clip; identity is NaN without its net."""
-    from skimage.metrics import structural_similarity  # face-alignment brings it
+    from skimage.metrics import structural_similarity
 
     first = clip.frames[0]
     portrait = Portrait(load_photo(first), Face.from_landmarks(clip.landmarks[0], 1.0))

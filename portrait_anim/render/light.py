@@ -89,7 +89,7 @@ def measure(
     lip = _to_lab(np.median(_at(pixels, np.array(middles), max(0, round(0.01 * scale))), axis=0))[0]
     white = max(_eye_white(pixels, xy[list(loop)]) for loop in (EYE_LEFT, EYE_RIGHT))
     brightness = 0.94 * max(0.95 * skin[0], 0.5 * skin[0] + 0.5 * min(white, skin[0] + 35))
-    teeth = np.array([np.clip(brightness, 30, 86), 0.30 * skin[1] + 0.5, 0.60 * skin[2] + 2])
+    teeth = np.array([np.clip(brightness, 30, 86), 0.36 * skin[1] + 0.5, 0.70 * skin[2] + 2])
     own = _own_teeth(pixels, xy, teeth, float(skin[0])) if mouth_open else None
     if own is not None:
         teeth = own

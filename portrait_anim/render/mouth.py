@@ -25,6 +25,8 @@ UPPER_WIDTHS = (0.092, 0.066, 0.058, 0.046, 0.036)  # IOD seen from the front: c
 LOWER_WIDTHS = (0.058, 0.062, 0.060, 0.046, 0.036)
 UPPER_EDGE = -0.034  # v of the upper teeth's edge in the middle
 LOWER_EDGE = -0.058  # v of the lower teeth's, jaw shut
+FLESH_LIGHT = 0.35  # how much of the gums' colour shaded teeth take on
+SHADE_TINT = np.array([0.80, 1.0, 1.05], np.float32)  # exponents of RGB: light that comes through flesh is red
 PLANE = 0.08  # IOD, how far behind the lips the teeth's plane lies
 SMALLEST = 0.012  # IOD: lips closer than this show the photo's own dark line
 DRAWN_FROM = 0.040  # from here on the drawn mouth replaces it
@@ -96,7 +98,7 @@ class MouthPainter:
         root = v - (0.052 + 0.10 * u * u + 0.02 * gap)  # the gum starts here
         bright = bright * (1 - 0.16 * gap * _edge(0.03 - root, 0.05))
         bright = bright * (1 - 0.10 * _edge(0.012 - edge, 0.02)) * (1 - 0.18 * _edge(root + 0.035, 0.06))
-        colour = self._look.teeth * bright[..., None]
+        colour = self._shaded_teeth(bright)
         gum = _edge(root, max(soft, 0.012))[..., None]
         colour = colour + (self._look.gum * (0.4 + 0.6 * bright[..., None]) - colour) * gum
         alpha = _edge(edge, soft) * _edge(0.335 - np.abs(u), 0.08)
@@ -106,11 +108,16 @@ class MouthPainter:
         back, bright, gap = _row_of_teeth(u, LOWER_WIDTHS, rng)
         edge = (LOWER_EDGE - 0.06 * u * u) - 0.7 * back - v
         bright = 0.58 * bright * (1 - 0.15 * gap) * (1 - 0.45 * _edge(edge - 0.06, 0.08))
-        colour = self._look.teeth * bright[..., None]
+        colour = self._shaded_teeth(bright)
         gum = _edge(edge - 0.085, 0.03)[..., None]
         colour = colour + (self._look.gum * 0.6 - colour) * gum
         alpha = _edge(edge, soft) * _edge(0.29 - np.abs(u), 0.08)
         return np.dstack([colour * alpha[..., None], alpha]).astype(np.float32)
+
+    def _shaded_teeth(self, bright: Array) -> Array:
+        """Return (h, w, 3) teeth: in the dark they take on the red of the flesh round them."""
+        shade = 1 - bright[..., None]
+        return np.asarray(self._look.teeth * bright[..., None] + self._look.gum * (FLESH_LIGHT * shade), np.float32)
 
     def _paint_back(self, u: Array, v: Array) -> Array:
         """The cavity with the tongue, opaque, in the jaw's frame."""
@@ -163,7 +170,7 @@ class MouthPainter:
         lowered = cv2.warpAffine(mask, drop, size, flags=cv2.INTER_LINEAR)
         light = cv2.GaussianBlur(np.minimum(mask, lowered), (0, 0), reach)
         light = 0.30 + 0.70 * np.clip((light - 0.10) / 0.62, 0, 1)
-        inside = inside * light[..., None]
+        inside = inside * light[..., None] ** SHADE_TINT
         if own is not None:
             pixels, opacity, affine = own
             affine = affine - np.array([[0, 0, x0], [0, 0, y0]])
