@@ -270,9 +270,10 @@ class Animator:
         heard = [self._model.listen(np.pad(waveform, (0, longest - len(waveform)))) for waveform in waveforms]
         motions = []
         for number, face in enumerate(self.faces):
+            shape, _ = normalise(face.landmarks)
             motion = self._model.motion(
-                heard[number % len(heard)], emotion=parse_emotion(options.emotion),
-                smile=photo_smile(normalise(face.landmarks)[0]), seed=options.seed + number,
+                heard[number % len(heard)], emotion=parse_emotion(options.emotion), shape=shape,
+                smile=photo_smile(shape), seed=options.seed + number,
                 head_motion=options.head_motion, blinks=options.blinks,
             )  # fmt: skip
             motions.append(motion.resampled(fps, max(1, round(longest / SAMPLE_RATE * fps))))

@@ -8,9 +8,9 @@ import pytest
 from portrait_anim.audio.load import load_audio
 from portrait_anim.errors import OptionError
 from portrait_anim.face.mesh import BROW_LEFT, EYE_LEFT, FACE_OVAL
-from portrait_anim.motion import upper
-from portrait_anim.motion.model import WEIGHT_SETS, MotionModel
+from portrait_anim.motion.model import WEIGHT_SETS, Heard, MotionModel
 from portrait_anim.motion.space import Motion, MotionSpace, brow_fields, lower_face_weight, neutral_face
+from portrait_anim.motion.upper import MAX_ROTATION
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -122,20 +122,55 @@ def test_unknown_weights() -> None:
         MotionModel.from_weights("best")
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_blinks_have_human_rate_and_length(seed: int) -> None:
-    lids = upper.blinks(25 * 60, np.random.default_rng(seed), 1.0)[:, 0] > 0.5
-    starts = np.flatnonzero(lids[1:] & ~lids[:-1])
-    assert 0.2 <= len(starts) / 60 <= 0.8
-    assert 0.1 <= lids.sum() / 25 / len(starts) <= 0.4
+@pytest.fixture(scope="module")
+def minutes(model: MotionModel, speech: np.ndarray) -> list[Motion]:
+    """Five films of about a minute each, of the same voice."""
+    return [model.motion(np.tile(speech, 1 + 60 * 16_000 // len(speech)), seed=seed) for seed in range(5)]
 
 
-def test_head_starts_and_ends_at_rest_and_does_not_drift() -> None:
-    rng = np.random.default_rng(0)
-    loudness = np.clip(rng.random(25 * 600), 0, 1)
-    rotation, shift, _ = upper.head(loudness, rng, 1.0)
-    assert not rotation[[0, -1]].any()
-    assert not shift[[0, -1]].any()
-    assert np.abs(rotation).max() < np.deg2rad(12)
-    minutes = rotation.reshape(10, -1, 3).mean(1)
-    assert np.abs(minutes).max() < np.deg2rad(1)
+def test_blinks_have_human_rate_and_length(minutes: list[Motion]) -> None:
+    shut = [motion.blink[:, 0] > 0.5 for motion in minutes]
+    starts = [int((lids[1:] & ~lids[:-1]).sum()) for lids in shut]
+    rate = sum(starts) / (sum(map(len, shut)) / 25)
+    assert 0.2 <= rate <= 0.8
+    assert 0.06 <= sum(lids.sum() for lids in shut) / 25 / sum(starts) <= 0.4
+    assert len({lids.tobytes() for lids in shut}) == len(shut)  # never in phase with another seed
+
+
+def test_more_and_fewer_blinks(model: MotionModel, speech: np.ndarray) -> None:
+    sound = model.listen(np.tile(speech, 8))
+
+    def count(blinks: float) -> int:
+        shut = np.concatenate([model.motion(sound, seed=seed, blinks=blinks).blink[:, 0] > 0.5 for seed in range(3)])
+        return int((shut[1:] & ~shut[:-1]).sum())
+
+    assert count(0) == 0 < count(0.3) < count(1) < count(2.5)
+
+
+def test_head_starts_and_ends_at_rest_and_does_not_drift(model: MotionModel, speech: np.ndarray) -> None:
+    sound = np.tile(speech, 1 + 600 * 16_000 // len(speech))[: 600 * 16_000]
+    latents = np.tile(model.listen(speech).latents, (1 + len(sound) // len(speech), 1))
+    motion = model.motion(Heard(sound, np.zeros((len(latents), 16), np.float32), latents))
+    for track in (motion.rotation, motion.shift, motion.gaze, motion.blink):
+        assert not track[[0, -1]].any()
+    assert (np.abs(motion.rotation) <= MAX_ROTATION).all()
+    n = len(motion) // 10
+    by_minute = motion.rotation[: 10 * n].reshape(10, n, 3).mean(1)
+    assert np.ptp(by_minute, axis=0).max() < np.deg2rad(1.5)
+
+
+def test_head_motion_scales_and_brows_do_not_grow(model: MotionModel, speech: np.ndarray) -> None:
+    still, natural, lively = (model.motion(speech, head_motion=amount) for amount in (0.5, 1, 2))
+    spread = [motion.rotation.std(0) for motion in (still, natural, lively)]
+    assert (spread[0] < spread[1]).all()
+    assert (spread[1] < spread[2]).all()
+    np.testing.assert_array_equal(natural.brows, lively.brows)
+
+
+def test_another_face_moves_otherwise_but_not_its_mouth(model: MotionModel, speech: np.ndarray) -> None:
+    average = model.upper.shape_mean.numpy().reshape(478, 3)
+    wide = average * [1.0, 1.06, 1.0]
+    a, b = model.motion(speech, shape=average), model.motion(speech, shape=wide)
+    np.testing.assert_array_equal(a.mouth, b.mouth)
+    assert np.abs(a.brows - b.brows).max() > 1e-4
+    np.testing.assert_allclose(model.motion(speech).brows, a.brows, atol=1e-5)  # none given: the average

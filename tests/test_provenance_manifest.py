@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import c2pa
 import numpy as np
@@ -103,6 +104,19 @@ def test_no_name_of_the_photo_gets_in(made: tuple[Path, Provenance], photo: Path
     data = made[0].read_bytes()
     assert b"lisa" not in data.lower()
     assert str(photo.parent).encode() not in data
+
+
+def test_the_xmp_holds_chinas_seven_fields(made: tuple[Path, Provenance]) -> None:
+    film, provenance = made
+    data = film.read_bytes()
+    start = data.index(b"<x:xmpmeta")
+    packet = ElementTree.fromstring(data[start : data.index(b"</x:xmpmeta>") + len(b"</x:xmpmeta>")])  # noqa: S314
+    found = packet.find(".//{http://www.tc260.org.cn/ns/AIGC/1.0/}AIGC")
+    assert found is not None
+    fields = json.loads(found.text or "")
+    assert list(fields) == list(metadata.AIGC_FIELDS)
+    assert fields["Label"] == "1"
+    assert fields["ProduceID"] == f"{provenance.content_id:08x}"
 
 
 def test_verify_reads_every_layer(made: tuple[Path, Provenance]) -> None:

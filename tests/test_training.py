@@ -15,16 +15,20 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from scipy.spatial.transform import Rotation
 
 from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS, N_LANDMARKS, SAMPLE_RATE
 from portrait_anim.errors import DataError, OptionError
+from portrait_anim.face.mesh import topology
+from portrait_anim.ffmpeg import ffmpeg_exe
 from portrait_anim.motion.space import MotionSpace
 from portrait_anim.training.copies import Copy, CopyInfo, load_copies, make_copies, music_of
 from portrait_anim.training.data import Batches, Fit, at_times, choose, copy_example, example_of, fit_space
 from portrait_anim.training.fits import fine_offset
+from portrait_anim.training.layouts import ClipInfo, find_clips
 from portrait_anim.training.losses import LOSS_WEIGHTS, Losses
-from portrait_anim.training.prepare import Clip, ClipInfo, find_clips, load_prepared, reason_to_drop
+from portrait_anim.training.prepare import Clip, Track, load_prepared, prepare, reason_to_drop
 from portrait_anim.training.recipes import RECIPES, recipe
 from portrait_anim.training.trainer import TrainConfig, Trainer, train_stages
 
@@ -48,6 +52,9 @@ def tiny_clip(
     features[0] = np.repeat(opening, 2)
     tensors = {
         "displacement": moved.astype(np.float16),
+        "neutral": topology().vertices + 0.01 * rng.standard_normal((1, 3)).astype(np.float32),
+        "rotation": Rotation.from_rotvec(0.05 * rng.standard_normal((n_frames, 3))).as_matrix().astype(np.float32),
+        "centre": 0.02 * rng.standard_normal((n_frames, 3)).astype(np.float32),
         "valid": np.ones(n_frames, np.uint8),
         "features": features.astype(np.float16),
         "blank": np.full(2 * n_frames, 0.2, np.float32),
@@ -230,18 +237,23 @@ import sys, time
 from pathlib import Path
 from portrait_anim.training.data import choose
 from portrait_anim.training.prepare import load_prepared
-from portrait_anim.training.trainer import TrainConfig, train_stages
+from portrait_anim.training.adversarial.trainer import AdversarialConfig, AdversarialTrainer
+from portrait_anim.training.trainer import TrainConfig, export_weights, train_stages
 import torch
 torch.set_num_threads(1)
 slow = float(sys.argv[3])
 config = TrainConfig(epochs=12, first_epochs=4, batch_size=4, stretch=40, width=16)
 clips = choose(load_prepared(Path(sys.argv[1])), "default", "train")
 trainer = train_stages(config, clips, Path(sys.argv[2]), progress=lambda *a: time.sleep(slow), save_every=4)
-trainer.export(Path(sys.argv[2]) / "out.safetensors")
+config = AdversarialConfig(steps=20, batch_size=4, stretch=40)
+lively = AdversarialTrainer(config, trainer.net, clips, Path(sys.argv[2]), fits=trainer.known_fits)
+upper = lively.train(lambda *a: time.sleep(slow), save_every=4)
+export_weights(trainer.net, upper, trainer.space, Path(sys.argv[2]) / "out.safetensors")
 """
 
 
-def test_killed_run_goes_on_as_if_nothing_had_happened(clips: list[Clip], tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["train_default_1", "upper"])
+def test_killed_run_goes_on_as_if_nothing_had_happened(clips: list[Clip], tmp_path: Path, stage: str) -> None:
     prepared = write_prepared(clips, tmp_path / "prepared")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
@@ -250,18 +262,61 @@ def test_killed_run_goes_on_as_if_nothing_had_happened(clips: list[Clip], tmp_pa
 
     subprocess.run(command("whole", 0), check=True, env=environment, timeout=60)
     killed = subprocess.Popen(command("killed", 0.1), env=environment)
-    checkpoint = tmp_path / "killed" / "train_default_1.pt"
+    checkpoint = tmp_path / "killed" / f"{stage}.pt"
     deadline = time.monotonic() + 60
     while not checkpoint.is_file() and time.monotonic() < deadline:
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     step = torch.load(checkpoint, weights_only=True)
-    assert 0 < step["step"] < step["n_steps"]
+    recipe = json.loads(step["recipe"])
+    assert 0 < step["step"] < recipe.get("n_steps", recipe.get("steps"))
     subprocess.run(command("killed", 0), check=True, env=environment, timeout=60)
     assert (tmp_path / "killed" / "out.safetensors").read_bytes() == (
         tmp_path / "whole" / "out.safetensors"
     ).read_bytes()
+
+
+SHARED_RUN = """
+import json, sys
+from pathlib import Path
+from portrait_anim.training.data import choose
+from portrait_anim.training.distributed import World
+from portrait_anim.training.prepare import load_prepared
+from portrait_anim.training.trainer import TrainConfig, train_stages
+import torch
+torch.set_num_threads(1)
+config = TrainConfig(epochs=6, stages=1, batch_size=4, stretch=40, width=16)
+clips = choose(load_prepared(Path(sys.argv[1])), "default", "train")
+world = World.of_environment(torch.device("cpu"))
+losses = []
+trainer = train_stages(config, clips, Path(sys.argv[2]), progress=lambda *a: losses.append(a[2]), world=world)
+world.leave()
+if world.is_first:
+    (Path(sys.argv[2]) / "losses.json").write_text(json.dumps(losses))
+"""
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(clips: list[Clip], tmp_path: Path) -> None:
+    prepared = write_prepared(clips, tmp_path / "prepared")
+    script = tmp_path / "run.py"
+    script.write_text(SHARED_RUN)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, start in (("alone", [sys.executable]), ("shared", launcher)):
+        subprocess.run([*start, script, prepared, tmp_path / name], check=True, env=environment, timeout=120)
+    alone, shared = (json.loads((tmp_path / name / "losses.json").read_text()) for name in ("alone", "shared"))
+    assert len(alone) == len(shared) > 20
+    for step, (one, two) in enumerate(zip(alone, shared, strict=True)):
+        # later, Adam turns rounding into steps of full size
+        assert two == pytest.approx(one, rel=1e-4 if step < 6 else 0.1), step
+
+
+def test_half_precision_learns(clips: list[Clip], tmp_path: Path) -> None:
+    trainer = Trainer(tiny_config(epochs=12, stages=1, half=True), choose(clips, "default", "train"), tmp_path)
+    trainer.train()
+    rows = (tmp_path / "train_default_0.csv").read_text().splitlines()
+    assert float(rows[-1].split(",")[1]) < 0.9 * float(rows[1].split(",")[1])
 
 
 def test_another_recipe_does_not_take_up_the_run(clips: list[Clip], tmp_path: Path) -> None:
@@ -280,9 +335,21 @@ def test_recipes() -> None:
 
 def test_train_command_writes_registered_weights_that_load(clips: list[Clip], tmp_path: Path) -> None:
     prepared = write_prepared(clips, tmp_path / "prepared")
-    command = [sys.executable, "-m", "portrait_anim", "train", prepared, "--recipe", "plain", "--epochs", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "portrait_anim",
+        "train",
+        prepared,
+        "--recipe",
+        "plain",
+        "--epochs",
+        "1",
+        "--upper-steps",
+        "3",
+    ]
     done = subprocess.run(
-        [*command, "--out", tmp_path / "w"],
+        [*command, "--epochs", "1", "--upper-steps", "3", "--out", tmp_path / "w"],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -306,14 +373,63 @@ def test_bad_tracking_is_dropped_with_a_reason() -> None:
     rng = np.random.default_rng(0)
     good = np.tile(100 * rng.random((1, N_LANDMARKS, 3)), (50, 1, 1)).astype(np.float32)
     good[:, 33, :2], good[:, 263, :2] = (100, 100), (200, 100)
-    assert reason_to_drop(good) is None
-    assert reason_to_drop(good[:10]) == "only 10 frames"
+    assert reason_to_drop(Track(good)) is None
+    assert reason_to_drop(Track(good[:10])) == "only 10 frames"
     cut = good.copy()
     cut[25:] += 60
-    assert "cut" in (reason_to_drop(cut) or "")
+    assert "cut" in (reason_to_drop(Track(cut)) or "")
     lost = good.copy()
     lost[10:30] = np.nan
-    assert reason_to_drop(lost) == "face found in 60% of frames"
+    assert reason_to_drop(Track(lost)) == "face found in 60% of frames"
+    assert "several people" in (reason_to_drop(Track(good, crowded=0.8)) or "")
+
+
+NAMES = {
+    "s2/video/bbaf2n.mpg": ("grid_s2", "CC BY 4.0", "train"),
+    "s2/lgbf1s.mp4": ("grid_s2", "CC BY 4.0", "train"),
+    "VideoFlash/1001_DFA_ANG_XX.flv": ("cremad_1001", "ODbL 1.0", "train"),
+    "Actor_07/01-01-03-01-02-01-07.mp4": ("ravdess_07", "CC BY-NC-SA 4.0", "train"),
+    "volunteers/08F/Clips/straightcam/sa1.mp4": ("tcdtimit_08F", "TCD-TIMIT: research only", "train"),
+    "lrs3/test/0Fi83BHQsMA/00002.mp4": ("lrs_0Fi83BHQsMA", "LRS: research only", "val"),
+    "holiday/anna/beach.mov": ("anna", "not stated", "train"),
+}
+LEFT = ("Actor_07/02-01-03-01-02-01-07.mp4", "volunteers/08F/Clips/30degcam/sa1.mp4", "readme.txt")
+
+
+def test_layouts_of_data_sets(tmp_path: Path) -> None:
+    for name in (*NAMES, *LEFT):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = {Path(clip.path).relative_to(tmp_path).as_posix(): clip for clip in find_clips(tmp_path)}
+    assert {name: (clip.person, clip.licence, clip.split) for name, clip in found.items()} == NAMES
+    assert not any(clip.checked or clip.lag_frames is not None for clip in found.values())
+    assert find_clips(tmp_path / "s2")[0].person == "grid_s2"
+    (tmp_path / "Actor_08").mkdir()
+    (tmp_path / "Actor_08" / "03-01-03-01-02-01-08.mp4").touch()
+    with pytest.raises(DataError, match="no video clips"):
+        find_clips(tmp_path / "Actor_08")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the training data (../shared/data) is not here")
+def test_a_late_picture_is_measured_and_a_dubbed_one_dropped(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw" / "anna", tmp_path / "out"
+    raw.mkdir(parents=True)
+    one, two = (SHARED / "grid_s1" / f"{name}.mp4" for name in ("bbaf2n", "prwq5a"))
+    encode = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-shortest")
+    for name, arguments in (
+        ("late", ("-i", one, "-vf", "tpad=start=4:start_mode=clone")),
+        ("dubbed", ("-i", one, "-i", two, "-map", "0:v", "-map", "1:a")),
+        ("slow", ("-i", one, "-r", "12")),
+        ("two", ("-i", one, "-filter_complex", "[0:v]split[a][b];[a][b]hstack")),
+    ):
+        subprocess.run([ffmpeg_exe(), "-v", "error", *arguments, *encode, raw / f"{name}.mp4"], check=True)
+    counts = prepare(tmp_path / "raw", out)
+    lines = {line["id"]: line for line in map(json.loads, (out / "manifest.jsonl").read_text().splitlines())}
+    assert counts["kept"] == 1, lines
+    assert load_prepared(out)[0].info.lag_frames in (3, 4, 5)
+    assert "at any offset" in lines["anna__dubbed"]["dropped"]
+    assert lines["anna__slow"]["dropped"] == "only 12 frames/s"
+    assert "several people" in lines["anna__two"]["dropped"]
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="shared/data is not here")

@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--songs", type=Path, help="folder with song_timed_lyrics and song_left_music_right_voice in it"
     )
+    parser.add_argument("--upper", action="store_true", help="also lids, brows, gaze and head, against real people's")
     parser.add_argument("--render", type=int, metavar="N", help="also measure pictures, on so many held-out clips")
     parser.add_argument("--json", action="store_true", help="one JSON object a clip and condition")
 
@@ -27,18 +28,23 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from portrait_anim.evaluation.tables import evaluate_clips, format_table
+    from portrait_anim.evaluation.upper import format_upper, upper_groups
     from portrait_anim.motion.model import MotionModel
     from portrait_anim.training.copies import load_copies
     from portrait_anim.training.data import choose
     from portrait_anim.training.prepare import load_prepared
 
     model = MotionModel.from_weights(args.weights)
-    clips = choose(load_prepared(args.prepared), args.weights, "val")
+    prepared = load_prepared(args.prepared)
+    clips = choose(prepared, args.weights, "val")
     rows = evaluate_clips(model.net, model.space, clips, load_copies(args.prepared))
     if args.json:
         sys.stdout.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
     else:
         sys.stdout.write(format_table(rows) + "\n")
+    if args.upper:
+        groups = upper_groups(model.net, {"model": model.upper}, choose(prepared, args.weights, "train"), clips)
+        sys.stdout.write((json.dumps(groups) if args.json else format_upper(groups)) + "\n")
     if args.songs:
         from portrait_anim.evaluation.songs import format_songs, song_tables
 

@@ -16,7 +16,7 @@ from portrait_anim.face.mesh import OUTER_EYE_CORNERS, STABLE, topology
 
 Array = npt.NDArray[np.float32]
 
-_FLIP = np.array([1.0, -1.0, -1.0])  # image axes (y down, z away) to face axes (y up, z to the viewer) and back
+IMAGE_TO_FACE = np.array([1.0, -1.0, -1.0])  # image axes (y down, z away) to face axes (y up, z to the viewer) and back
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Pose:
     def to_image(self, points: npt.NDArray[np.floating]) -> Array:
         """Map (..., 3) normalised points (IOD) to (..., 3) image landmarks (px)."""
         turned = points @ self.rotation.T
-        return np.asarray(self.scale * turned * _FLIP + self.origin, np.float32)
+        return np.asarray(self.scale * turned * IMAGE_TO_FACE + self.origin, np.float32)
 
     def to_face(self, landmarks: npt.NDArray[np.floating]) -> Array:
         """Map (..., 3) image landmarks (px) to (..., 3) normalised points (IOD); inverse of :meth:`to_image`."""
-        turned = (landmarks - self.origin) * _FLIP / self.scale
+        turned = (landmarks - self.origin) * IMAGE_TO_FACE / self.scale
         return np.asarray(turned @ self.rotation, np.float32)
 
 
@@ -48,14 +48,14 @@ def _fit(reference: npt.NDArray[np.floating], landmarks: npt.NDArray[np.floating
     """Fit the pose that takes the reference's stable points to the picture's. Both (478, 3)."""
     stable = list(STABLE)
     source = np.asarray(reference, np.float64)[stable]
-    target = np.asarray(landmarks, np.float64)[stable] * _FLIP
+    target = np.asarray(landmarks, np.float64)[stable] * IMAGE_TO_FACE
     source_mean, target_mean = source.mean(0), target.mean(0)
     source_0, target_0 = source - source_mean, target - target_mean
     u, singular, vt = np.linalg.svd(target_0.T @ source_0)
     sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
     rotation = (u * sign) @ vt
     scale = float((singular * sign).sum() / (source_0**2).sum())
-    origin = (target_mean - scale * rotation @ source_mean) * _FLIP
+    origin = (target_mean - scale * rotation @ source_mean) * IMAGE_TO_FACE
     return Pose(rotation, scale, origin)
 
 

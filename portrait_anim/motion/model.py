@@ -12,18 +12,19 @@ from torch import Tensor, nn
 
 from portrait_anim.audio.activity import voice_gate
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
-from portrait_anim.audio.speech import Features, SpeechConfig, SpeechFeatures, fit_length, frame_rms
-from portrait_anim.config import FPS, SAMPLES_PER_FRAME
+from portrait_anim.audio.speech import Features, SpeechConfig, SpeechFeatures
+from portrait_anim.config import FPS
 from portrait_anim.errors import OptionError
-from portrait_anim.motion import upper
 from portrait_anim.motion.action_units import ActionUnits
 from portrait_anim.motion.emotion import activations, keep_closures
 from portrait_anim.motion.generator import Generator, GeneratorConfig
 from portrait_anim.motion.space import Motion, MotionSpace
+from portrait_anim.motion.upper import UpperConfig, UpperGenerator, upper_motion
 from portrait_anim.timeline import EmotionTimeline
 from portrait_anim.weights import load_metadata, load_tensors
 
 WEIGHT_SETS = ("default", "open")
+UPPER = "upper."  # begins the names of the upper face's tensors in a weight file
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class MotionModelConfig:
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     encoder: AudioEncoderConfig = field(default_factory=AudioEncoderConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    upper: UpperConfig = field(default_factory=UpperConfig)
 
     def to_json(self) -> str:
         """Return the config as one JSON object."""
@@ -50,6 +52,7 @@ class MotionModelConfig:
             SpeechConfig(**tuples(parts["speech"])),  # type: ignore[arg-type]
             AudioEncoderConfig(**tuples(parts["encoder"])),  # type: ignore[arg-type]
             GeneratorConfig(**tuples(parts["generator"])),  # type: ignore[arg-type]
+            UpperConfig(**tuples(parts["upper"])),  # type: ignore[arg-type]
         )
 
 
@@ -67,30 +70,34 @@ class MouthNet(nn.Module):
 
     def forward(self, values: Tensor, mean: Tensor | None = None) -> Tensor:
         """Map features to coefficients; ``mean`` as in :class:`AudioEncoder`."""
-        mouth: Tensor = self.generator(self.encoder(values, mean)) * self.scale[:, None]
+        return self.mouth(self.encoder(values, mean))
+
+    def mouth(self, latents: Tensor) -> Tensor:
+        """Latents (B, width, T25) -> mouth coefficients (B, K, T25) in IOD."""
+        mouth: Tensor = self.generator(latents) * self.scale[:, None]
         return mouth
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What a sound makes the mouth do; any number of faces may do it.
+    """What a sound makes faces do; any number of faces may do it.
 
     Attributes:
         waveform: (N,) at 16 kHz.
         mouth: (T, K) IOD at 25 fps.
-        loudness: (T,) 0..1 of the voice.
+        latents: (T, C) of the AudioEncoder.
     """
 
     waveform: npt.NDArray[np.float32]
     mouth: npt.NDArray[np.float32]
-    loudness: npt.NDArray[np.float32]
+    latents: npt.NDArray[np.float32]
 
 
 class MotionModel:
     """Waveform -> :class:`Motion`."""
 
-    def __init__(self, speech: SpeechFeatures, net: MouthNet, space: MotionSpace) -> None:
-        self.speech, self.net, self.space = speech, net, space
+    def __init__(self, speech: SpeechFeatures, net: MouthNet, upper: UpperGenerator, space: MotionSpace) -> None:
+        self.speech, self.net, self.upper, self.space = speech, net, upper, space
 
     @classmethod
     def from_weights(cls, name: str = "default", device: str | torch.device = "cpu") -> MotionModel:
@@ -105,11 +112,15 @@ class MotionModel:
         entry = f"motion_{name}"
         tensors = load_tensors(entry)
         basis = tensors.pop("basis")
-        net = MouthNet(MotionModelConfig.from_json(load_metadata(entry)["config"]))
+        config = MotionModelConfig.from_json(load_metadata(entry)["config"])
+        net, upper = MouthNet(config), UpperGenerator(config.upper)
+        mine = {name: tensors.pop(name) for name in list(tensors) if name.startswith(UPPER)}
+        upper.load_state_dict({name.removeprefix(UPPER): value for name, value in mine.items()})
         net.load_state_dict(tensors)
-        speech = SpeechFeatures.from_weights(device, net.config.speech)
-        space = MotionSpace(basis.numpy(), ActionUnits.from_weights(name).fields)
-        return cls(speech, net.requires_grad_(False).eval().to(device), space)
+        for part in (net, upper):
+            part.requires_grad_(False).eval().to(device)
+        speech = SpeechFeatures.from_weights(device, config.speech)
+        return cls(speech, net, upper, MotionSpace(basis.numpy(), ActionUnits.from_weights(name).fields))
 
     def features(self, waveform: npt.NDArray[np.float32]) -> Features:
         """Return the speech features of a waveform (N,) at 16 kHz."""
@@ -124,16 +135,16 @@ class MotionModel:
         sound = torch.from_numpy(waveform)
         gate = voice_gate(sound, features.blank[0].cpu(), features.phoneme[0].cpu()).numpy()  # (T,)
         with torch.no_grad():
-            mouth = self.net(features.values)[0].T.cpu().numpy() * gate[:, None]  # (T, K)
-        rms = frame_rms(fit_length(sound), SAMPLES_PER_FRAME).numpy()[: len(mouth)]
-        loudness = np.clip(rms / max(float(np.quantile(rms, 0.95)), 1e-3), 0, 1) * gate
-        return Heard(waveform, mouth.astype(np.float32), loudness.astype(np.float32))
+            latents = self.net.encoder(features.values)
+            mouth = self.net.mouth(latents)[0].T.cpu().numpy() * gate[:, None]  # (T, K)
+        return Heard(waveform, mouth.astype(np.float32), latents[0].T.cpu().numpy())
 
     def motion(
         self,
         sound: npt.NDArray[np.float32] | Heard,
         *,
         emotion: EmotionTimeline | None = None,
+        shape: npt.NDArray[np.floating] | None = None,
         smile: float = 0.0,
         seed: int = 0,
         head_motion: float = 1.0,
@@ -144,6 +155,7 @@ class MotionModel:
         Args:
             sound: a waveform (N,) at 16 kHz, -1..1, or what was heard in it, for several faces.
             emotion: what the face shows when; None is neutral.
+            shape: (478, 3) IOD, the photo's face with its pose removed; None is the average face.
             smile: how much the photo smiles, 0..1, see :func:`portrait_anim.motion.emotion.photo_smile`.
             seed: of the blinks, the gaze and the head; the mouth does not depend on it.
             head_motion: 0 (perfectly still) to 2 (lively).
@@ -153,20 +165,12 @@ class MotionModel:
             round(duration x 25) frames at 25 fps; the mouth rests where nobody speaks or sings.
         """
         heard = sound if isinstance(sound, Heard) else self.listen(sound)
-        mouth, loudness, n_frames = heard.mouth, heard.loudness, len(heard.mouth)
-        rng = np.random.default_rng(seed)
-        blink_rng, head_rng, gaze_rng = rng.spawn(3)
-        rotation, shift, brows = upper.head(loudness, head_rng, head_motion)
+        mouth, n_frames = heard.mouth, len(heard.mouth)
+        lively = upper_motion(
+            self.upper, heard.latents, shape=shape, seed=seed, head_motion=head_motion, blinks=blinks
+        )  # fmt: skip
         expression = np.zeros((n_frames, 0), np.float32)
         if emotion is not None and not emotion.neutral:
             expression = activations(emotion, n_frames, FPS, seed, heard.waveform, smile)
             expression = keep_closures(expression, self.space.aperture(mouth), FPS)
-        return Motion(
-            expression=expression,
-            mouth=mouth,
-            blink=upper.blinks(n_frames, blink_rng, blinks),
-            brows=brows,
-            gaze=upper.gaze(n_frames, gaze_rng, head_motion),
-            rotation=rotation,
-            shift=shift,
-        )
+        return Motion(expression=expression, mouth=mouth, **vars(lively))

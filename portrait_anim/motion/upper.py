@@ -1,52 +1,144 @@
-"""Blinks, gaze, brows and head: seeded motion that keeps a face alive while the mouth speaks.
+"""Lids, brows, gaze and head: what a face does while the mouth speaks, from noise and the voice's latents.
 
-A generator of few parameters: blinks at the rates and durations of real people (field.md: .24 to .75 a second; the
-lids fall faster than they rise), small gaze darts between them, and a head that nods with the loudness of the voice
-on top of a slow drift. Every track starts and ends at rest in the photo's own pose.
+A convolutional generator trained against three discriminators (:mod:`portrait_anim.training.adversarial`), after
+Vougioukas, Petridis, Pantic 2020, "Realistic Speech-Driven Facial Animation with GANs", whose noise drives blinks and
+brows too; here in motion space. An L1 loss alone gives no blinks: they are not in the sound.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter1d
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
-from portrait_anim.config import FPS
+from portrait_anim.config import FPS, N_LANDMARKS
 
 Array = npt.NDArray[np.float32]
 
-BLINK_GAP_S = (1.4, 5.0)  # from one blink's start to the next: .2 to .7 a second
-BLINK_SHUT_S = 0.10  # lids fall
-BLINK_HOLD_S = 0.04
-BLINK_OPEN_S = 0.16  # lids rise
-REST_S = 0.4  # fade from and to rest at both ends
-SWAY_RAD = np.array([0.034, 0.046, 0.027])  # nod, turn and tilt; with the nods gives real people's spread and speed
-SWAY_BANDS = ((1.1, 0.75), (0.40, 0.50), (0.18, 0.22))  # the sway's noises: seconds, share
-SWAY_SHIFT = np.array([0.010, 0.008, 0.0])  # IOD
-NOD_RAD = 0.060  # a fully loud syllable's nod
-BROW_RAISE = 0.035  # IOD, on the strongest stress
+# Units: lid closure 0..1; IOD; radians; IOD. Axes as in FaceState.
+TRACKS = ("lid", "brow_inner", "brow_outer", "gaze_x", "gaze_y", "nod", "turn", "tilt", "shift_x", "shift_y")
+LID, BROWS, GAZE, ROTATION, SHIFT = 0, slice(1, 3), slice(3, 5), slice(5, 8), slice(8, 10)
+NOISE_SIGMAS_S = (0.1, 0.25, 0.5, 1.0)  # of the slow half of the noise, two channels each
+N_NOISE = 16  # half of it white
+MEAN_BLINK_RATE, SPREAD_BLINK_RATE = 0.45, 0.35  # blinks/s of real people
+BLINK_LIMITS = (-1.3, 2.0)  # of the condition, as in training
+SHAPE_LIMIT = 2.0  # standard deviations of the people trained on
+LID_DEAD = 0.08  # closure below this is gaze and tracking noise, not a blink
+REST_S = 0.4  # fade from and to the photo's own pose at both ends
+MAX_ROTATION = np.deg2rad([10.0, 11.0, 8.0])  # nod, turn, tilt: beyond, one photo shows too little
+MAX_SHIFT = 0.08  # IOD
+MAX_GAZE = 0.16  # rad
 
 
-def blinks(n_frames: int, rng: np.random.Generator, amount: float) -> Array:
-    """Return (T, 2) lid closure; ``amount`` scales the rate, 0 is none."""
-    closure = np.zeros((n_frames, 2), np.float32)
-    if amount <= 0:
-        return closure
-    time = (np.arange(n_frames) + 0.5) / FPS
-    duration = n_frames / FPS
-    start = rng.uniform(0.5, 2.5) / max(amount, 0.25)
-    while start + BLINK_SHUT_S + BLINK_HOLD_S + BLINK_OPEN_S < duration - 0.1:
-        stretch = rng.uniform(0.85, 1.25)
-        fall = (time - start) / (BLINK_SHUT_S * stretch)
-        rise = 1 - (time - start - (BLINK_SHUT_S + BLINK_HOLD_S) * stretch) / (BLINK_OPEN_S * stretch)
-        lid = np.clip(np.minimum(fall, rise), 0, 1)
-        lid = lid * lid * (3 - 2 * lid)
-        closure = np.maximum(closure, (lid[:, None] * [1.0, rng.uniform(0.96, 1.0)]).astype(np.float32))
-        start += rng.uniform(*BLINK_GAP_S) / amount
-    return closure
+@dataclass(frozen=True)
+class UpperConfig:
+    """Sizes; travels with the weights.
+
+    Attributes:
+        latent_width: channels of the latents.
+        width: channels inside.
+        dilations: one residual block each.
+        n_shape: coefficients of the neutral face's shape.
+    """
+
+    latent_width: int = 128
+    width: int = 48
+    dilations: tuple[int, ...] = (1, 3, 9, 27)
+    n_shape: int = 4
 
 
-def _ends_at_rest(n_frames: int) -> npt.NDArray[np.float64]:
+class _Block(nn.Module):
+    """Residual dilated convolution with a gate; (B, C, T) -> (B, C, T)."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.gate = nn.Conv1d(width, 2 * width, 3, padding=dilation, dilation=dilation)
+        self.mix = nn.Conv1d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T)."""
+        out: Tensor = x + self.mix(functional.glu(self.gate(x), dim=1))
+        return out
+
+
+class UpperGenerator(nn.Module):
+    """Latents, noise, shape and blink rate -> :data:`TRACKS`; each frame sees 1.6 s to either side.
+
+    Attributes:
+        scale: (10,) typical spread of each track; the net's own outputs are in units of it.
+        shape_mean: (1434,) IOD, of people's neutral faces.
+        shape_basis: (n_shape, 1434), divided by the spread along it.
+    """
+
+    scale: Tensor
+    shape_mean: Tensor
+    shape_basis: Tensor
+
+    def __init__(self, config: UpperConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or UpperConfig()
+        self.latents = nn.Conv1d(config.latent_width, 32, 1)
+        self.noise = nn.Conv1d(N_NOISE, config.width, 1)
+        self.enter = nn.Conv1d(32 + config.n_shape + 1, config.width, 1)
+        self.blocks = nn.ModuleList([_Block(config.width, dilation) for dilation in config.dilations])
+        self.out = nn.Conv1d(config.width, len(TRACKS), 1)
+        self.register_buffer("scale", torch.ones(len(TRACKS)))
+        self.register_buffer("shape_mean", torch.zeros(3 * N_LANDMARKS))
+        self.register_buffer("shape_basis", torch.zeros(config.n_shape, 3 * N_LANDMARKS))
+
+    def condition(self, shape: Tensor | None, blink_rate: Tensor) -> Tensor:
+        """Return (B, n_shape + 1): what the face and its owner are like.
+
+        Args:
+            shape: (B, 478, 3) IOD, neutral faces; None is the average face.
+            blink_rate: (B,) blinks/s.
+        """
+        rate = ((blink_rate - MEAN_BLINK_RATE) / SPREAD_BLINK_RATE).clamp(*BLINK_LIMITS)[:, None]
+        if shape is None:
+            coefficients = rate.new_zeros(len(rate), self.config.n_shape)
+        else:
+            coefficients = (shape.flatten(1) - self.shape_mean) @ self.shape_basis.T
+        return torch.cat([coefficients.clamp(-SHAPE_LIMIT, SHAPE_LIMIT), rate], 1)
+
+    def forward(self, latents: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+        """Make the tracks, in units of ``scale``.
+
+        Args:
+            latents: (B, latent_width, T) of the AudioEncoder.
+            noise: (B, 16, T) from :func:`make_noise`.
+            condition: (B, n_shape + 1) from :meth:`condition`.
+
+        Returns:
+            (B, 10, T).
+        """
+        over_time = condition[:, :, None].expand(-1, -1, latents.shape[-1])
+        x = self.enter(torch.cat([self.latents(latents), over_time], 1)) + self.noise(noise)
+        for block in self.blocks:
+            x = block(x)
+        out: Tensor = self.out(x)
+        return out
+
+
+def make_noise(batch: int, n_frames: int, generator: torch.Generator) -> Tensor:
+    """Return (B, 16, T) Gaussian noise of unit variance: eight white channels, eight low-passed ones.
+
+    The slow ones spare the net from building a drift of seconds out of white noise.
+    """
+    reach = round(3 * NOISE_SIGMAS_S[-1] * FPS)
+    at = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    kernels = torch.stack([torch.exp(-0.5 * (at / (sigma * FPS)) ** 2) for sigma in NOISE_SIGMAS_S])
+    kernels = (kernels / kernels.square().sum(1, keepdim=True).sqrt()).repeat(2, 1)[:, None]  # (8, 1, 2 reach + 1)
+    half = N_NOISE // 2
+    white = torch.randn(batch, half, n_frames, generator=generator)
+    raw = torch.randn(batch, half, n_frames + 2 * reach, generator=generator)
+    return torch.cat([white, functional.conv1d(raw, kernels, groups=half)], 1)
+
+
+def ends_at_rest(n_frames: int) -> npt.NDArray[np.float64]:
     """Return (T,) 0 at both ends, 1 in between, with a smooth fade of ``REST_S``."""
     frames = np.arange(n_frames)
     near = np.minimum(frames, n_frames - 1 - frames) / (REST_S * FPS)
@@ -54,49 +146,54 @@ def _ends_at_rest(n_frames: int) -> npt.NDArray[np.float64]:
     return np.asarray(ramp * ramp * (3 - 2 * ramp))
 
 
-def _smooth_noise(n_frames: int, width: int, sigma_s: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Return (T, width) Gaussian noise of unit variance, low-passed with a Gaussian of ``sigma_s`` seconds."""
-    sigma = sigma_s * FPS
-    raw = rng.standard_normal((n_frames + round(8 * sigma), width))
-    smooth = gaussian_filter1d(raw, sigma, axis=0, mode="wrap")[:n_frames]
-    return np.asarray(smooth * np.sqrt(2 * np.sqrt(np.pi) * sigma))
+def _soft_limit(track: Array, limit: float | npt.NDArray[np.floating]) -> Array:
+    """Bend a track so that it stays below ``limit``; up to half of it nothing changes much."""
+    return np.asarray(limit * np.tanh(track / limit), np.float32)
 
 
-def head(loudness: npt.NDArray[np.floating], rng: np.random.Generator, amount: float) -> tuple[Array, Array, Array]:
-    """Return rotation (T, 3) radians, shift (T, 3) IOD and brows (T, 2) IOD for a voice.
+@dataclass(frozen=True)
+class UpperMotion:
+    """What :func:`upper_motion` makes; fields as in :class:`portrait_anim.motion.space.Motion`."""
+
+    blink: Array
+    brows: Array
+    gaze: Array
+    rotation: Array
+    shift: Array
+
+
+def upper_motion(
+    net: UpperGenerator, latents: Array, *, shape: npt.NDArray[np.floating] | None, seed: int, head_motion: float,
+    blinks: float,
+) -> UpperMotion:  # fmt: skip
+    """Make lids, brows, gaze and head for a voice; they start and end in the photo's own pose.
 
     Args:
-        loudness: (T,) 0..1, how loud the voice is (0 where nobody speaks).
-        rng: source of the sway.
-        amount: 0 perfectly still, 1 natural, 2 lively.
+        net: the trained generator.
+        latents: (T, latent_width) of the AudioEncoder.
+        shape: (478, 3) IOD, the photo's face; None is the average face.
+        seed: of the noise.
+        head_motion: 0 (perfectly still) to 2 (lively); scales head and gaze, and the brows up to 1.
+        blinks: 0 (none) to 3, times the natural rate.
     """
-    n_frames = len(loudness)
-    rest = _ends_at_rest(n_frames)[:, None]
-    sway = sum(share * _smooth_noise(n_frames, 3, seconds, rng) for seconds, share in SWAY_BANDS)
-    talking = gaussian_filter1d(np.asarray(loudness, np.float64), 0.8 * FPS, mode="nearest")[:, None]
-    rotation = sway * SWAY_RAD * (0.45 + 0.9 * talking)
-    quick, slow = (gaussian_filter1d(np.asarray(loudness, np.float64), s * FPS, mode="nearest") for s in (0.12, 0.7))
-    stress = quick - slow  # above the phrase's own level
-    rotation[:, 0] += NOD_RAD * stress
-    shift = _smooth_noise(n_frames, 3, 1.2, rng) * SWAY_SHIFT
-    shift[:, 0] += 0.25 * rotation[:, 1]  # the head turns about the neck, which is behind and below the eyes
-    brows = np.clip(gaussian_filter1d(stress, 0.1 * FPS) * 2.5 - 0.25, 0, 1)[:, None] * [BROW_RAISE, 0.8 * BROW_RAISE]
-    scale = np.float32(amount)
-    return (
-        (rotation * rest).astype(np.float32) * scale,
-        (shift * rest).astype(np.float32) * scale,
-        (brows * rest).astype(np.float32) * min(scale, np.float32(1)),
+    n_frames = len(latents)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        device = net.scale.device
+        noise = make_noise(1, n_frames, generator).to(device)
+        face = None if shape is None else torch.as_tensor(np.asarray(shape, np.float32), device=device)[None]
+        rate = torch.full((1,), MEAN_BLINK_RATE * blinks, device=device)
+        driven = torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(device)
+        tracks = net(driven, noise, net.condition(face, rate))[0] * net.scale[:, None]
+    made = tracks.T.cpu().numpy()  # (T, 10)
+    rest = ends_at_rest(n_frames)[:, None].astype(np.float32)
+    lid = np.clip((made[:, LID] - LID_DEAD) / (1 - LID_DEAD), 0, 1) * rest[:, 0] * float(blinks > 0)
+    shift = np.zeros((n_frames, 3), np.float32)
+    shift[:, :2] = _soft_limit(made[:, SHIFT] * head_motion, MAX_SHIFT)
+    return UpperMotion(
+        blink=np.repeat(lid[:, None], 2, axis=1).astype(np.float32),
+        brows=(made[:, BROWS] * min(head_motion, 1.0) * rest).astype(np.float32),
+        gaze=_soft_limit(made[:, GAZE] * min(head_motion, 1.5), MAX_GAZE) * rest,
+        rotation=_soft_limit(made[:, ROTATION] * head_motion, MAX_ROTATION) * rest,
+        shift=shift * rest,
     )
-
-
-def gaze(n_frames: int, rng: np.random.Generator, amount: float) -> Array:
-    """Return (T, 2) radians: rare small darts, held and then taken back to the photo's own gaze."""
-    track = np.zeros((n_frames, 2))
-    at = rng.uniform(1.0, 3.0)
-    while at * FPS < n_frames - FPS:
-        hold = rng.uniform(0.4, 1.2)
-        target = rng.normal(0, 1, 2) * [0.055, 0.03]
-        track[round(at * FPS) : round((at + hold) * FPS)] = np.clip(target, -0.11, 0.11)
-        at += hold + rng.uniform(1.5, 4.0)
-    smooth = gaussian_filter1d(track, 0.7, axis=0) * _ends_at_rest(n_frames)[:, None]
-    return np.asarray(smooth * min(amount, 1.5), np.float32)

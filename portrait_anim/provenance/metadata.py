@@ -10,7 +10,7 @@ import os
 import re
 import struct
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 import portrait_anim
 
@@ -28,6 +28,10 @@ SYNTHETIC_TYPES = (
 _SYNTHETIC = re.compile(
     rf"DigitalSourceType[=\"'\s>]{{1,8}}[a-z:/.]*/digitalsourcetype/({'|'.join(SYNTHETIC_TYPES)})".encode()
 )
+# the last four are for reserved codes and for whoever spreads the film
+AIGC_FIELDS = (
+    "Label", "ContentProducer", "ProduceID", "ReservedCode1", "ContentPropagator", "PropagateID", "ReservedCode2",
+)  # fmt: skip
 _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # Adobe's, for XMP in ISO base media files
 _CHUNK = 1 << 20
 _TEMPLATE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -35,19 +39,20 @@ _TEMPLATE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
  xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:TC260="http://www.tc260.org.cn/ns/AIGC/1.0/"
  Iptc4xmpExt:DigitalSourceType={source_type}
- xmp:CreatorTool={tool}
- TC260:AIGC={aigc}/>
-</rdf:RDF></x:xmpmeta>
+ xmp:CreatorTool={tool}>
+<TC260:AIGC>{aigc}</TC260:AIGC>
+</rdf:Description></rdf:RDF></x:xmpmeta>
 <?xpacket end="r"?>"""
 
 
 def xmp(content_id: int) -> str:
-    """Return the XMP packet of a film: IPTC's digital source type, and the fields GB 45438-2025 asks for."""
-    aigc = {"Label": "1", "ContentProducer": "portrait_anim", "ProduceID": f"{content_id:08x}"}
+    """Return the XMP packet of a film: IPTC's digital source type, and the seven fields of GB 45438-2025."""
+    aigc = dict.fromkeys(AIGC_FIELDS, "")
+    aigc |= {"Label": "1", "ContentProducer": "portrait_anim", "ProduceID": f"{content_id:08x}"}
     return _TEMPLATE.format(
         source_type=quoteattr(COMPOSITE),
         tool=quoteattr(f"portrait_anim {portrait_anim.__version__}"),
-        aigc=quoteattr(json.dumps(aigc)),
+        aigc=escape(json.dumps(aigc)),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -28,10 +30,14 @@ class Losses:
         space: whose coefficients are compared.
         scale: (K,) spread of each coefficient, IOD.
         closure_weight: how much more the frames count in which the real lips are closed.
+        total: sums the frames' weights over the processes of a run, each of which sees a share of the batch.
     """
 
-    def __init__(self, space: MotionSpace, scale: Tensor, closure_weight: float) -> None:
-        percent = torch.from_numpy(space.basis) * 100
+    def __init__(
+        self, space: MotionSpace, scale: Tensor, closure_weight: float, total: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        percent = torch.from_numpy(space.basis).to(scale.device) * 100
+        self.total = total or (lambda value: value)
         upper, lower = INNER_LIPS
         left, right = MOUTH_CORNERS
         self.points = percent[:, LOSS_POINTS]  # (K, P, 3)
@@ -46,7 +52,7 @@ class Losses:
         pair = weight[:, 1:] * valid[:, :-1]
 
         def mean(values: Tensor, by: Tensor) -> Tensor:
-            return (values * by).sum() / by.sum().clamp(min=1)
+            return (values * by).sum() / self.total(by.sum()).clamp(min=1)
 
         points = torch.einsum("bkt,kpd->btpd", error, self.points)  # (B, T, P, 3)
         aperture = torch.einsum("bkt,k->bt", error, self.aperture)

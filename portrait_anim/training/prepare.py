@@ -1,22 +1,23 @@
 """Raw talking-head clips to training shards: one file a clip, resumable, with a manifest of what was kept and why not.
 
-DIR/clips/ID.safetensors   displacement (T, 478, 3) fp16 IOD, features (C, T50) fp16, blank, bilabial, phoneme
-                           (T50,), valid (T,), waveform int16, and the clip's facts in the header
+DIR/clips/ID.safetensors   displacement (T, 478, 3) fp16 IOD from neutral (478, 3), rotation (T, 3, 3) and centre (T, 3)
+                           IOD of the head, features (C, T50) fp16, blank, bilabial, phoneme (T50,), valid (T,),
+                           waveform int16, and the clip's facts in the header
 DIR/dropped/ID.json        why a clip was not used
 DIR/manifest.jsonl         one line a clip
 """
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,101 +29,62 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.audio.speech import SpeechFeatures
 from portrait_anim.config import FPS, N_LANDMARKS
 from portrait_anim.errors import DataError, PortraitAnimError
+from portrait_anim.evaluation.metrics import MIN_R, best_offset
 from portrait_anim.face.detect import Face, make_landmarker
-from portrait_anim.face.normalise import normalise_clip
+from portrait_anim.face.normalise import IMAGE_TO_FACE, normalise_clip
+from portrait_anim.motion.model import MotionModel
 from portrait_anim.motion.space import neutral_face
-from portrait_anim.video.reader import read_frames
+from portrait_anim.training.layouts import ClipInfo, find_clips
+from portrait_anim.video.reader import probe, read_frames
+
+Tensors = dict[str, npt.NDArray[np.generic]]
 
 MIN_FRAMES = FPS  # a second
 MIN_TRACKED = 0.9  # share of frames with a face
 MAX_JUMP = 0.35  # IOD the face's middle may move between two frames; more is a cut
-VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg"}
+MIN_FPS = 20.0  # below, closures fall between two frames
+CROWD_SHARE = 0.5  # a second face this large, relative to the first, may be the one that speaks
+MAX_CROWDED = 0.3  # share of looks that may see one
+LOOK_EVERY = FPS  # frames between looks for other faces
+MIN_SYNC_FRAMES = 3 * FPS  # shorter clips say too little about sound and mouth
+MIN_SYNC_R = 0.2  # best correlation of the mouth the sound asks for with the real one
 
 
-@dataclass(frozen=True)
-class ClipInfo:
-    """Facts of one clip.
+class Track(NamedTuple):
+    """A tracked video.
 
     Attributes:
-        id: unique name, from its path.
-        path: the video.
-        person: who speaks; people are never split between train and val except where an index says so.
-        split: ``train`` or ``val``.
-        language: two letters, or empty.
-        licence: of the clip.
-        lag_frames: how many frames (25 fps) the picture comes later than the sound; None when unknown.
+        landmarks: (T, 478, 3) px at 25 fps, NaN where no face was found.
+        crowded: share of looks, one a second, that saw a second face about as large.
     """
 
-    id: str
-    path: str
-    person: str
-    split: str
-    language: str
-    licence: str
-    lag_frames: int | None
-
-    @property
-    def free(self) -> bool:
-        """Whether the clip may train the ``open`` weights (data free for any use)."""
-        return self.person == "grid_s1" or self.licence == "US federal work"
+    landmarks: npt.NDArray[np.float32]
+    crowded: float = 0.0
 
 
-def find_clips(folder: Path) -> list[ClipInfo]:
-    """List the clips of a data folder: ours (grid_s1 + av_multi), or any folder whose subfolders are people.
-
-    Raises:
-        DataError: no clip there.
-    """
-    if (folder / "av_multi" / "index.csv").is_file():
-        clips = list(_shared_layout(folder))
-    else:
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-        clips = [
-            ClipInfo(_clip_id(path, folder), str(path), path.parent.name, "train", "", "not stated", None)
-            for path in files
-        ]
-    if not clips:
-        raise DataError(f"no video clips in {folder}: name a folder of talking-head clips")
-    return clips
-
-
-def _clip_id(path: Path, folder: Path) -> str:
-    return "__".join(path.relative_to(folder).with_suffix("").parts)
-
-
-def _shared_layout(folder: Path) -> Iterator[ClipInfo]:
-    listed = set()  # av_multi's index names some files of tv160 under several people: the first counts
-    with (folder / "av_multi" / "index.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            path = folder / "av_multi" / row["file"]
-            if path in listed:
-                continue
-            listed.add(path)
-            lag = int(row["lag_frames"]) if row["lag_frames"] else None
-            yield ClipInfo(
-                _clip_id(path, folder), str(path), row["person"], row["split"], row["language"], row["licence"], lag
-            )
-    with (folder / "grid_s1" / "words.csv").open(encoding="utf-8") as file:
-        splits = {row["clip"]: row["split"] for row in csv.DictReader(file)}
-    for name, split in sorted(splits.items()):
-        path = folder / "grid_s1" / f"{name}.mp4"
-        if path.is_file():
-            yield ClipInfo(_clip_id(path, folder), str(path), "grid_s1", split, "en", "CC BY 4.0", 0)
-
-
-def track(path: str | Path) -> npt.NDArray[np.float32]:
-    """Return (T, 478, 3) px landmarks at 25 fps, NaN where no face was found."""
+def track(path: str | Path) -> Track:
+    """Follow the largest face of a video."""
     landmarker = make_landmarker()
     face: Face | None = None
-    rows = []
+    rows: list[npt.NDArray[np.float32]] = []
+    looks: list[bool] = []
     for image in read_frames(path, fps=FPS):
+        if len(rows) % LOOK_EVERY == 0:
+            sizes = sorted((_size(found) for found in landmarker.detect(image)), reverse=True)
+            looks.append(len(sizes) > 1 and sizes[1] > CROWD_SHARE * sizes[0])
         face = landmarker.track(image, face)
         rows.append(face.landmarks if face else np.full((N_LANDMARKS, 3), np.nan, np.float32))
-    return np.stack(rows) if rows else np.empty((0, N_LANDMARKS, 3), np.float32)
+    landmarks = np.stack(rows) if rows else np.empty((0, N_LANDMARKS, 3), np.float32)
+    return Track(landmarks, float(np.mean(looks)) if looks else 0.0)
 
 
-def reason_to_drop(landmarks: npt.NDArray[np.float32]) -> str | None:
-    """Say why a clip's tracking (T, 478, 3) is not usable, or None."""
+def _size(face: Face) -> float:
+    return float(np.ptp(face.bbox[[0, 2]]))
+
+
+def reason_to_drop(followed: Track) -> str | None:
+    """Say why a clip's tracking is not usable, or None."""
+    landmarks = followed.landmarks
     tracked = np.isfinite(landmarks[:, 0, 0]) if len(landmarks) else np.zeros(0, bool)
     if len(landmarks) < MIN_FRAMES:
         return f"only {len(landmarks)} frames"
@@ -133,28 +95,83 @@ def reason_to_drop(landmarks: npt.NDArray[np.float32]) -> str | None:
     jump = np.linalg.norm(np.diff(middle, axis=0), axis=1) / np.median(iod)
     if jump.max(initial=0) > MAX_JUMP:
         return f"a cut: the face jumps by {jump.max():.2f} IOD"
+    if followed.crowded > MAX_CROWDED:
+        return f"several people: a second large face in {followed.crowded:.0%} of looks"
     return None
 
 
-def displacement(landmarks: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Return (T, 478, 3) IOD displacement from the clip's neutral and (T,) which frames were really tracked."""
+def motion_tensors(landmarks: npt.NDArray[np.float32]) -> Tensors:
+    """Return what a shard keeps of tracked (T, 478, 3) landmarks, NaN where there is no face; gaps hold the nearest."""
     tracked = np.isfinite(landmarks[:, 0, 0])
     known = np.flatnonzero(tracked)
     nearest = known[np.clip(np.searchsorted(known, np.arange(len(landmarks))), 0, len(known) - 1)]
-    points, _ = normalise_clip(landmarks[nearest])
-    return points - neutral_face(points), tracked
+    points, poses = normalise_clip(landmarks[nearest])
+    neutral = neutral_face(points)
+    size = np.median([pose.scale for pose in poses])
+    centre = np.stack([pose.origin for pose in poses]) * IMAGE_TO_FACE / size
+    return {
+        "displacement": (points - neutral).astype(np.float16),
+        "neutral": neutral.astype(np.float32),
+        "rotation": np.stack([pose.rotation for pose in poses]).astype(np.float32),
+        "centre": centre.astype(np.float32),
+        "valid": tracked.astype(np.uint8),
+    }
 
 
-def prepare_clip(
-    clip: ClipInfo, out: Path, speech: SpeechFeatures, landmarks: npt.NDArray[np.float32] | None = None
-) -> str | None:
+def sync_of(tensors: Tensors) -> tuple[float, int]:
+    """Return how well the mouth that the sound asks for correlates with the real one, and at which offset.
+
+    The shipped weights drive; the correlation is the best within 8 frames, the offset in frames, + when the picture is
+    later.
+    """
+    model = _model()
+    with torch.no_grad():
+        asked = model.net(torch.from_numpy(tensors["features"].astype(np.float32))[None])[0].T.numpy()
+    real = model.space.encode(tensors["displacement"].astype(np.float32))
+    return best_offset(model.space.aperture(asked), model.space.aperture(real))
+
+
+def _tensors(clip: ClipInfo, speech: SpeechFeatures, followed: Track | None) -> tuple[Tensors, ClipInfo] | str:
+    """Return a clip's tensors and what is now known of it, or why it cannot be used."""
+    try:
+        fps = probe(clip.path).fps
+        if fps < MIN_FPS:
+            return f"only {fps:.0f} frames/s"
+        followed = followed or track(clip.path)
+        reason = reason_to_drop(followed)
+        if reason is not None:
+            return reason
+        waveform = load_audio(clip.path)
+    except PortraitAnimError as error:
+        return str(error)
+    tensors = motion_tensors(followed.landmarks)
+    with torch.no_grad():
+        features = speech(torch.from_numpy(waveform)[None])
+    n_frames = min(len(followed.landmarks), features.values.shape[-1] // 2)
+    tensors = {name: value if name == "neutral" else value[:n_frames] for name, value in tensors.items()}
+    tensors |= {
+        "features": features.values[0, :, : 2 * n_frames].numpy().astype(np.float16),
+        "blank": features.blank[0, : 2 * n_frames].numpy(),
+        "bilabial": features.bilabial[0, : 2 * n_frames].numpy(),
+        "phoneme": features.phoneme[0, : 2 * n_frames].numpy(),
+        "waveform": (np.clip(waveform, -1, 1) * 32767).astype(np.int16),
+    }
+    if clip.lag_frames is None and not clip.checked:
+        score, lag = sync_of(tensors)
+        if n_frames >= MIN_SYNC_FRAMES and score < MIN_SYNC_R:
+            return f"sound and mouth do not belong together at any offset (best r {score:.2f}): dubbed?"
+        clip = replace(clip, lag_frames=lag if score >= MIN_R else None)
+    return tensors, clip
+
+
+def prepare_clip(clip: ClipInfo, out: Path, speech: SpeechFeatures, followed: Track | None = None) -> str | None:
     """Write one clip's shard unless it is there; return why it was dropped, or None.
 
     Args:
         clip: what to prepare.
         out: the prepared folder.
         speech: the frozen encoders.
-        landmarks: (T, 478, 3) px when already tracked.
+        followed: when already tracked.
     """
     shard, note = out / "clips" / f"{clip.id}.safetensors", out / "dropped" / f"{clip.id}.json"
     if shard.is_file():
@@ -163,35 +180,23 @@ def prepare_clip(
         return str(json.loads(note.read_text("utf-8"))["reason"])
     for folder in (shard.parent, note.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    try:
-        landmarks = track(clip.path) if landmarks is None else landmarks
-        reason = reason_to_drop(landmarks)
-        waveform = load_audio(clip.path) if reason is None else None
-    except PortraitAnimError as error:
-        reason, waveform = str(error), None
-    if reason is not None or waveform is None or landmarks is None:
+    made = _tensors(clip, speech, followed)
+    if isinstance(made, str):
         temporary = note.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"reason": reason}), "utf-8")
+        temporary.write_text(json.dumps({"reason": made}), "utf-8")
         temporary.replace(note)
-        return reason
-    moved, valid = displacement(landmarks)
-    with torch.no_grad():
-        features = speech(torch.from_numpy(waveform)[None])
-    n_frames = min(len(moved), features.values.shape[-1] // 2)
-    tensors = {
-        "displacement": moved[:n_frames].astype(np.float16),
-        "valid": valid[:n_frames].astype(np.uint8),
-        "features": features.values[0, :, : 2 * n_frames].numpy().astype(np.float16),
-        "blank": features.blank[0, : 2 * n_frames].numpy(),
-        "bilabial": features.bilabial[0, : 2 * n_frames].numpy(),
-        "phoneme": features.phoneme[0, : 2 * n_frames].numpy(),
-        "waveform": (np.clip(waveform, -1, 1) * 32767).astype(np.int16),
-    }
+        return made
+    tensors, clip = made
     temporary = shard.with_suffix(".tmp")
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     save_file(tensors, temporary, metadata={"clip": json.dumps(asdict(clip))})
     temporary.replace(shard)
     return None
+
+
+@cache
+def _model() -> MotionModel:
+    return MotionModel.from_weights()
 
 
 @cache
@@ -245,7 +250,7 @@ class Clip:
     """A prepared clip in memory; arrays as in the module's heading."""
 
     info: ClipInfo
-    tensors: dict[str, npt.NDArray[np.generic]]
+    tensors: Tensors
 
 
 def load_prepared(folder: Path) -> list[Clip]:

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from portrait_anim.device import DEVICES
+
 LICENCES = {"default": "CC-BY-NC-4.0", "open": "CC-BY-4.0"}
 
 
@@ -18,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, default=None, help="folder to export and register the weights in")
     parser.add_argument("--epochs", type=int, default=8, help="of the last stage (default: 8)")
+    parser.add_argument("--upper-steps", type=int, default=6000, help="of lids, brows, gaze and head (default: 6000)")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="for the mouth's training (default: auto)")
     parser.add_argument("--recipe", default="full", help="name from portrait_anim.training.recipes (default: full)")
 
 
@@ -25,33 +29,46 @@ def run(args: argparse.Namespace) -> int:
     """Train (from the last checkpoint on), export, measure, register; the last line says what was written."""
     from tqdm import tqdm
 
+    from portrait_anim.device import pick_device
     from portrait_anim.evaluation.tables import evaluate_clips, summary
+    from portrait_anim.training.adversarial.trainer import AdversarialConfig, AdversarialTrainer
     from portrait_anim.training.copies import load_copies
     from portrait_anim.training.data import choose
+    from portrait_anim.training.distributed import World
     from portrait_anim.training.prepare import load_prepared
     from portrait_anim.training.recipes import recipe
     from portrait_anim.training.sheets import sample_sheet
-    from portrait_anim.training.trainer import train_stages
+    from portrait_anim.training.trainer import export_weights, train_stages
     from portrait_anim.weights import register
 
-    config = recipe(args.recipe, weights=args.weights, epochs=args.epochs)
+    world = World.of_environment(pick_device(args.device))
+    config = recipe(args.recipe, weights=args.weights, epochs=args.epochs, half=world.device.type == "cuda")
     clips = load_prepared(args.prepared)
     copies = load_copies(args.prepared) if config.copies else []
     chosen = choose(clips, args.weights, "train")
     out = args.logs or args.prepared / "run"
-    with tqdm(unit="step", file=sys.stderr, mininterval=1.0) as bar:
+    with tqdm(unit="step", file=sys.stderr, mininterval=1.0, disable=not world.is_first) as bar:
 
         def progress(step: int, total: int, figures: dict[str, float]) -> None:
             if total != bar.total or step < bar.n:
                 bar.reset(total)
-            bar.set_postfix(total=f"{figures['total']:.2f}", refresh=False)
+            name, value = next(iter(figures.items()))
+            bar.set_postfix({name: f"{value:.2f}"}, refresh=False)
             bar.update(step - bar.n)
 
-        trainer = train_stages(config, chosen, out, copies, progress)
+        trainer = train_stages(config, chosen, out, copies, progress, world=world)
+        world.leave()
+        if not world.is_first:
+            return 0
+        lively = AdversarialTrainer(
+            AdversarialConfig(steps=args.upper_steps), trainer.net, chosen, out, name=f"upper_{args.weights}",
+            fits=trainer.known_fits,
+        )  # fmt: skip
+        upper = lively.train(progress)
     target = args.out or out
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"motion_{args.weights}.safetensors"
-    trainer.export(path)
+    export_weights(trainer.net, upper, trainer.space, path)
     held_out = choose(clips, args.weights, "val")
     figures = summary(evaluate_clips(trainer.net, trainer.space, held_out, load_copies(args.prepared)))
     sample_sheet(trainer.net, trainer.space, held_out, out / f"samples_{args.weights}.png")

@@ -7,10 +7,9 @@ with both removed.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +18,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from portrait_anim.audio.encoder import AudioEncoderConfig
-from portrait_anim.errors import DataError
 from portrait_anim.motion.generator import GeneratorConfig
-from portrait_anim.motion.model import MotionModelConfig, MouthNet
+from portrait_anim.motion.model import UPPER, MotionModelConfig, MouthNet
 from portrait_anim.motion.space import MotionSpace
+from portrait_anim.motion.upper import UpperGenerator
 from portrait_anim.training.copies import Copy
 from portrait_anim.training.data import Batches, Fit, copy_example, example_of, fit_space
+from portrait_anim.training.distributed import World
 from portrait_anim.training.fits import estimate_fits
 from portrait_anim.training.losses import Losses, weighted_total
 from portrait_anim.training.prepare import Clip
+from portrait_anim.training.runs import Run
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -52,6 +53,7 @@ class TrainConfig:
         closure_weight: how much more the frames count in which the real lips are closed.
         average: decay of the running average of the weights that is exported, per step; 0 for none.
         width: channels of the net.
+        half: bfloat16 inside the net (automatic mixed precision), for GPUs.
         seed: of the initial weights and the batches.
     """
 
@@ -70,6 +72,7 @@ class TrainConfig:
     closure_weight: float = 1.0
     average: float = 0.99
     width: int = 128
+    half: bool = False
     seed: int = 0
 
 
@@ -82,15 +85,17 @@ class Trainer:
         copies: copies of them and rests; those of other clips are left out.
         out: folder of checkpoints and logs.
         stage: counted from 0.
-        fits: by clip id; clips without one use their index's offset.
+        world: the processes that train together, each on its share of the batch of ``config.batch_size``.
+        fits: by clip id, kept as ``known_fits``; clips without one use their index's offset.
     """
 
     def __init__(
         self, config: TrainConfig, clips: Sequence[Clip], out: Path, *, copies: Sequence[Copy] = (), stage: int = 0,
-        fits: dict[str, Fit] | None = None,
+        fits: dict[str, Fit] | None = None, world: World | None = None,
     ) -> None:  # fmt: skip
-        self.config, self.out, self.clips, self.stage = config, out, clips, stage
-        fits = fits or {}
+        self.config, self.clips, self.stage = config, clips, stage
+        self.world = world = world or World()
+        self.known_fits = fits = fits or {}
         torch.manual_seed(config.seed)
         self.space = fit_space(clips, config.seed)
         examples = [example_of(clip, self.space, fits.get(clip.info.id)) for clip in clips]
@@ -115,7 +120,8 @@ class Trainer:
         spread = np.concatenate([example.mouth for example in examples]).std(0)
         spread = np.maximum(spread, 1e-3 * spread.max())  # a component that never moves must not divide by zero
         self.net.scale.copy_(torch.from_numpy(spread))
-        self.losses = Losses(self.space, self.net.scale.clone(), config.closure_weight)
+        self.net.to(world.device)
+        self.losses = Losses(self.space, self.net.scale.clone(), config.closure_weight, world.total)
         self.batches = Batches(examples, rests, config.batch_size, config.stretch, config.seed, config.rest_share)
         epochs = config.epochs if self.is_last else config.first_epochs
         self.n_steps = epochs * self.batches.per_epoch
@@ -125,6 +131,7 @@ class Trainer:
         )
         self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.step = 0
+        self.run = Run(out, self.name, json.dumps({**asdict(config), "n_steps": self.n_steps}))
 
     @property
     def is_last(self) -> bool:
@@ -142,30 +149,33 @@ class Trainer:
         Raises:
             DataError: the folder holds the checkpoint of another recipe.
         """
-        self.out.mkdir(parents=True, exist_ok=True)
         self.resume()
-        zero = torch.zeros(self.config.batch_size, self.net.config.encoder.n_features, 1)
+        zero = torch.zeros(1, self.net.config.encoder.n_features, 1, device=self.world.device)
         self.net.train()
         while self.step < self.n_steps:
-            features, mouth, valid, closed = self.batches(self.step)
-            losses = self.losses(self.net(features, zero), mouth, valid, closed)
+            features, mouth, valid, closed = self.world.share(*self.batches(self.step))
+            with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.half):
+                made = self.net(features, zero)
+            losses = self.losses(made.float(), mouth, valid, closed)
             total = weighted_total(losses)
             self.optimiser.zero_grad()
             total.backward()  # type: ignore[no-untyped-call]
+            self.world.sum_gradients(self.net)
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
             self.optimiser.step()
             self.schedule.step()
             self.step += 1
             self._follow()
-            figures = {"total": float(total.detach()), **{name: float(v.detach()) for name, v in losses.items()}}
-            if self.step % 20 == 0 or self.step == self.n_steps:
-                self._log(figures)
-            if self.step % save_every == 0 or self.step == self.n_steps:
+            figures = {name: float(self.world.total(v.detach())) for name, v in {"total": total, **losses}.items()}
+            if self.world.is_first and (self.step % 20 == 0 or self.step == self.n_steps):
+                self.run.log(self.step, figures)
+            if self.world.is_first and (self.step % save_every == 0 or self.step == self.n_steps):
                 self.save()
             if progress:
                 progress(self.step, self.n_steps, figures)
         self.net.load_state_dict(self.average)
-        self.net.eval()
+        self.net.cpu().eval()
+        self.world.wait()
 
     def _follow(self) -> None:
         """Move the running average of the weights; early on it forgets faster, so that the start is not kept."""
@@ -186,73 +196,38 @@ class Trainer:
             for clip in self.clips
         }
 
-    @property
-    def checkpoint(self) -> Path:
-        """Where the stage's state is kept."""
-        return self.out / f"{self.name}.pt"
-
     def save(self) -> None:
-        """Write the stage's state, atomically."""
-        state = {
-            "config": json.dumps(asdict(self.config)),
-            "n_steps": self.n_steps,
-            "step": self.step,
-            "net": self.net.state_dict(),
-            "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-        temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(self.checkpoint)
+        """Write the stage's state."""
+        self.run.save(
+            {
+                "step": self.step,
+                "net": self.net.state_dict(),
+                "average": self.average,
+                "optimiser": self.optimiser.state_dict(),
+                "schedule": self.schedule.state_dict(),
+            }
+        )
 
     def resume(self) -> None:
         """Take up the stage where its last checkpoint left it; nothing happens when there is none."""
-        if not self.checkpoint.is_file():
+        state = self.run.load()
+        if state is None:
             return
-        state = torch.load(self.checkpoint, weights_only=True)
-        if state["config"] != json.dumps(asdict(self.config)) or state["n_steps"] != self.n_steps:
-            raise DataError(f"{self.checkpoint} is of another recipe or other data: name another --run folder")
         self.net.load_state_dict(state["net"])
-        self.average = state["average"]
+        self.average = {name: value.to(self.world.device) for name, value in state["average"].items()}
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.step = int(state["step"])
 
-    def _log(self, figures: dict[str, float]) -> None:
-        path = self.out / f"{self.name}.csv"
-        new = not path.is_file()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["step", *figures])
-            if new:
-                writer.writeheader()
-            writer.writerow({"step": self.step, **figures})
-        self._tensorboard(figures)
 
-    def _tensorboard(self, figures: dict[str, float]) -> None:
-        """Log to TensorBoard where it is installed."""
-        if not hasattr(self, "_writer"):
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                self._writer = None
-            else:
-                self._writer = SummaryWriter(str(self.out / "tensorboard" / self.name))
-        if self._writer is not None:
-            for name, value in figures.items():
-                self._writer.add_scalar(name, value, self.step)
-
-    def export(self, path: Path) -> None:
-        """Write the shipped file: net, basis and config."""
-        export_weights(self.net, self.space, path)
-
-
-def export_weights(net: MouthNet, space: MotionSpace, path: Path) -> None:
-    """Write a net, its basis and its config as safetensors, atomically."""
+def export_weights(net: MouthNet, upper: UpperGenerator, space: MotionSpace, path: Path) -> None:
+    """Write the shipped file, atomically: mouth net, upper face, basis and config as safetensors."""
     tensors: dict[str, Tensor] = {name: value.contiguous() for name, value in net.state_dict().items()}
+    tensors |= {UPPER + name: value.contiguous() for name, value in upper.state_dict().items()}
     tensors["basis"] = torch.from_numpy(space.basis).contiguous()
+    config = replace(net.config, upper=upper.config)
     temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, metadata={"config": net.config.to_json()})
+    save_file(tensors, temporary, metadata={"config": config.to_json()})
     temporary.chmod(0o644)
     temporary.replace(path)
 
@@ -264,14 +239,16 @@ def train_stages(
     copies: Sequence[Copy] = (),
     progress: Progress | None = None,
     save_every: int = 100,
+    world: World | None = None,
 ) -> Trainer:
     """Train all stages, from the last checkpoint on; return the last one, finished."""
     fits: dict[str, Fit] = {}
     for stage in range(config.stages):
-        trainer = Trainer(config, clips, out, copies=copies, stage=stage, fits=fits)
+        trainer = Trainer(config, clips, out, copies=copies, stage=stage, fits=fits, world=world)
         trainer.train(progress, save_every)
         if not trainer.is_last:
             fits = trainer.fits()
             lines = {name: asdict(fit) for name, fit in fits.items()}
-            (out / f"{trainer.name}_fits.json").write_text(json.dumps(lines, indent=1), "utf-8")
+            if trainer.world.is_first:
+                (out / f"{trainer.name}_fits.json").write_text(json.dumps(lines, indent=1), "utf-8")
     return trainer

@@ -1,0 +1,1 @@
+"""Training of lids, brows, gaze and head against three discriminators: frame, sequence and sync."""
