@@ -313,10 +313,10 @@ def test_two_processes_train_as_one_with_twice_the_batch(clips: list[Clip], tmp_
 
 
 def test_half_precision_learns(clips: list[Clip], tmp_path: Path) -> None:
-    trainer = Trainer(tiny_config(epochs=12, stages=1, half=True), choose(clips, "default", "train"), tmp_path)
+    trainer = Trainer(tiny_config(epochs=30, stages=1, half=True), choose(clips, "default", "train"), tmp_path)
     trainer.train()
     rows = (tmp_path / "train_default_0.csv").read_text().splitlines()
-    assert float(rows[-1].split(",")[1]) < 0.9 * float(rows[1].split(",")[1])
+    assert float(rows[-1].split(",")[1]) < 0.85 * float(rows[1].split(",")[1])
 
 
 def test_another_recipe_does_not_take_up_the_run(clips: list[Clip], tmp_path: Path) -> None:
@@ -414,11 +414,15 @@ def test_layouts_of_data_sets(tmp_path: Path) -> None:
 def test_a_late_picture_is_measured_and_a_dubbed_one_dropped(tmp_path: Path) -> None:
     raw, out = tmp_path / "raw" / "anna", tmp_path / "out"
     raw.mkdir(parents=True)
-    one, two = (SHARED / "grid_s1" / f"{name}.mp4" for name in ("bbaf2n", "prwq5a"))
+    words = [part for name in ("bbaf2n", "prwq5a") for part in ("-i", SHARED / "grid_s1" / f"{name}.mp4")]
+    joined = "[0:v][0:a][1:v][1:a]concat=n=2:v=1:a=1[v][a]"
+    one, other = tmp_path / "one.mp4", ROOT / "examples" / "speech.flac"
     encode = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-shortest")
+    join = (*words, "-filter_complex", joined, "-map", "[v]", "-map", "[a]")
+    subprocess.run([ffmpeg_exe(), "-v", "error", *join, *encode, one], check=True)
     for name, arguments in (
         ("late", ("-i", one, "-vf", "tpad=start=4:start_mode=clone")),
-        ("dubbed", ("-i", one, "-i", two, "-map", "0:v", "-map", "1:a")),
+        ("dubbed", ("-i", one, "-i", other, "-map", "0:v", "-map", "1:a")),
         ("slow", ("-i", one, "-r", "12")),
         ("two", ("-i", one, "-filter_complex", "[0:v]split[a][b];[a][b]hstack")),
     ):

@@ -8,7 +8,6 @@ import numpy.typing as npt
 Array = npt.NDArray[np.floating]
 
 MAX_LAG = 8  # frames searched for the best offset
-MIN_R = 0.3  # below this best correlation a clip's own offset is not believed
 
 
 def correlation(a: Array, b: Array) -> float:

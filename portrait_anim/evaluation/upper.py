@@ -20,14 +20,14 @@ from portrait_anim.audio.speech import frame_rms
 from portrait_anim.config import FPS, SAMPLES_PER_FRAME
 from portrait_anim.evaluation.metrics import correlation
 from portrait_anim.motion.model import MouthNet
-from portrait_anim.motion.upper import LID, MEAN_BLINK_RATE, ROTATION, TRACKS, UpperGenerator, make_noise
-from portrait_anim.training.adversarial.data import UpperExample, upper_examples
+from portrait_anim.motion.upper import LID, ROTATION, TRACKS, UpperGenerator, make_tracks
+from portrait_anim.training.adversarial.data import upper_examples
 from portrait_anim.training.data import MAIN_PERSON
 from portrait_anim.training.prepare import Clip
+from portrait_anim.training.upper_tracks import BLINK
 
 Array = npt.NDArray[np.floating]
 
-BLINK = 0.5  # closure above this is a blink
 REST_LID = 0.35  # closure below this is none
 SEEDS = 3  # films made of each clip
 SHORTEST = 60  # frames
@@ -73,18 +73,12 @@ def distances(real: Sequence[dict[str, float]], other: Sequence[dict[str, float]
     for name in real[0]:
         a, b = (np.array([clip[name] for clip in group]) for group in (real, other))
         a, b = a[np.isfinite(a)], b[np.isfinite(b)]
+        if not len(a) or not len(b):
+            out[name] = float("nan")
+            continue
         spread = max(float(np.percentile(a, 84) - np.percentile(a, 16)) / 2, 1e-9)
-        out[name] = float(wasserstein_distance(a, b)) / spread if len(b) else float("nan")
+        out[name] = float(wasserstein_distance(a, b)) / spread
     return out
-
-
-def made_tracks(net: UpperGenerator, example: UpperExample, seed: int) -> Array:
-    """Return (T, 10) that the generator makes for an example's voice and face, in units of the spreads."""
-    with torch.no_grad():
-        noise = make_noise(1, len(example.latents), torch.Generator().manual_seed(seed))
-        shape = torch.from_numpy(example.shape.reshape(1, -1, 3))
-        condition = net.condition(shape, torch.full((1,), MEAN_BLINK_RATE))
-        return np.asarray(net(torch.from_numpy(example.latents.T[None].copy()), noise, condition)[0].T.numpy())
 
 
 def _loudness(clip: Clip, n_frames: int) -> Array:
@@ -98,12 +92,14 @@ def upper_groups(
 ) -> dict[str, list[dict[str, float]]]:
     """Return the numbers of each clip by group: real held-out people, real others, each net, a static photo.
 
-    The main speaker, who reads with a still head, is left out of all groups.
+    The main speaker, who reads with a still head, is left out of all groups; nothing is left without others.
     """
     chosen = {
         name: [c for c in clips if c.info.person != MAIN_PERSON and len(c.tensors["displacement"]) >= SHORTEST]
         for name, clips in (("held-out people", held_out), ("other real people", train))
     }
+    if not all(chosen.values()):
+        return {}
     others, spread = upper_examples(mouth, chosen["other real people"])
     examples, _ = upper_examples(mouth, chosen["held-out people"], spread=spread)
     groups: dict[str, list[dict[str, float]]] = {}
@@ -114,7 +110,10 @@ def upper_groups(
         ]
     for name, net in nets.items():
         groups[name] = [
-            measure(made_tracks(net, example, seed) * spread, _loudness(clip, len(example.tracks)))
+            measure(
+                make_tracks(net, example.latents, shape=example.shape.reshape(-1, 3), seed=seed),
+                _loudness(clip, len(example.tracks)),
+            )
             for example, clip in zip(examples, chosen["held-out people"], strict=True)
             for seed in range(SEEDS)
         ]
@@ -125,8 +124,19 @@ def upper_groups(
     return groups
 
 
+def upper_summary(groups: dict[str, list[dict[str, float]]]) -> dict[str, float]:
+    """Return each group's mean distance to the first one, for the registry."""
+    if not groups:
+        return {}
+    first, *others = groups
+    apart = {name: np.nanmean(list(distances(groups[first], groups[name]).values())) for name in others}
+    return {f"upper face, {name}, distance": round(float(value), 3) for name, value in apart.items()}
+
+
 def format_upper(groups: dict[str, list[dict[str, float]]]) -> str:
     """Return the table as Markdown: medians, and in brackets the distance to the first group."""
+    if not groups:
+        return "lids, brows, gaze and head: no held-out people but the main speaker"
     names = list(groups)
     real = groups[names[0]]
     apart = {name: distances(real, groups[name]) for name in names[1:]}

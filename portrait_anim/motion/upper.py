@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,8 +27,11 @@ NOISE_SIGMAS_S = (0.1, 0.25, 0.5, 1.0)  # of the slow half of the noise, two cha
 N_NOISE = 16  # half of it white
 MEAN_BLINK_RATE, SPREAD_BLINK_RATE = 0.45, 0.35  # blinks/s of real people
 BLINK_LIMITS = (-1.3, 2.0)  # of the condition, as in training
+RATE_RANGE = (0.0, MEAN_BLINK_RATE + SPREAD_BLINK_RATE * BLINK_LIMITS[1])  # blinks/s
 SHAPE_LIMIT = 2.0  # standard deviations of the people trained on
-LID_DEAD = 0.08  # closure below this is gaze and tracking noise, not a blink
+N_RATES = 8  # blink rates at which a trained net is measured
+HEAD_SMOOTH = 1.0  # frames, Gaussian: the net learned the trembling of the landmarks too
+LID_DEAD = 0.20  # closure below this is gaze and tracking noise; shown, it makes a still face look drowsy
 REST_S = 0.4  # fade from and to the photo's own pose at both ends
 MAX_ROTATION = np.deg2rad([10.0, 11.0, 8.0])  # nod, turn, tilt: beyond, one photo shows too little
 MAX_SHIFT = 0.08  # IOD
@@ -72,11 +76,13 @@ class UpperGenerator(nn.Module):
         scale: (10,) typical spread of each track; the net's own outputs are in units of it.
         shape_mean: (1434,) IOD, of people's neutral faces.
         shape_basis: (n_shape, 1434), divided by the spread along it.
+        rates: (2, 8) blinks/s: what the condition may ask for, and how often the trained net blinks then, both rising.
     """
 
     scale: Tensor
     shape_mean: Tensor
     shape_basis: Tensor
+    rates: Tensor
 
     def __init__(self, config: UpperConfig | None = None) -> None:
         super().__init__()
@@ -89,6 +95,12 @@ class UpperGenerator(nn.Module):
         self.register_buffer("scale", torch.ones(len(TRACKS)))
         self.register_buffer("shape_mean", torch.zeros(3 * N_LANDMARKS))
         self.register_buffer("shape_basis", torch.zeros(config.n_shape, 3 * N_LANDMARKS))
+        self.register_buffer("rates", torch.linspace(RATE_RANGE[0], RATE_RANGE[1], N_RATES).repeat(2, 1))
+
+    def asking_for(self, rate: float) -> float:
+        """Return what to ask for so that the face blinks ``rate`` times a second."""
+        asked, found = self.rates.cpu().numpy()
+        return float(np.interp(rate, found, asked))
 
     def condition(self, shape: Tensor | None, blink_rate: Tensor) -> Tensor:
         """Return (B, n_shape + 1): what the face and its owner are like.
@@ -151,6 +163,32 @@ def _soft_limit(track: Array, limit: float | npt.NDArray[np.floating]) -> Array:
     return np.asarray(limit * np.tanh(track / limit), np.float32)
 
 
+def make_tracks(
+    net: UpperGenerator, latents: Array, *, shape: npt.NDArray[np.floating] | None, seed: int, blinks: float = 1.0
+) -> Array:
+    """Return (T, 10) :data:`TRACKS` for a voice, in real units.
+
+    Args:
+        net: the trained generator.
+        latents: (T, latent_width) of the AudioEncoder.
+        shape: (478, 3) IOD, the photo's face; None is the average face.
+        seed: of the noise.
+        blinks: 0 (few) to 3, times the natural rate.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        device = net.scale.device
+        noise = make_noise(1, len(latents), generator).to(device)
+        face = None if shape is None else torch.as_tensor(np.asarray(shape, np.float32), device=device)[None]
+        rate = torch.full((1,), net.asking_for(MEAN_BLINK_RATE * blinks), device=device)
+        driven = torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(device)
+        tracks = net(driven, noise, net.condition(face, rate))[0] * net.scale[:, None]
+    made = tracks.T.cpu().numpy()  # (T, 10)
+    for part in (ROTATION, SHIFT):
+        made[:, part] = gaussian_filter1d(made[:, part], HEAD_SMOOTH, axis=0, mode="nearest")
+    return np.asarray(made, np.float32)
+
+
 @dataclass(frozen=True)
 class UpperMotion:
     """What :func:`upper_motion` makes; fields as in :class:`portrait_anim.motion.space.Motion`."""
@@ -177,15 +215,7 @@ def upper_motion(
         blinks: 0 (none) to 3, times the natural rate.
     """
     n_frames = len(latents)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        device = net.scale.device
-        noise = make_noise(1, n_frames, generator).to(device)
-        face = None if shape is None else torch.as_tensor(np.asarray(shape, np.float32), device=device)[None]
-        rate = torch.full((1,), MEAN_BLINK_RATE * blinks, device=device)
-        driven = torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(device)
-        tracks = net(driven, noise, net.condition(face, rate))[0] * net.scale[:, None]
-    made = tracks.T.cpu().numpy()  # (T, 10)
+    made = make_tracks(net, latents, shape=shape, seed=seed, blinks=blinks)
     rest = ends_at_rest(n_frames)[:, None].astype(np.float32)
     lid = np.clip((made[:, LID] - LID_DEAD) / (1 - LID_DEAD), 0, 1) * rest[:, 0] * float(blinks > 0)
     shift = np.zeros((n_frames, 3), np.float32)

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from portrait_anim.evaluation.metrics import MAX_LAG, MIN_R, lagged_correlation
+from portrait_anim.evaluation.metrics import MAX_LAG, lagged_correlation
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.space import MotionSpace
 from portrait_anim.training.data import Fit
 from portrait_anim.training.prepare import Clip
 
+MIN_R = 0.3  # below this best correlation a clip's own offset is not believed
 MAX_CHANGE = 1.5  # frames a new offset may differ from the index's
 GAIN_RANGE = (0.5, 2.0)
 

@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     from portrait_anim.device import pick_device
     from portrait_anim.evaluation.tables import evaluate_clips, summary
+    from portrait_anim.evaluation.upper import upper_groups, upper_summary
     from portrait_anim.training.adversarial.trainer import AdversarialConfig, AdversarialTrainer
     from portrait_anim.training.copies import load_copies
     from portrait_anim.training.data import choose
@@ -69,9 +70,12 @@ def run(args: argparse.Namespace) -> int:
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"motion_{args.weights}.safetensors"
     export_weights(trainer.net, upper, trainer.space, path)
-    held_out = choose(clips, args.weights, "val")
-    figures = summary(evaluate_clips(trainer.net, trainer.space, held_out, load_copies(args.prepared)))
-    sample_sheet(trainer.net, trainer.space, held_out, out / f"samples_{args.weights}.png")
+    figures: dict[str, float] = {}
+    if any(clip.info.split == "val" for clip in clips):
+        held_out = choose(clips, args.weights, "val")
+        figures |= summary(evaluate_clips(trainer.net, trainer.space, held_out, load_copies(args.prepared)))
+        figures |= upper_summary(upper_groups(trainer.net, {"model": upper}, chosen, held_out))
+        sample_sheet(trainer.net, trainer.space, held_out, out / f"samples_{args.weights}.png")
     music = {f"{copy.info.music} (music, mixed in)" for copy in copies if copy.info.split == "train"} - {
         " (music, mixed in)", "synthetic chords (music, mixed in)"
     }  # fmt: skip

@@ -12,13 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from portrait_anim.config import FPS
 from portrait_anim.motion.model import MouthNet
-from portrait_anim.motion.upper import UpperConfig, UpperGenerator, make_noise
+from portrait_anim.motion.upper import LID, N_RATES, RATE_RANGE, UpperConfig, UpperGenerator, make_noise
 from portrait_anim.training.adversarial.data import UpperBatches, shape_space, upper_examples
 from portrait_anim.training.adversarial.discriminators import DISCRIMINATORS
 from portrait_anim.training.data import Fit
 from portrait_anim.training.prepare import Clip
 from portrait_anim.training.runs import Run
+from portrait_anim.training.upper_tracks import BLINK
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -105,7 +107,28 @@ class AdversarialTrainer:
                 self.save()
             if progress:
                 progress(self.step, steps, figures)
+        self.measure_blinks()
         return self.average
+
+    def measure_blinks(self, n_clips: int = 60) -> None:
+        """Find out how often the averaged generator blinks when asked to (:attr:`UpperGenerator.rates`)."""
+        asked = torch.linspace(RATE_RANGE[0], RATE_RANGE[1], N_RATES)
+        examples = self.batches.examples[:: max(1, len(self.batches.examples) // n_clips)]
+        found = []
+        for rate in asked:
+            condition, generator = self.average.condition(None, rate[None]), torch.Generator().manual_seed(0)
+            with torch.no_grad():
+                lids = [
+                    self.average(
+                        torch.from_numpy(example.latents.T[None].copy()),
+                        make_noise(1, len(example.latents), generator), condition,
+                    )[0, LID]
+                    for example in examples
+                ]  # fmt: skip
+            blinks = sum(int(((lid[1:] > BLINK) & (lid[:-1] <= BLINK)).sum()) for lid in lids)
+            found.append(blinks / sum(map(len, lids)) * FPS)
+        rising = np.maximum.accumulate(found) + 1e-4 * np.arange(N_RATES)
+        self.average.rates.copy_(torch.stack([asked, torch.from_numpy(rising).float()]))
 
     def _step(self) -> dict[str, float]:
         config = self.config
