@@ -49,7 +49,7 @@ from portrait_anim.video.writer import CRF, PRESET, Writer
 ROOT = Path(__file__).resolve().parents[1]
 PHOTO, SOUND = ROOT / "examples" / "astronaut.jpg", ROOT / "examples" / "speech.flac"
 SIZES = ("256x256", "512x512", "1024x1024", "1080x1920")
-STAGES = ("photo", "features", "motion", "render", "mark", "encode", "sign")
+STAGES = ("photo", "listen", "motion", "render", "mark", "encode", "sign")
 GOAL, GOAL_SIZE = 3.0, "512x512"  # film over encode
 
 Frame = npt.NDArray[np.uint8]
@@ -100,12 +100,10 @@ def stages(photo: Path, sound: Path, model: MotionModel, out: Path) -> tuple[Tim
         face = choose_faces(picture, pipeline.make_landmarker("facemesh", "cpu"))[0]
         portrait = Portrait(picture, face)
     waveform = pipeline.load_audio(sound)
-    with timed(times, "features"):
-        features = model.features(waveform)
-    known = MotionModel(model.speech, model.net, model.space)
-    known.features = lambda _: features  # type: ignore[method-assign]  # timed above
+    with timed(times, "listen"):
+        heard = model.listen(waveform)
     with timed(times, "motion"):
-        motion = known.motion(waveform)
+        motion = model.motion(heard)
         faces = [model.space.state(motion, i) for i in range(len(motion))]
     with timed(times, "render"):
         plain = [portrait.render(state) for state in faces]
@@ -168,7 +166,7 @@ def measure(size: str, seconds: float, repeats: int, folder: Path) -> dict[str, 
     animator = Animator(photo)
     n_frames = animator.animate(sound, out, overwrite=True).n_frames  # loads the models
     model = MotionModel.from_weights()
-    model.features(pipeline.load_audio(sound))
+    model.listen(pipeline.load_audio(sound))
     turns = []
     for _ in range(repeats):
         turn, frames = stages(photo, sound, model, out)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from portrait_anim.audio.load import load_audio
+from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import OptionError
 from portrait_anim.face.mesh import BROW_LEFT, EYE_LEFT, FACE_OVAL
 from portrait_anim.motion.model import WEIGHT_SETS, Heard, MotionModel
@@ -175,3 +176,18 @@ def test_another_face_moves_otherwise_but_not_its_mouth(model: MotionModel, spee
     np.testing.assert_array_equal(a.mouth, b.mouth)
     assert np.abs(a.brows - b.brows).max() > 1e-4
     np.testing.assert_allclose(model.motion(speech).brows, a.brows, atol=1e-5)  # none given: the average
+
+
+def test_long_sound_is_heard_in_windows_that_do_not_show(model: MotionModel, speech: np.ndarray) -> None:
+    long = np.resize(speech, 180 * SAMPLE_RATE)
+    whole = model.space.aperture(model.listen(long).mouth)
+    assert len(whole) == 180 * 25
+    # the same sound given up to 100 s: windows begin at fixed times, so all but the last hear the same
+    part = model.space.aperture(model.listen(long[: 100 * SAMPLE_RATE]).mouth)
+    same = 80 * 25  # begin of its last window
+    assert np.abs(whole[:same] - part[:same]).max() < 0.01
+    # nothing jumps where windows meet: there the lips move as they do elsewhere
+    step = np.abs(np.diff(whole))
+    seams = np.concatenate([step[int(s * 25) : int((s + 4) * 25)] for s in range(16, 164, 16)])
+    assert np.percentile(seams, 99) < 1.15 * np.percentile(step, 99)
+    assert seams.max() < 1.3 * step.max()

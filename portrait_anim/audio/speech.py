@@ -10,7 +10,7 @@ inner values does not grow with the duration.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch.nn import functional
 from portrait_anim.audio.hama import BILABIALS, BLANK, WORD_BOUNDARY, HamaConfig, HamaEncoder
 from portrait_anim.audio.mel import power_spectrogram
 from portrait_anim.audio.whisper import MAX_FRAMES, WhisperConfig, WhisperEncoder
-from portrait_anim.config import FEATURE_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_LENGTH, exact_div
+from portrait_anim.config import FEATURE_RATE, FEATURES_PER_FRAME, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_LENGTH, exact_div
 from portrait_anim.errors import OptionError
 from portrait_anim.weights import load_tensors
 
@@ -83,6 +83,23 @@ class Features:
     phoneme: Tensor
 
 
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a recording, encoded by itself.
+
+    Attributes:
+        start: its first feature frame, even.
+        end: the one after its last.
+        weight: (end - start,) of its frames where windows overlap; at every frame those of all windows add up to 1.
+        features: of its frames.
+    """
+
+    start: int
+    end: int
+    weight: Tensor
+    features: Features
+
+
 def frame_count(n_samples: int) -> int:
     """Video frames at 25 fps for a sound of ``n_samples``, at least one: round(duration x 25)."""
     return max(1, round(n_samples / SAMPLES_PER_FRAME))
@@ -141,18 +158,27 @@ class SpeechFeatures(nn.Module):
         Returns:
             Features of 2 x :func:`frame_count` frames.
         """
+        n_frames = FEATURES_PER_FRAME * frame_count(waveform.shape[-1])
+        sums: list[Tensor] = []
+        for window in self.windows(waveform):
+            parts = [getattr(window.features, field.name) for field in fields(Features)]
+            if not sums:
+                sums = [part.new_zeros((*part.shape[:-1], n_frames)) for part in parts]
+            for whole, part in zip(sums, parts, strict=True):
+                whole[..., window.start : window.end] += part * window.weight
+        return Features(*sums)
+
+    def windows(self, waveform: Tensor) -> Iterator[Window]:
+        """Encode recordings as :meth:`forward` does and return the windows one after the other.
+
+        They begin at fixed times, whatever the length, so a longer recording changes none but the last.
+        """
         waveform = fit_length(waveform)
         waveform = waveform * level_gain(waveform, self.config)[:, None]
         n_frames = waveform.shape[-1] // SAMPLES_PER_FEATURE
-        sums: list[Tensor] = []
         for start, end, weight in self._windows(n_frames):
-            parts = self._encode(waveform[:, start * SAMPLES_PER_FEATURE : end * SAMPLES_PER_FEATURE])
-            if not sums:
-                sums = [part.new_zeros((*part.shape[:-1], n_frames)) for part in parts]
-            weight = weight.to(waveform)
-            for whole, part in zip(sums, parts, strict=True):
-                whole[..., start:end] += part * weight
-        return Features(*sums)
+            part = waveform[:, start * SAMPLES_PER_FEATURE : end * SAMPLES_PER_FEATURE]
+            yield Window(start, end, weight.to(waveform), Features(*self._encode(part)))
 
     def _windows(self, n_frames: int) -> Iterator[tuple[int, int, Tensor]]:
         """First frame, end and weight of each window over ``n_frames``; the weights of all windows add up to 1."""

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from portrait_anim.audio.activity import voice_gate
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
-from portrait_anim.audio.speech import Features, SpeechConfig, SpeechFeatures
-from portrait_anim.config import FPS
+from portrait_anim.audio.speech import SpeechConfig, SpeechFeatures, frame_count
+from portrait_anim.config import FEATURES_PER_FRAME, FPS
 from portrait_anim.errors import OptionError
 from portrait_anim.motion.action_units import ActionUnits
 from portrait_anim.motion.emotion import activations, keep_closures
@@ -122,22 +122,28 @@ class MotionModel:
         speech = SpeechFeatures.from_weights(device, config.speech)
         return cls(speech, net, upper, MotionSpace(basis.numpy(), ActionUnits.from_weights(name).fields))
 
-    def features(self, waveform: npt.NDArray[np.float32]) -> Features:
-        """Return the speech features of a waveform (N,) at 16 kHz."""
-        with torch.no_grad():
-            device = self.net.scale.device
-            features: Features = self.speech(torch.from_numpy(waveform)[None].to(device))
-            return features
-
+    @torch.no_grad()
     def listen(self, waveform: npt.NDArray[np.float32]) -> Heard:
-        """Return the mouth for a sound (N,) at 16 kHz, -1..1; it rests where nobody speaks or sings."""
-        features = self.features(waveform)
+        """Return the mouth for a sound (N,) at 16 kHz, -1..1; it rests where nobody speaks or sings.
+
+        The sound is heard in windows of 20 s that begin at fixed times and fade into each other
+        (:meth:`SpeechFeatures.windows`); what they make is all that is kept of them.
+        """
         sound = torch.from_numpy(waveform)
-        gate = voice_gate(sound, features.blank[0].cpu(), features.phoneme[0].cpu()).numpy()  # (T,)
-        with torch.no_grad():
-            latents = self.net.encoder(features.values)
-            mouth = self.net.mouth(latents)[0].T.cpu().numpy() * gate[:, None]  # (T, K)
-        return Heard(waveform, mouth.astype(np.float32), latents[0].T.cpu().numpy())
+        n_frames = frame_count(len(waveform))
+        made = torch.zeros(n_frames, self.space.n_components + self.net.config.encoder.width)
+        blank, phoneme = torch.zeros(2, FEATURES_PER_FRAME * n_frames)
+        for window in self.speech.windows(sound[None].to(self.net.scale.device)):
+            latents = self.net.encoder(window.features.values)
+            rows = torch.cat([self.net.mouth(latents), latents], 1)[0].T.cpu()  # (T, K + C)
+            weight = window.weight.cpu()
+            share = weight.view(-1, FEATURES_PER_FRAME).mean(1)[:, None]
+            made[window.start // FEATURES_PER_FRAME : window.end // FEATURES_PER_FRAME] += rows * share
+            blank[window.start : window.end] += window.features.blank[0].cpu() * weight
+            phoneme[window.start : window.end] += window.features.phoneme[0].cpu() * weight
+        mouth, latents = made.split([self.space.n_components, self.net.config.encoder.width], 1)
+        gate = voice_gate(sound, blank, phoneme)[:, None]  # (T, 1)
+        return Heard(waveform, (mouth * gate).numpy(), latents.numpy())
 
     def motion(
         self,

@@ -1,0 +1,16 @@
+"""The speed benchmark runs; what it prints is not judged here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_speed_prints_its_tables() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "speed.py"), "--sizes", "128x128", "--seconds", "1",
+               "--repeats", "1"]  # fmt: skip
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert run.returncode == 0, run.stderr
+    for row in ("| 128x128 | 25 |", "| listen |", "| render |", "| mark |", "| peak memory"):
+        assert row in run.stdout
