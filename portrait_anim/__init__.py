@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from portrait_anim.pipeline import Animation, Animator, animate
+    from portrait_anim.animation import Animation
+    from portrait_anim.pipeline import Animator, animate
     from portrait_anim.provenance.verify import verify
 
 __version__ = "0.1.0"

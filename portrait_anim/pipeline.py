@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.animation import Animation, Frame, PathLike, PhotoLike, Progress, SoundLike, SoundsLike, as_sounds
 from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.device import DEVICES, pick_device
@@ -33,47 +33,12 @@ from portrait_anim.video.writer import Writer, check_fps
 from portrait_anim.weights import WEIGHT_SETS, registry
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from portrait_anim.motion.model import MotionModel
     from portrait_anim.motion.space import Motion
 
 logger = logging.getLogger(__name__)
 
-PathLike: TypeAlias = "str | os.PathLike[str]"
-PhotoLike: TypeAlias = "PathLike | Image.Image | npt.NDArray[np.uint8]"
-SoundLike: TypeAlias = "PathLike | tuple[npt.NDArray[Any], int]"
-SoundsLike: TypeAlias = "SoundLike | list[SoundLike]"
-Frame = npt.NDArray[np.uint8]
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Animation:
-    """A finished film.
-
-    Attributes:
-        path: the file.
-        n_frames: frames in it, round(duration of the sound x fps).
-        duration_s: of the picture, ``n_frames / fps``.
-        fps: frames/s.
-        size: (width, height) of the frames in px; an odd side is padded by one pixel line in the file.
-        motions: how each face moved, at ``fps``.
-        seed: of blinks, gaze and head motion.
-    """
-
-    path: Path
-    n_frames: int
-    duration_s: float
-    fps: float
-    size: tuple[int, int]
-    motions: tuple[Motion, ...] = field(repr=False)
-    seed: int
-
-    @property
-    def motion(self) -> Motion:
-        """How the (first) face moved."""
-        return self.motions[0]
+EARS = ("hama_encoder", "whisper_tiny_encoder")  # nets that hear whole recordings
 
 
 def animate(
@@ -131,7 +96,7 @@ def animate(
     """
     options = FilmOptions(emotion, head_motion, blinks, seed, fps)
     _check_choices(face, max_size, weights, device, landmarker)
-    sounds = _sounds(audio)
+    sounds = as_sounds(audio)
     output = film_target(photo, sounds, output, overwrite=overwrite)
     if face is None and len(sounds) > 1:
         face = range(1, len(sounds) + 1)
@@ -233,6 +198,25 @@ class Animator:
         motions = self._motions([load_audio(sound) for sound in sounds], options)
         return self._render(motions, self._provenance(sounds, options))
 
+    def live(
+        self,
+        pieces: Iterable[npt.NDArray[np.floating]],
+        *,
+        head_motion: float = 1.0,
+        blinks: float = 1.0,
+        seed: int = 0,
+    ) -> Generator[Frame, None, None]:
+        """Return marked frames at 25 fps while the sound still comes, each 200 ms to 360 ms after its sound.
+
+        Args:
+            pieces: of the sound, (N,) at 16 kHz, -1..1, each of any length; they are asked for as frames are taken.
+            head_motion: 0 (perfectly still) to 2 (lively).
+            blinks: 0 (none) to 3, times the natural rate.
+            seed: of blinks, gaze and head motion.
+        """
+        options = FilmOptions(None, head_motion, blinks, seed, FPS)
+        return self._live(pieces, options)
+
     def motions(
         self,
         audio: SoundsLike,
@@ -249,7 +233,7 @@ class Animator:
 
     def _cast(self, audio: SoundsLike) -> list[SoundLike]:
         """Return the sounds: one, or one for each face."""
-        sounds = _sounds(audio)
+        sounds = as_sounds(audio)
         if len(sounds) > 1 and len(sounds) != len(self.faces):
             faces = "1 face" if len(self.faces) == 1 else f"{len(self.faces)} faces"
             raise OptionError(
@@ -279,9 +263,30 @@ class Animator:
             motions.append(motion.resampled(fps, max(1, round(longest / SAMPLE_RATE * fps))))
         return tuple(motions)
 
-    def _provenance(self, sounds: list[SoundLike], options: FilmOptions, **choices: Any) -> Provenance:
-        used = ["face_detector", "face_landmarks_detector", "hama_encoder", "whisper_tiny_encoder"]
-        used.append(f"motion_{self._weights}")
+    def _live(self, pieces: Iterable[npt.NDArray[np.floating]], options: FilmOptions) -> Generator[Frame, None, None]:
+        """Frames as pieces come; the mark is that of the photo and the first piece."""
+        faces = [
+            self._model.live(
+                shape=normalise(face.landmarks)[0], seed=options.seed + number, head_motion=options.head_motion,
+                blinks=options.blinks,
+            )
+            for number, face in enumerate(self.faces)
+        ]  # fmt: skip
+        marker, space, n_frames = None, self._model.space, 0
+        for piece in chain(pieces, [None]):  # None: no more will come
+            sound = np.zeros(0, np.float32) if piece is None else np.asarray(piece, np.float32)
+            if marker is None:
+                marks = self._provenance([(sound, SAMPLE_RATE)], options, ears=("streaming_encoder",))
+                marker = marks.marker(self.photo.pixels, FPS)
+            motions = [face.push(sound, last=piece is None) for face in faces]
+            for i in range(len(motions[0])):
+                yield marker.mark(self._group.render([space.state(motion, i) for motion in motions]), n_frames)
+                n_frames += 1
+
+    def _provenance(
+        self, sounds: list[SoundLike], options: FilmOptions, *, ears: tuple[str, ...] = EARS, **choices: Any
+    ) -> Provenance:
+        used = ["face_detector", "face_landmarks_detector", *ears, f"motion_{self._weights}"]
         emotion = None if parse_emotion(options.emotion).neutral else options.emotion
         if emotion is not None and self._weights == "default":
             used.append("action_units")
@@ -306,13 +311,6 @@ class Animator:
             return marker.mark(self._group.render([space.state(motion, i) for motion in motions]), i)
 
         return in_order(frame, len(motions[0]))
-
-
-def _sounds(audio: SoundsLike) -> list[SoundLike]:
-    sounds = audio if isinstance(audio, list) else [audio]
-    if not sounds:
-        raise OptionError("no sound is given: give one, or one for each face")
-    return sounds
 
 
 def _check_choices(face: Which, max_size: int | None, weights: str, device: str, landmarker: str) -> None:

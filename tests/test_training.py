@@ -237,7 +237,9 @@ import sys, time
 from pathlib import Path
 from portrait_anim.training.data import choose
 from portrait_anim.training.prepare import load_prepared
+from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.training.adversarial.trainer import AdversarialConfig, AdversarialTrainer
+from portrait_anim.training.live import train_live
 from portrait_anim.training.trainer import TrainConfig, export_weights, train_stages
 import torch
 torch.set_num_threads(1)
@@ -248,11 +250,15 @@ trainer = train_stages(config, clips, Path(sys.argv[2]), progress=lambda *a: tim
 config = AdversarialConfig(steps=20, batch_size=4, stretch=40)
 lively = AdversarialTrainer(config, trainer.net, clips, Path(sys.argv[2]), fits=trainer.known_fits)
 upper = lively.train(lambda *a: time.sleep(slow), save_every=4)
-export_weights(trainer.net, upper, trainer.space, Path(sys.argv[2]) / "out.safetensors")
+torch.manual_seed(0)
+ear = StreamingEncoder(StreamingConfig(width=8, dilations=(1, 2), ahead=(1,))).eval()
+out, fits, wait = Path(sys.argv[2]), trainer.known_fits, lambda *a: time.sleep(slow)
+head = train_live(trainer.net, trainer.space, ear, clips, [], fits, trainer.config, out, wait, save_every=4)
+export_weights(trainer.net, upper, head, trainer.space, out / "out.safetensors")
 """
 
 
-@pytest.mark.parametrize("stage", ["train_default_1", "upper"])
+@pytest.mark.parametrize("stage", ["train_default_1", "upper", "live_default"])
 def test_killed_run_goes_on_as_if_nothing_had_happened(clips: list[Clip], tmp_path: Path, stage: str) -> None:
     prepared = write_prepared(clips, tmp_path / "prepared")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from portrait_anim.audio.speech import SpeechConfig
+from portrait_anim.config import FEATURES_PER_FRAME
+
+STRIDE_KERNEL = 5  # feature frames that make a latent
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class AudioEncoderConfig:
         normalise: ``"frame"`` normalises each frame by itself, so latents do not depend on what else is in the window;
             ``"clip"`` is the plain GroupNorm, over channels and time.
         remove_mean: subtract each clip's feature mean (speaker, room, microphone).
+        causal: a latent hears nothing after its own features; for :class:`StreamingEncoder`'s.
     """
 
     n_features: int = SpeechConfig().n_channels
@@ -30,6 +34,7 @@ class AudioEncoderConfig:
     n_groups: int = 8
     normalise: str = "frame"
     remove_mean: bool = True
+    causal: bool = False
 
     def __post_init__(self) -> None:
         if self.normalise not in ("frame", "clip"):
@@ -75,12 +80,14 @@ class GatedBlock(nn.Module):
     def __init__(self, config: AudioEncoderConfig, dilation: int) -> None:
         super().__init__()
         self.norm = ChannelNorm(config)
-        self.gate = nn.Conv1d(config.width, 2 * config.width, 3, padding=dilation, dilation=dilation)
+        self.gate = nn.Conv1d(config.width, 2 * config.width, 3, dilation=dilation)
         self.mix = nn.Conv1d(config.width, config.width, 1)
+        self.padding = (2 * dilation, 0) if config.causal else (dilation, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T)."""
-        out: Tensor = x + self.mix(functional.glu(self.gate(self.norm(x)), dim=1))
+        heard = self.gate(functional.pad(self.norm(x), self.padding))
+        out: Tensor = x + self.mix(functional.glu(heard, dim=1))
         return out
 
 
@@ -91,7 +98,8 @@ class AudioEncoder(nn.Module):
         super().__init__()
         self.config = config = config or AudioEncoderConfig()
         self.reduce = nn.Conv1d(config.n_features, config.width, 1)
-        self.stride = nn.Conv1d(config.width, config.width, 5, stride=2, padding=2)
+        self.stride = nn.Conv1d(config.width, config.width, STRIDE_KERNEL, stride=FEATURES_PER_FRAME)
+        self.padding = (3, 0) if config.causal else (2, 2)  # causal: features 2 i - 3 to 2 i + 1 make latent i
         self.norm = ChannelNorm(config)
         self.blocks = nn.Sequential(*(GatedBlock(config, dilation) for dilation in config.dilations))
 
@@ -108,6 +116,7 @@ class AudioEncoder(nn.Module):
         """
         if self.config.remove_mean:
             values = values - (clip_mean(values) if mean is None else mean)
-        x = self.norm(functional.gelu(self.stride(self.reduce(values))))  # (B, width, T25)
+        reduced = functional.pad(self.reduce(values), self.padding)
+        x = self.norm(functional.gelu(self.stride(reduced)))  # (B, width, T25)
         out: Tensor = self.blocks(x)
         return out

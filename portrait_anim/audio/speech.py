@@ -19,7 +19,14 @@ from torch.nn import functional
 from portrait_anim.audio.hama import BILABIALS, BLANK, WORD_BOUNDARY, HamaConfig, HamaEncoder
 from portrait_anim.audio.mel import power_spectrogram
 from portrait_anim.audio.whisper import MAX_FRAMES, WhisperConfig, WhisperEncoder
-from portrait_anim.config import FEATURE_RATE, FEATURES_PER_FRAME, SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_LENGTH, exact_div
+from portrait_anim.config import (
+    FEATURE_RATE,
+    FEATURES_PER_FRAME,
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+    WINDOW_LENGTH,
+    exact_div,
+)
 from portrait_anim.errors import OptionError
 from portrait_anim.weights import load_tensors
 

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     model = MotionModel.from_weights(args.weights)
     prepared = load_prepared(args.prepared)
     clips = choose(prepared, args.weights, "val")
-    rows = evaluate_clips(model.net, model.space, clips, load_copies(args.prepared))
+    rows = evaluate_clips(model.net, model.space, clips, load_copies(args.prepared), model.live_nets())
     if args.json:
         sys.stdout.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
     else:

@@ -11,7 +11,7 @@ import torch
 
 from portrait_anim.audio.activity import voice_gate
 from portrait_anim.audio.speech import frame_rms
-from portrait_anim.config import FEATURES_PER_FRAME, SAMPLES_PER_FRAME
+from portrait_anim.config import FEATURES_PER_FRAME, FPS, SAMPLES_PER_FRAME
 from portrait_anim.evaluation.metrics import (
     amplitude,
     best_offset,
@@ -21,6 +21,7 @@ from portrait_anim.evaluation.metrics import (
     leak,
     opening_p95,
 )  # fmt: skip
+from portrait_anim.motion.live import LiveMouth, LiveNets
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.space import MotionSpace
 from portrait_anim.training.copies import VAL_KINDS, Copy
@@ -30,7 +31,8 @@ from portrait_anim.training.prepare import Clip
 Curve = npt.NDArray[np.floating]
 Tensors = dict[str, npt.NDArray[np.generic]]
 
-ROWS = ("ground truth", "model", "shuffled audio", "loudness only", "static photo")
+LIVE = "model, live"  # sound in pieces, 200 ms of look-ahead
+ROWS = ("ground truth", "model", LIVE, "shuffled audio", "loudness only", "static photo")
 COLUMNS = ("r", "r_best", "r_width", "amplitude", "closures", "offset_ok", "jitter")
 REST_COLUMNS = ("p95", "leak", "p95_ungated")
 BILABIAL_PEAK = 0.5
@@ -117,8 +119,17 @@ def _cases(space: MotionSpace, clips: Sequence[Clip], copies: Sequence[Copy]) ->
     return cases
 
 
-def evaluate_clips(net: MouthNet, space: MotionSpace, clips: Sequence[Clip], copies: Sequence[Copy] = ()) -> list[Row]:
-    """Measure the net on held-out clips and their copies, each row beside its baselines.
+def live_mouth(nets: LiveNets, tensors: Tensors, n_frames: int) -> npt.NDArray[np.float32]:
+    """Return the mouth (n_frames, K) made while the sound comes, in pieces of a second."""
+    sound = np.asarray(tensors["waveform"], np.float32)[: n_frames * SAMPLES_PER_FRAME] / np.float32(32767)
+    mouth = LiveMouth(nets, hop=FPS).push(sound, last=True)[0]
+    return np.pad(mouth, ((0, max(0, n_frames - len(mouth))), (0, 0)))[:n_frames]
+
+
+def evaluate_clips(
+    net: MouthNet, space: MotionSpace, clips: Sequence[Clip], copies: Sequence[Copy] = (), live: LiveNets | None = None
+) -> list[Row]:
+    """Measure the net on held-out clips and their copies, each row beside its baselines; ``live`` on the clips.
 
     Curves of clips are compared as they stand (``r``) and at the clip's own best offset (``r_best``); the offset is
     right when it is the index's within one frame (GRID: exactly 0). Copies are compared with the offset removed.
@@ -139,6 +150,9 @@ def evaluate_clips(net: MouthNet, space: MotionSpace, clips: Sequence[Clip], cop
             "loudness only": (loud, loud),
             "static photo": (still, still),
         }
+        if live is not None and i < len(clips):
+            mouth = live_mouth(live, case.tensors, len(made[i]))
+            curves[LIVE] = (space.aperture(mouth), space.width(mouth))
         for condition, (opening, width) in curves.items():
             values = _measure(case, space, opening, width)
             if condition == "ground truth":
@@ -179,9 +193,10 @@ def summary(rows: Sequence[Row]) -> dict[str, float]:
     """Return the model's figures by ``group column``, for the registry."""
     out = {}
     for group in sorted({row.group for row in rows}):
-        mine = [row for row in rows if row.group == group and row.condition == "model"]
-        named = zip(_columns(mine), mean_of(mine), strict=True)
-        out.update({f"{group} {name}": round(value, 3) for name, value in named if np.isfinite(value)})
+        for condition, before in (("model", ""), (LIVE, "live ")):
+            mine = [row for row in rows if row.group == group and row.condition == condition]
+            named = zip(_columns(mine), mean_of(mine), strict=True) if mine else ()
+            out.update({f"{group} {before}{name}": round(value, 3) for name, value in named if np.isfinite(value)})
     return out
 
 

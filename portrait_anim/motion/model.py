@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -13,11 +14,13 @@ from torch import Tensor, nn
 from portrait_anim.audio.activity import voice_gate
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
 from portrait_anim.audio.speech import SpeechConfig, SpeechFeatures, frame_count
+from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.config import FEATURES_PER_FRAME, FPS
 from portrait_anim.errors import OptionError
 from portrait_anim.motion.action_units import ActionUnits
 from portrait_anim.motion.emotion import activations, keep_closures
 from portrait_anim.motion.generator import Generator, GeneratorConfig
+from portrait_anim.motion.live import HOP, LiveMotion, LiveMouth, LiveNets
 from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.motion.upper import UpperConfig, UpperGenerator, upper_motion
 from portrait_anim.timeline import EmotionTimeline
@@ -25,6 +28,8 @@ from portrait_anim.weights import load_metadata, load_tensors
 
 WEIGHT_SETS = ("default", "open")
 UPPER = "upper."  # begins the names of the upper face's tensors in a weight file
+LIVE = "live."  # of the causal head's
+LIVE_HEAD = AudioEncoderConfig(n_features=StreamingConfig.width, remove_mean=False, causal=True)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class MotionModelConfig:
     encoder: AudioEncoderConfig = field(default_factory=AudioEncoderConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     upper: UpperConfig = field(default_factory=UpperConfig)
+    live: AudioEncoderConfig = field(default_factory=lambda: LIVE_HEAD)
 
     def to_json(self) -> str:
         """Return the config as one JSON object."""
@@ -53,6 +59,7 @@ class MotionModelConfig:
             AudioEncoderConfig(**tuples(parts["encoder"])),  # type: ignore[arg-type]
             GeneratorConfig(**tuples(parts["generator"])),  # type: ignore[arg-type]
             UpperConfig(**tuples(parts["upper"])),  # type: ignore[arg-type]
+            AudioEncoderConfig(**tuples(parts["live"])),  # type: ignore[arg-type]
         )
 
 
@@ -96,8 +103,10 @@ class Heard:
 class MotionModel:
     """Waveform -> :class:`Motion`."""
 
-    def __init__(self, speech: SpeechFeatures, net: MouthNet, upper: UpperGenerator, space: MotionSpace) -> None:
-        self.speech, self.net, self.upper, self.space = speech, net, upper, space
+    def __init__(
+        self, speech: SpeechFeatures, net: MouthNet, upper: UpperGenerator, space: MotionSpace, head: AudioEncoder
+    ) -> None:
+        self.speech, self.net, self.upper, self.space, self.head = speech, net, upper, space, head
 
     @classmethod
     def from_weights(cls, name: str = "default", device: str | torch.device = "cpu") -> MotionModel:
@@ -114,13 +123,13 @@ class MotionModel:
         basis = tensors.pop("basis")
         config = MotionModelConfig.from_json(load_metadata(entry)["config"])
         net, upper = MouthNet(config), UpperGenerator(config.upper)
-        mine = {name: tensors.pop(name) for name in list(tensors) if name.startswith(UPPER)}
-        upper.load_state_dict({name.removeprefix(UPPER): value for name, value in mine.items()})
-        net.load_state_dict(tensors)
-        for part in (net, upper):
+        head = AudioEncoder(config.live)
+        for prefix, part in ((UPPER, upper), (LIVE, head), ("", net)):
+            mine = {name: tensors.pop(name) for name in list(tensors) if name.startswith(prefix)}
+            part.load_state_dict({name.removeprefix(prefix): value for name, value in mine.items()})
             part.requires_grad_(False).eval().to(device)
         speech = SpeechFeatures.from_weights(device, config.speech)
-        return cls(speech, net, upper, MotionSpace(basis.numpy(), ActionUnits.from_weights(name).fields))
+        return cls(speech, net, upper, MotionSpace(basis.numpy(), ActionUnits.from_weights(name).fields), head)
 
     @torch.no_grad()
     def listen(self, waveform: npt.NDArray[np.float32]) -> Heard:
@@ -141,9 +150,30 @@ class MotionModel:
             made[window.start // FEATURES_PER_FRAME : window.end // FEATURES_PER_FRAME] += rows * share
             blank[window.start : window.end] += window.features.blank[0].cpu() * weight
             phoneme[window.start : window.end] += window.features.phoneme[0].cpu() * weight
-        mouth, latents = made.split([self.space.n_components, self.net.config.encoder.width], 1)
+        mouth, latents = made[:, : self.space.n_components], made[:, self.space.n_components :]
         gate = voice_gate(sound, blank, phoneme)[:, None]  # (T, 1)
         return Heard(waveform, (mouth * gate).numpy(), latents.numpy())
+
+    def live_nets(self) -> LiveNets:
+        """Return the nets that hear sound as it comes, on the CPU."""
+        return LiveNets(StreamingEncoder.from_weights(), deepcopy(self.head).cpu(), deepcopy(self.net).cpu())
+
+    def live(
+        self, *, shape: npt.NDArray[np.floating] | None = None, seed: int = 0, head_motion: float = 1.0,
+        blinks: float = 1.0, hop: int = HOP,
+    ) -> LiveMotion:  # fmt: skip
+        """Return what makes motion while a sound still comes; arguments as of :meth:`motion`, always on the CPU.
+
+        Args:
+            shape: the photo's face.
+            seed: of the blinks, the gaze and the head.
+            head_motion: 0 to 2.
+            blinks: 0 to 3.
+            hop: frames made at a time.
+        """
+        return LiveMotion(
+            LiveMouth(self.live_nets(), hop), self.upper, shape=shape, seed=seed, head_motion=head_motion, blinks=blinks
+        )
 
     def motion(
         self,

@@ -31,6 +31,7 @@ RATE_RANGE = (0.0, MEAN_BLINK_RATE + SPREAD_BLINK_RATE * BLINK_LIMITS[1])  # bli
 SHAPE_LIMIT = 2.0  # standard deviations of the people trained on
 N_RATES = 8  # blink rates at which a trained net is measured
 HEAD_SMOOTH = 1.0  # frames, Gaussian: the net learned the trembling of the landmarks too
+HEAD_REACH = 4  # frames the smoothing sees to either side
 LID_DEAD = 0.20  # closure below this is gaze and tracking noise; shown, it makes a still face look drowsy
 REST_S = 0.4  # fade from and to the photo's own pose at both ends
 MAX_ROTATION = np.deg2rad([10.0, 11.0, 8.0])  # nod, turn, tilt: beyond, one photo shows too little
@@ -97,6 +98,11 @@ class UpperGenerator(nn.Module):
         self.register_buffer("shape_basis", torch.zeros(config.n_shape, 3 * N_LANDMARKS))
         self.register_buffer("rates", torch.linspace(RATE_RANGE[0], RATE_RANGE[1], N_RATES).repeat(2, 1))
 
+    @property
+    def reach(self) -> int:
+        """Frames of latents and noise a frame depends on, to either side."""
+        return sum(self.config.dilations)
+
     def asking_for(self, rate: float) -> float:
         """Return what to ask for so that the face blinks ``rate`` times a second."""
         asked, found = self.rates.cpu().numpy()
@@ -135,25 +141,49 @@ class UpperGenerator(nn.Module):
         return out
 
 
+_NOISE_REACH = round(3 * NOISE_SIGMAS_S[-1] * FPS)  # frames to either side that make a frame of the slow noise
+
+
+def _noise(white: Tensor, raw: Tensor) -> Tensor:
+    """White (B, 8, T) and raw (B, 8, T + 2 reach), both Gaussian -> (B, 16, T), half of it low-passed."""
+    at = torch.arange(-_NOISE_REACH, _NOISE_REACH + 1, dtype=torch.float32)
+    kernels = torch.stack([torch.exp(-0.5 * (at / (sigma * FPS)) ** 2) for sigma in NOISE_SIGMAS_S])
+    kernels = (kernels / kernels.square().sum(1, keepdim=True).sqrt()).repeat(2, 1)[:, None]  # (8, 1, 2 reach + 1)
+    return torch.cat([white, functional.conv1d(raw, kernels, groups=N_NOISE // 2)], 1)
+
+
 def make_noise(batch: int, n_frames: int, generator: torch.Generator) -> Tensor:
     """Return (B, 16, T) Gaussian noise of unit variance: eight white channels, eight low-passed ones.
 
     The slow ones spare the net from building a drift of seconds out of white noise.
     """
-    reach = round(3 * NOISE_SIGMAS_S[-1] * FPS)
-    at = torch.arange(-reach, reach + 1, dtype=torch.float32)
-    kernels = torch.stack([torch.exp(-0.5 * (at / (sigma * FPS)) ** 2) for sigma in NOISE_SIGMAS_S])
-    kernels = (kernels / kernels.square().sum(1, keepdim=True).sqrt()).repeat(2, 1)[:, None]  # (8, 1, 2 reach + 1)
     half = N_NOISE // 2
     white = torch.randn(batch, half, n_frames, generator=generator)
-    raw = torch.randn(batch, half, n_frames + 2 * reach, generator=generator)
-    return torch.cat([white, functional.conv1d(raw, kernels, groups=half)], 1)
+    return _noise(white, torch.randn(batch, half, n_frames + 2 * _NOISE_REACH, generator=generator))
 
 
-def ends_at_rest(n_frames: int) -> npt.NDArray[np.float64]:
-    """Return (T,) 0 at both ends, 1 in between, with a smooth fade of ``REST_S``."""
-    frames = np.arange(n_frames)
-    near = np.minimum(frames, n_frames - 1 - frames) / (REST_S * FPS)
+class NoiseStream:
+    """The same kind of noise in pieces, for sound that still comes; what it gives does not depend on the pieces."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self._raw = self._draw(2 * _NOISE_REACH)
+
+    def _draw(self, n_frames: int) -> Tensor:
+        return torch.randn(n_frames, N_NOISE // 2, generator=self._generator).T[None]  # (1, 8, T)
+
+    def take(self, n_frames: int) -> Tensor:
+        """Return the next (1, 16, n_frames)."""
+        drawn = torch.randn(n_frames, N_NOISE, generator=self._generator).T[None]
+        raw = torch.cat([self._raw, drawn[:, N_NOISE // 2 :]], 2)
+        self._raw = raw[..., n_frames:]
+        return _noise(drawn[:, : N_NOISE // 2], raw)
+
+
+def ends_at_rest(frames: npt.NDArray[np.integer], n_frames: int | None) -> npt.NDArray[np.float64]:
+    """Return (T,) 0 at both ends of a film, 1 in between, fading over ``REST_S``; None: the end is unknown."""
+    near = frames if n_frames is None else np.minimum(frames, n_frames - 1 - frames)
+    near = near / (REST_S * FPS)
     ramp = np.clip(near, 0, 1)
     return np.asarray(ramp * ramp * (3 - 2 * ramp))
 
@@ -166,26 +196,24 @@ def _soft_limit(track: Array, limit: float | npt.NDArray[np.floating]) -> Array:
 def make_tracks(
     net: UpperGenerator, latents: Array, *, shape: npt.NDArray[np.floating] | None, seed: int, blinks: float = 1.0
 ) -> Array:
-    """Return (T, 10) :data:`TRACKS` for a voice, in real units.
+    """Return (T, 10) :data:`TRACKS` for a voice, in real units; arguments as in :func:`upper_motion`."""
+    noise = make_noise(1, len(latents), torch.Generator().manual_seed(seed))
+    return tracks_of(net, latents, noise, shape, blinks)
 
-    Args:
-        net: the trained generator.
-        latents: (T, latent_width) of the AudioEncoder.
-        shape: (478, 3) IOD, the photo's face; None is the average face.
-        seed: of the noise.
-        blinks: 0 (few) to 3, times the natural rate.
-    """
-    generator = torch.Generator().manual_seed(seed)
+
+def tracks_of(
+    net: UpperGenerator, latents: Array, noise: Tensor, shape: npt.NDArray[np.floating] | None, blinks: float
+) -> Array:
+    """Return (T, 10) :data:`TRACKS` for latents (T, latent_width) and noise (1, 16, T)."""
     with torch.no_grad():
         device = net.scale.device
-        noise = make_noise(1, len(latents), generator).to(device)
         face = None if shape is None else torch.as_tensor(np.asarray(shape, np.float32), device=device)[None]
         rate = torch.full((1,), net.asking_for(MEAN_BLINK_RATE * blinks), device=device)
         driven = torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(device)
-        tracks = net(driven, noise, net.condition(face, rate))[0] * net.scale[:, None]
+        tracks = net(driven, noise.to(device), net.condition(face, rate))[0] * net.scale[:, None]
     made = tracks.T.cpu().numpy()  # (T, 10)
     for part in (ROTATION, SHIFT):
-        made[:, part] = gaussian_filter1d(made[:, part], HEAD_SMOOTH, axis=0, mode="nearest")
+        made[:, part] = gaussian_filter1d(made[:, part], HEAD_SMOOTH, axis=0, mode="nearest", radius=HEAD_REACH)
     return np.asarray(made, np.float32)
 
 
@@ -214,9 +242,14 @@ def upper_motion(
         head_motion: 0 (perfectly still) to 2 (lively); scales head and gaze, and the brows up to 1.
         blinks: 0 (none) to 3, times the natural rate.
     """
-    n_frames = len(latents)
     made = make_tracks(net, latents, shape=shape, seed=seed, blinks=blinks)
-    rest = ends_at_rest(n_frames)[:, None].astype(np.float32)
+    return shown(made, ends_at_rest(np.arange(len(made)), len(made)), head_motion, blinks)
+
+
+def shown(made: Array, rest: npt.NDArray[np.floating], head_motion: float, blinks: float) -> UpperMotion:
+    """Turn (T, 10) :data:`TRACKS` into what a face shows: within limits, times ``rest`` (T,) in 0..1."""
+    n_frames = len(made)
+    rest = rest[:, None].astype(np.float32)
     lid = np.clip((made[:, LID] - LID_DEAD) / (1 - LID_DEAD), 0, 1) * rest[:, 0] * float(blinks > 0)
     shift = np.zeros((n_frames, 3), np.float32)
     shift[:, :2] = _soft_limit(made[:, SHIFT] * head_motion, MAX_SHIFT)

@@ -29,13 +29,16 @@ def run(args: argparse.Namespace) -> int:
     """Train (from the last checkpoint on), export, measure, register; the last line says what was written."""
     from tqdm import tqdm
 
+    from portrait_anim.audio.streaming import StreamingEncoder
     from portrait_anim.device import pick_device
     from portrait_anim.evaluation.tables import evaluate_clips, summary
     from portrait_anim.evaluation.upper import upper_groups, upper_summary
+    from portrait_anim.motion.live import LiveNets
     from portrait_anim.training.adversarial.trainer import AdversarialConfig, AdversarialTrainer
     from portrait_anim.training.copies import load_copies
     from portrait_anim.training.data import choose
     from portrait_anim.training.distributed import World
+    from portrait_anim.training.live import train_live
     from portrait_anim.training.prepare import load_prepared
     from portrait_anim.training.recipes import recipe
     from portrait_anim.training.sheets import sample_sheet
@@ -66,14 +69,17 @@ def run(args: argparse.Namespace) -> int:
             fits=trainer.known_fits,
         )  # fmt: skip
         upper = lively.train(progress)
+        ear, fits = StreamingEncoder.from_weights(), trainer.known_fits
+        head = train_live(trainer.net, trainer.space, ear, chosen, copies, fits, config, out, progress)
     target = args.out or out
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"motion_{args.weights}.safetensors"
-    export_weights(trainer.net, upper, trainer.space, path)
+    export_weights(trainer.net, upper, head, trainer.space, path)
     figures: dict[str, float] = {}
     if any(clip.info.split == "val" for clip in clips):
         held_out = choose(clips, args.weights, "val")
-        figures |= summary(evaluate_clips(trainer.net, trainer.space, held_out, load_copies(args.prepared)))
+        live = LiveNets(ear, head, trainer.net)
+        figures |= summary(evaluate_clips(trainer.net, trainer.space, held_out, load_copies(args.prepared), live))
         figures |= upper_summary(upper_groups(trainer.net, {"model": upper}, chosen, held_out))
         sample_sheet(trainer.net, trainer.space, held_out, out / f"samples_{args.weights}.png")
     music = {f"{copy.info.music} (music, mixed in)" for copy in copies if copy.info.split == "train"} - {

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from portrait_anim.audio.encoder import AudioEncoderConfig
+from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
 from portrait_anim.motion.generator import GeneratorConfig
-from portrait_anim.motion.model import UPPER, MotionModelConfig, MouthNet
+from portrait_anim.motion.model import LIVE, UPPER, MotionModelConfig, MouthNet
 from portrait_anim.motion.space import MotionSpace
 from portrait_anim.motion.upper import UpperGenerator
 from portrait_anim.training.copies import Copy
@@ -220,12 +220,13 @@ class Trainer:
         self.step = int(state["step"])
 
 
-def export_weights(net: MouthNet, upper: UpperGenerator, space: MotionSpace, path: Path) -> None:
-    """Write the shipped file, atomically: mouth net, upper face, basis and config as safetensors."""
+def export_weights(net: MouthNet, upper: UpperGenerator, head: AudioEncoder, space: MotionSpace, path: Path) -> None:
+    """Write the shipped file, atomically: mouth net, upper face, live head, basis and config as safetensors."""
     tensors: dict[str, Tensor] = {name: value.contiguous() for name, value in net.state_dict().items()}
     tensors |= {UPPER + name: value.contiguous() for name, value in upper.state_dict().items()}
+    tensors |= {LIVE + name: value.contiguous() for name, value in head.state_dict().items()}
     tensors["basis"] = torch.from_numpy(space.basis).contiguous()
-    config = replace(net.config, upper=upper.config)
+    config = replace(net.config, upper=upper.config, live=head.config)
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary, metadata={"config": config.to_json()})
     temporary.chmod(0o644)
