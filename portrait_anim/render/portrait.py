@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.face.detect import Face
+from portrait_anim.face.matte import person_matte
 from portrait_anim.face.mesh import CHIN, LIPS_INNER, LIPS_INNER_UPPER
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import Photo
@@ -16,6 +17,7 @@ from portrait_anim.opencv import cv2
 from portrait_anim.render.head import Head
 from portrait_anim.render.light import measure
 from portrait_anim.render.mouth import PLANE, MouthPainter, own_opening
+from portrait_anim.render.outline import motion_share
 from portrait_anim.render.rest import OPEN_APERTURE, aperture, closed_shape, seam_landmarks
 from portrait_anim.render.warp import Warp, sample
 
@@ -52,7 +54,10 @@ class Portrait:
         scale = self._pose.scale
         self._head = Head(landmarks, rest, self._pose, (width, height))
         step = max(GRID_STEP_PX, round(scale / IOD_PER_STEP))
-        self._warp = Warp(self._head.source, self._head.triangles, (width, height), step, self._head.fine)
+        matte, to_matte = person_matte(pixels, face)
+        share = motion_share(matte, to_matte, landmarks, scale)
+        hold = None if share is None else (share, to_matte)
+        self._warp = Warp(self._head.source, self._head.triangles, (width, height), step, self._head.fine, hold)
         look = measure(
             pixels, landmarks, scale, rest, monochrome=photo.monochrome, mouth_open=self.mouth_open
         )  # fmt: skip

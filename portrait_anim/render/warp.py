@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.opencv import cv2
+from portrait_anim.render.outline import let_go, on_grid
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
@@ -64,6 +65,7 @@ class Warp:
         size: (width, height) of the picture.
         step: px between the map's grid points; the map is interpolated linearly in between.
         fine: which triangles (M,) are drawn pixel by pixel all the same: where the map jumps, as at the lids.
+        hold: share of the motion that each place keeps, and the (2, 3) map from px to it; None: all of it.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Warp:
         size: tuple[int, int],
         step: int,
         fine: npt.NDArray[np.bool_],
+        hold: tuple[Array, npt.NDArray[np.float64]] | None = None,
     ) -> None:
         self.source, self.step = source.astype(np.float32), step
         self._triangles = np.ascontiguousarray(triangles, dtype=np.int32)
@@ -84,6 +87,14 @@ class Warp:
         x1, y1 = self.box[2:]
         x, y = np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32))
         self._identity = np.stack([x, y], axis=-1)  # (H, W, 2)
+        # the grid's points lie in the middle of step x step blocks, where cv2.resize expects them
+        self._offset = np.array([x0, y0], np.float32) + (step - 1) / 2
+        rows, columns = -(-(self.box[3] - y0) // step), -(-(self.box[2] - x0) // step)
+        self._coarse = rows, columns
+        self._share = None
+        if hold is not None:
+            x, y = np.meshgrid(np.arange(columns) * step + self._offset[0], np.arange(rows) * step + self._offset[1])
+            self._share = on_grid(*hold, x, y)
 
     def map(self, target: Array) -> tuple[int, int, Array] | None:
         """Return the part of the frame that moves: its first column and row and its (h, w, 2) map of absolute px.
@@ -100,10 +111,10 @@ class Warp:
         triangles = self._triangles[moving[self._triangles].any(axis=1)]
         if not len(triangles):
             return None
-        coarse = np.zeros((-(-(y1 - y0) // step), -(-(x1 - x0) // step), 2), np.float32)
-        # the grid's points lie in the middle of step x step blocks, where cv2.resize expects them
-        offset = np.array([x0, y0], np.float32) + (step - 1) / 2
-        _draw(((target - offset) / step).astype(np.float32), move, triangles, coarse)
+        coarse = np.zeros((*self._coarse, 2), np.float32)
+        _draw(((target - self._offset) / step).astype(np.float32), move, triangles, coarse)
+        if self._share is not None:
+            let_go(coarse, self._share, float(step))
         busy = np.abs(coarse).max(axis=2) > STILL_PX
         rows, columns = np.flatnonzero(busy.any(axis=1)), np.flatnonzero(busy.any(axis=0))
         if not len(rows):
