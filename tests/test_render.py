@@ -11,11 +11,12 @@ from scipy.ndimage import distance_transform_edt
 from portrait_anim.face.detect import Face
 from portrait_anim.face.facemesh import FacemeshLandmarker
 from portrait_anim.face.matte import person_matte
-from portrait_anim.face.mesh import LIPS_INNER
+from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, LIPS_INNER
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.motion.model import MotionModel
+from portrait_anim.opencv import cv2
 from portrait_anim.render.outline import BAND, MARGIN, PERSON, let_go, motion_share, on_grid
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.rest import aperture
@@ -210,3 +211,24 @@ def test_an_edge_that_moves_is_never_seen_twice(way: float) -> None:
     assert len(edge) == 1
     assert abs(edge[0] - (40 + way)) <= 2
     np.testing.assert_array_equal(source[60:], columns[60:])
+
+
+def test_the_line_of_a_shut_lid_has_no_steps(landmarker: FacemeshLandmarker) -> None:
+    """It looks as in a picture three times as large that is then reduced."""
+    pixels = load_photo(PHOTO).pixels
+    points = landmarker.detect(pixels)[0].landmarks
+    height, width = pixels.shape[:2]
+    large = cv2.resize(pixels, (3 * width, 3 * height), interpolation=cv2.INTER_CUBIC)
+    centre = np.array([0.5, 0.5, 0])
+    enlarged = (points + centre) * 3 - centre
+    shut = replace(FaceState.rest(), blink=np.ones(2, np.float32))
+    aim = Portrait(load_photo(large), Face.from_landmarks(enlarged.astype(np.float32), 1.0)).render(shut)
+    aim = cv2.resize(aim, (width, height), interpolation=cv2.INTER_AREA).astype(int)
+    eyes = points[[*EYE_LEFT, *EYE_RIGHT], :2]
+    (x0, y0), (x1, y1) = eyes.min(0).astype(int), eyes.max(0).astype(int) + 2
+    portrait = Portrait(load_photo(pixels), Face.from_landmarks(points, 1.0))
+    errors = []
+    for lid_fine in (portrait._lid_fine, 1):
+        portrait._lid_fine = lid_fine
+        errors.append(np.abs(portrait.render(shut).astype(int) - aim)[y0:y1, x0:x1].mean())
+    assert errors[0] < 0.8 * errors[1]

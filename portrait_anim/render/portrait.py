@@ -25,6 +25,8 @@ Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
 
 GRID_STEP_PX = 2
+LIDS_FINE_FROM = 0.1  # closure from which the lids' line is drawn finely
+LID_FINE_IOD = 300  # px an IOD that faces are brought to there, threefold at most: large ones show no steps
 IOD_PER_STEP = 90  # faces larger than this many px an IOD get a coarser grid
 
 
@@ -57,7 +59,10 @@ class Portrait:
         matte, to_matte = person_matte(pixels, face)
         share = motion_share(matte, to_matte, landmarks, scale)
         hold = None if share is None else (share, to_matte)
-        self._warp = Warp(self._head.source, self._head.triangles, (width, height), step, self._head.fine, hold)
+        self._lid_fine = min(3, int(LID_FINE_IOD / scale))
+        self._warp = Warp(
+            self._head.source, self._head.triangles, (width, height), step, self._head.fine, self._lid_fine, hold
+        )  # fmt: skip
         look = measure(
             pixels, landmarks, scale, rest, monochrome=photo.monochrome, mouth_open=self.mouth_open
         )  # fmt: skip
@@ -86,6 +91,9 @@ class Portrait:
             x0, y0, mapping = moved
             view = frame[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
             view[...] = sample(self._pixels, mapping)
+            if self._lid_fine > 1 and state.blink.max() > LIDS_FINE_FROM:
+                x0, y0, lids = self._warp.lids(self._pixels, target, moved)
+                frame[y0 : y0 + lids.shape[0], x0 : x0 + lids.shape[1]] = lids
         loop = target[list(LIPS_INNER)]
         skull, jaw = (self._mouth_axes(state, jaw=moves) for moves in (False, True))
         own = None if self._own is None else (self._own[0], self._own[1], skull @ self._own[2])

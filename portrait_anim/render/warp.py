@@ -65,6 +65,7 @@ class Warp:
         size: (width, height) of the picture.
         step: px between the map's grid points; the map is interpolated linearly in between.
         fine: which triangles (M,) are drawn pixel by pixel all the same: where the map jumps, as at the lids.
+        lid_fine: fine pixels a pixel in which :meth:`lids` draws.
         hold: share of the motion that each place keeps, and the (2, 3) map from px to it; None: all of it.
     """
 
@@ -75,9 +76,10 @@ class Warp:
         size: tuple[int, int],
         step: int,
         fine: npt.NDArray[np.bool_],
+        lid_fine: int = 3,
         hold: tuple[Array, npt.NDArray[np.float64]] | None = None,
     ) -> None:
-        self.source, self.step = source.astype(np.float32), step
+        self.source, self.step, self._lid_fine = source.astype(np.float32), step, lid_fine
         self._triangles = np.ascontiguousarray(triangles, dtype=np.int32)
         self._fine = np.ascontiguousarray(self._triangles[fine])
         low, high = np.floor(source.min(0)) - 2, np.ceil(source.max(0)) + 3
@@ -130,6 +132,35 @@ class Warp:
             _draw((target - np.array([x0 + left, y0 + top])).astype(np.float32), move, self._fine, fine)
         fine = cv2.add(fine, self._identity[top : top + fine.shape[0], left : left + fine.shape[1]])
         return x0 + int(left), y0 + int(top), fine
+
+    def lids(self, pixels: Image, target: Array, moved: tuple[int, int, Array]) -> tuple[int, int, Image]:
+        """Return the part of the frame round the lids, drawn finely and averaged: a shut lid's line has no steps.
+
+        Args:
+            pixels: (H, W, 3), the picture.
+            target: (N, 2) px, the vertices in the frame.
+            moved: what :meth:`map` returned for them.
+
+        Returns:
+            First column, first row, (h, w, 3) pixels.
+        """
+        (x0, y0, mapping), many = moved, self._lid_fine
+        at = target[np.unique(self._fine)] - [x0, y0]
+        limit = np.array(mapping.shape[1::-1])
+        left, top = (int(value) for value in np.clip(np.floor(at.min(0)) - 1, 0, np.maximum(limit - 2, 0)))
+        right, bottom = (int(value) for value in np.clip(np.ceil(at.max(0)) + 2, [left + 2, top + 2], limit))
+        large = cv2.resize(mapping[top:bottom, left:right], None, fx=many, fy=many)
+        grid = (np.arange(max(large.shape)) + 0.5) / many - 0.5  # px of the part, in the middle of each fine pixel
+        origin = np.array([x0 + left, y0 + top], np.float32)
+        own = np.stack(np.meshgrid(grid[: large.shape[1]], grid[: large.shape[0]]), -1).astype(np.float32) + origin
+        large = np.ascontiguousarray(large - own)
+        _draw(
+            ((target - origin + 0.5) * many - 0.5).astype(np.float32),
+            (self.source - target).astype(np.float32), self._fine, large,
+        )  # fmt: skip
+        drawn = sample(pixels, large + own)
+        small = cv2.resize(drawn, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+        return x0 + left, y0 + top, np.asarray(small)
 
 
 def sample(pixels: Image, mapping: Array) -> Image:
