@@ -232,3 +232,15 @@ def test_the_line_of_a_shut_lid_has_no_steps(landmarker: FacemeshLandmarker) -> 
         portrait._lid_fine = lid_fine
         errors.append(np.abs(portrait.render(shut).astype(int) - aim)[y0:y1, x0:x1].mean())
     assert errors[0] < 0.8 * errors[1]
+
+
+def test_lips_that_are_grown_together_meet_in_a_line_without_steps(portraits: dict[Path, Portrait]) -> None:
+    """The map jumps there: on the coarse grid its line would go in steps of two pixels."""
+    portrait, closed = portraits[PHOTO], portraits[PAINTING]
+    assert portrait.mouth_open
+    assert not closed.mouth_open
+    triangles = portrait._head.triangles
+    lips = np.isin(triangles, LIPS_INNER).any(axis=1)
+    assert portrait._head.fine[lips].all()
+    assert not portrait._head.lids[lips].any()
+    assert not closed._head.fine[lips].any()

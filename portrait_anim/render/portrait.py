@@ -54,14 +54,15 @@ class Portrait:
             landmarks = seam_landmarks(pixels, landmarks)
             rest = self._pose.to_face(landmarks)
         scale = self._pose.scale
-        self._head = Head(landmarks, rest, self._pose, (width, height))
+        self._head = Head(landmarks, rest, self._pose, (width, height), grown_lips=self.mouth_open)
         step = max(GRID_STEP_PX, round(scale / IOD_PER_STEP))
         matte, to_matte = person_matte(pixels, face)
         share = motion_share(matte, to_matte, landmarks, scale)
         hold = None if share is None else (share, to_matte)
         self._lid_fine = min(3, int(LID_FINE_IOD / scale))
+        head = self._head
         self._warp = Warp(
-            self._head.source, self._head.triangles, (width, height), step, self._head.fine, self._lid_fine, hold
+            head.source, head.triangles, (width, height), step, head.fine, head.lids, self._lid_fine, hold
         )  # fmt: skip
         look = measure(
             pixels, landmarks, scale, rest, monochrome=photo.monochrome, mouth_open=self.mouth_open

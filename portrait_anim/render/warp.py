@@ -65,7 +65,8 @@ class Warp:
         size: (width, height) of the picture.
         step: px between the map's grid points; the map is interpolated linearly in between.
         fine: which triangles (M,) are drawn pixel by pixel all the same: where the map jumps, as at the lids.
-        lid_fine: fine pixels a pixel in which :meth:`lids` draws.
+        lids: those of them that :meth:`lids` draws.
+        lid_fine: fine pixels a pixel in which it does.
         hold: share of the motion that each place keeps, and the (2, 3) map from px to it; None: all of it.
     """
 
@@ -76,12 +77,14 @@ class Warp:
         size: tuple[int, int],
         step: int,
         fine: npt.NDArray[np.bool_],
+        lids: npt.NDArray[np.bool_],
         lid_fine: int = 3,
         hold: tuple[Array, npt.NDArray[np.float64]] | None = None,
     ) -> None:
         self.source, self.step, self._lid_fine = source.astype(np.float32), step, lid_fine
         self._triangles = np.ascontiguousarray(triangles, dtype=np.int32)
         self._fine = np.ascontiguousarray(self._triangles[fine])
+        self._lids = np.ascontiguousarray(self._triangles[lids])
         low, high = np.floor(source.min(0)) - 2, np.ceil(source.max(0)) + 3
         x0, y0 = (int(max(0, value)) for value in low)
         self.box = x0, y0, int(min(size[0], high[0])), int(min(size[1], high[1]))
@@ -145,7 +148,7 @@ class Warp:
             First column, first row, (h, w, 3) pixels.
         """
         (x0, y0, mapping), many = moved, self._lid_fine
-        at = target[np.unique(self._fine)] - [x0, y0]
+        at = target[np.unique(self._lids)] - [x0, y0]
         limit = np.array(mapping.shape[1::-1])
         left, top = (int(value) for value in np.clip(np.floor(at.min(0)) - 1, 0, np.maximum(limit - 2, 0)))
         right, bottom = (int(value) for value in np.clip(np.ceil(at.max(0)) + 2, [left + 2, top + 2], limit))
@@ -156,7 +159,7 @@ class Warp:
         large = np.ascontiguousarray(large - own)
         _draw(
             ((target - origin + 0.5) * many - 0.5).astype(np.float32),
-            (self.source - target).astype(np.float32), self._fine, large,
+            (self.source - target).astype(np.float32), self._lids, large,
         )  # fmt: skip
         drawn = sample(pixels, large + own)
         small = cv2.resize(drawn, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
