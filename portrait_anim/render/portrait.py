@@ -93,8 +93,8 @@ class Portrait:
             view = frame[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
             view[...] = sample(self._pixels, mapping)
             if self._lid_fine > 1 and state.blink.max() > LIDS_FINE_FROM:
-                x0, y0, lids = self._warp.lids(self._pixels, target, moved)
-                frame[y0 : y0 + lids.shape[0], x0 : x0 + lids.shape[1]] = lids
+                left, top, lids = self._warp.lids(self._pixels, target, moved)
+                frame[top : top + lids.shape[0], left : left + lids.shape[1]] = lids
         loop = target[list(LIPS_INNER)]
         skull, jaw = (self._mouth_axes(state, jaw=moves) for moves in (False, True))
         own = None if self._own is None else (self._own[0], self._own[1], skull @ self._own[2])

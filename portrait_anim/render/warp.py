@@ -21,7 +21,7 @@ STILL_PX = 0.01  # what moves less counts as still
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw(target: Array, move: Array, triangles: npt.NDArray[np.int32], out: Array) -> None:
+def draw(target: Array, move: Array, triangles: npt.NDArray[np.int32], out: Array) -> None:
     """Draw triangles into a displacement map, in place.
 
     Args:
@@ -117,7 +117,7 @@ class Warp:
         if not len(triangles):
             return None
         coarse = np.zeros((*self._coarse, 2), np.float32)
-        _draw(((target - self._offset) / step).astype(np.float32), move, triangles, coarse)
+        draw(((target - self._offset) / step).astype(np.float32), move, triangles, coarse)
         if self._share is not None:
             let_go(coarse, self._share, float(step))
         busy = np.abs(coarse).max(axis=2) > STILL_PX
@@ -132,7 +132,7 @@ class Warp:
         fine = fine[: y1 - y0 - top, : x1 - x0 - left]
         if step > 1 and moving[self._fine].any():
             fine = np.ascontiguousarray(fine)
-            _draw((target - np.array([x0 + left, y0 + top])).astype(np.float32), move, self._fine, fine)
+            draw((target - np.array([x0 + left, y0 + top])).astype(np.float32), move, self._fine, fine)
         fine = cv2.add(fine, self._identity[top : top + fine.shape[0], left : left + fine.shape[1]])
         return x0 + int(left), y0 + int(top), fine
 
@@ -157,7 +157,7 @@ class Warp:
         origin = np.array([x0 + left, y0 + top], np.float32)
         own = np.stack(np.meshgrid(grid[: large.shape[1]], grid[: large.shape[0]]), -1).astype(np.float32) + origin
         large = np.ascontiguousarray(large - own)
-        _draw(
+        draw(
             ((target - origin + 0.5) * many - 0.5).astype(np.float32),
             (self.source - target).astype(np.float32), self._lids, large,
         )  # fmt: skip
