@@ -6,14 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from portrait_anim.face.detect import Face
 from portrait_anim.face.facemesh import FacemeshLandmarker
-from portrait_anim.face.mesh import LIPS_INNER
+from portrait_anim.face.matte import person_matte
+from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, LIPS_INNER
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.motion.model import MotionModel
+from portrait_anim.opencv import cv2
+from portrait_anim.render.outline import BAND, MARGIN, PERSON, let_go, motion_share, on_grid
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.rest import aperture
 
@@ -164,3 +168,79 @@ def _mouth_box(portrait: Portrait) -> tuple[tuple[int, int], tuple[int, int]]:
     xy = portrait._head.source[list(LIPS_INNER)]
     (x0, y0), (x1, y1) = np.floor(xy.min(0)).astype(int), np.ceil(xy.max(0)).astype(int)
     return (y0 - 2, x0), (y1 + 6, x1)
+
+
+def test_the_wall_behind_a_turned_head_stays(portraits: dict[Path, Portrait], landmarker: FacemeshLandmarker) -> None:
+    for path, portrait in portraits.items():
+        landmarks = landmarker.detect(portrait.photo.pixels)[0].landmarks
+        matte, to_matte = person_matte(portrait.photo.pixels, Face.from_landmarks(landmarks, 1.0))
+        scale = portrait._pose.scale
+        moved = portrait._warp.map(
+            portrait._head.place(replace(FaceState.rest(), rotation=np.full(3, 0.1, np.float32)))
+        )
+        assert moved is not None
+        x0, y0, mapping = moved
+        height, width = mapping.shape[:2]
+        x, y = np.meshgrid(np.arange(x0, x0 + width, dtype=np.float32), np.arange(y0, y0 + height, dtype=np.float32))
+        flow = np.linalg.norm(mapping - np.stack([x, y], -1), axis=-1)
+        person = on_grid(matte, to_matte, mapping[..., 0], mapping[..., 1])
+        away = distance_transform_edt(person <= PERSON) / scale  # IOD
+        assert flow[person > 0.9].mean() > 0.03 * scale, path
+        assert flow[away > MARGIN + BAND + 0.08].max(initial=0) < 0.02 * scale, path
+
+
+def test_a_matte_without_the_face_is_not_believed(portraits: dict[Path, Portrait]) -> None:
+    landmarks = portraits[PAINTING]._head.source[:478]
+    face = Face.from_landmarks(np.pad(landmarks, ((0, 0), (0, 1))), 1.0)
+    matte, to_matte = person_matte(portraits[PAINTING].photo.pixels, face)
+    assert motion_share(matte, to_matte, face.landmarks, 50.0) is not None
+    assert motion_share(1 - matte, to_matte, face.landmarks, 50.0) is None
+
+
+@pytest.mark.parametrize("way", [-6.0, 6.0], ids=["uncovers the wall", "covers it"])
+def test_an_edge_that_moves_is_never_seen_twice(way: float) -> None:
+    """A head from column 0 to 40 of a row moves by ``way`` px before a wall that starts to stay at 44."""
+    columns = np.arange(100, dtype=np.float32)
+    share = np.tile(np.interp(columns, [40, 52], [1, 0]).astype(np.float32), (4, 1))
+    move = np.zeros((4, 100, 2), np.float32)
+    move[..., 0] = -way  # the head moves by +way: its pixels come from p - way
+    let_go(move, share, 1.0)
+    source = columns + move[1, :, 0]
+    assert (np.diff(source) > -0.1).all()
+    edge = np.flatnonzero(np.diff((source < 40.0).astype(int)))
+    assert len(edge) == 1
+    assert abs(edge[0] - (40 + way)) <= 2
+    np.testing.assert_array_equal(source[60:], columns[60:])
+
+
+def test_the_line_of_a_shut_lid_has_no_steps(landmarker: FacemeshLandmarker) -> None:
+    """It looks as in a picture three times as large that is then reduced."""
+    pixels = load_photo(PHOTO).pixels
+    points = landmarker.detect(pixels)[0].landmarks
+    height, width = pixels.shape[:2]
+    large = cv2.resize(pixels, (3 * width, 3 * height), interpolation=cv2.INTER_CUBIC)
+    centre = np.array([0.5, 0.5, 0])
+    enlarged = (points + centre) * 3 - centre
+    shut = replace(FaceState.rest(), blink=np.ones(2, np.float32))
+    aim = Portrait(load_photo(large), Face.from_landmarks(enlarged.astype(np.float32), 1.0)).render(shut)
+    aim = cv2.resize(aim, (width, height), interpolation=cv2.INTER_AREA).astype(int)
+    eyes = points[[*EYE_LEFT, *EYE_RIGHT], :2]
+    (x0, y0), (x1, y1) = eyes.min(0).astype(int), eyes.max(0).astype(int) + 2
+    portrait = Portrait(load_photo(pixels), Face.from_landmarks(points, 1.0))
+    errors = []
+    for lid_fine in (portrait._lid_fine, 1):
+        portrait._lid_fine = lid_fine
+        errors.append(np.abs(portrait.render(shut).astype(int) - aim)[y0:y1, x0:x1].mean())
+    assert errors[0] < 0.8 * errors[1]
+
+
+def test_lips_that_are_grown_together_meet_in_a_line_without_steps(portraits: dict[Path, Portrait]) -> None:
+    """The map jumps there: on the coarse grid its line would go in steps of two pixels."""
+    portrait, closed = portraits[PHOTO], portraits[PAINTING]
+    assert portrait.mouth_open
+    assert not closed.mouth_open
+    triangles = portrait._head.triangles
+    lips = np.isin(triangles, LIPS_INNER).any(axis=1)
+    assert portrait._head.fine[lips].all()
+    assert not portrait._head.lids[lips].any()
+    assert not closed._head.fine[lips].any()

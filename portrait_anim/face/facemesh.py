@@ -103,7 +103,7 @@ def _spread(length: float, side: float) -> list[float]:
 
 
 @contextlib.contextmanager
-def _stderr_closed() -> Iterator[None]:
+def stderr_closed() -> Iterator[None]:
     """Keep LiteRT from announcing its delegate on the process's stderr; no log level of its own does."""
     try:
         saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -130,7 +130,7 @@ class FacemeshLandmarker:
         self._lock = threading.Lock()
         self._nets: dict[str, Any] = {}
         for entry in ("face_detector", "face_landmarks_detector"):
-            with _stderr_closed():
+            with stderr_closed():
                 net = Interpreter(str(weight_path(entry)), num_threads=1)
                 net.allocate_tensors()
             self._nets[entry] = net

@@ -2,7 +2,8 @@
 
 The sums are EMFACS' (Friesen and Ekman 1983, "EMFACS-7: Emotional Facial Action Coding System"): happy 6+12,
 sad 1+4+15, angry 4+5+7+23, surprised 1+2+5+26, fearful 1+2+4+5+7+20, disgusted 9+10+17. A few weak units are added
-where a warped photo, which has no wrinkles, needs them (docs/emotion.md).
+where a warped photo, which has no wrinkles, needs them; fear does without AU7, which would hide how wide its eyes are.
+The weights are those at which nearly every photo shows the emotion clearly (docs/emotion.md).
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ Array = npt.NDArray[np.float32]
 WEIGHTS: dict[str, dict[str, float]] = {
     "neutral": {},
     "happy": {"AU6": 0.9, "AU12": 1.05},
-    "sad": {"AU1": 1.0, "AU4": 0.25, "AU15": 0.8, "AU17": 0.3, "AU41": 0.4},
-    "angry": {"AU4": 1.0, "AU5": 0.45, "AU7": 0.8, "AU23": 0.9},
-    "surprised": {"AU1": 0.75, "AU2": 0.8, "AU5": 0.9, "AU26": 0.6},
-    "fearful": {"AU1": 1.2, "AU2": 0.4, "AU4": 0.3, "AU5": 0.95, "AU7": 0.3, "AU20": 0.75, "AU26": 0.2},
-    "disgusted": {"AU6": 0.3, "AU7": 0.4, "AU9": 1.2, "AU10": 1.0, "AU17": 0.35},
+    "sad": {"AU1": 1.2, "AU4": 0.25, "AU15": 1.0, "AU17": 0.3, "AU41": 0.4},
+    "angry": {"AU4": 1.2, "AU5": 0.55, "AU7": 0.8, "AU9": 0.3, "AU23": 0.9},
+    "surprised": {"AU1": 0.8, "AU2": 0.9, "AU5": 1.0, "AU26": 0.9},
+    "fearful": {"AU1": 1.4, "AU2": 0.6, "AU4": 0.5, "AU5": 1.25, "AU15": 0.4, "AU20": 1.05, "AU26": 0.7},
+    "disgusted": {"AU4": 0.3, "AU6": 0.4, "AU7": 0.5, "AU9": 1.3, "AU10": 1.2, "AU17": 0.35},
 }
 """Activation of each unit at strength 1."""
 AROUSED = {"AU1": 0.35, "AU2": 0.35, "AU5": 0.25, "AU6": 0.25, "AU12": 0.30}
@@ -46,7 +47,8 @@ BREATH = 0.10  # standard deviation of the intensity's slow change
 BREATH_HZ = (0.08, 0.45)
 SPEAKING_IOD = 0.02  # lips that open further within a third of a second speak
 JAW_WITH_SPEECH = 0.5  # how much of the jaw drop stays while the mouth speaks
-CLOSED_IOD = 0.03  # openings below it take the jaw drop away
+CLOSED_IOD = 0.01  # lips of speech that are closer count as closed: none of the jaw drop stays
+OPEN_IOD = 0.03  # beyond that, half of what may stay
 
 
 def emotion_activations(label: str, strength: float = 1.0, smile: float = 0.0) -> Array:
@@ -135,7 +137,8 @@ def keep_closures(track: npt.NDArray[np.floating], aperture: npt.NDArray[np.floa
     """
     near = maximum_filter1d(np.asarray(aperture, np.float64), 2 * round(0.35 * fps) + 1, mode="nearest")
     speaking = gaussian_filter1d(_ease((near - SPEAKING_IOD) / SPEAKING_IOD), 0.08 * fps, mode="nearest")
-    opened = np.clip(aperture, 0, None) / (np.clip(aperture, 0, None) + CLOSED_IOD)
+    open_by = np.clip(aperture - CLOSED_IOD, 0, None)
+    opened = open_by / (open_by + OPEN_IOD)
     out = np.array(track, np.float32)
     jaw = [2 * UNITS.index(JAW), 2 * UNITS.index(JAW) + 1]
     out[:, jaw] *= (1 - speaking * (1 - JAW_WITH_SPEECH * opened))[:, None]

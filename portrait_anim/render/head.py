@@ -16,6 +16,7 @@ from portrait_anim.face.mesh import (
     FACE_OVAL,
     IRIS_LEFT,
     IRIS_RIGHT,
+    LIPS_INNER,
     LIPS_INNER_LOWER,
     LIPS_INNER_UPPER,
     topology,
@@ -54,16 +55,20 @@ LOWER_LID_SHARE = 0.5
 class Head:
     """Rest positions, triangles and motion of the mesh.
 
-    Vertices are the 478 landmarks, then the rings, then the 478 again: what lies behind the lids.
+    Vertices are the 478 landmarks, then the rings, then the 478 again: what lies behind the lids. ``fine`` marks the
+    triangles where the map jumps, ``lids`` those of them at the eyes.
 
     Args:
         landmarks: (478, 3) px in the photo.
         rest: (478, 3) IOD, the resting face that displacement 0 shows.
         pose: of the face in the photo.
         size: (width, height) of the photo.
+        grown_lips: whether the lips of an open mouth are grown together: the map jumps at their line then.
     """
 
-    def __init__(self, landmarks: Array, rest: Array, pose: Pose, size: tuple[int, int]) -> None:
+    def __init__(
+        self, landmarks: Array, rest: Array, pose: Pose, size: tuple[int, int], *, grown_lips: bool = False
+    ) -> None:
         self._pose = pose
         shape, rest = pose.to_face(landmarks).astype(np.float64), rest.astype(np.float64)
         lowered = [*EYE_LEFT_LOWER[1:-1], *EYE_RIGHT_LOWER[1:-1]]
@@ -74,9 +79,10 @@ class Head:
         self.source = np.concatenate([source, source[: len(shape)]])  # (N, 2) px
         self.triangles = _triangles(len(source))
         lids = {*sum((row for rows, _ in LID_ROWS for row in rows), ()), *EYE_LEFT, *EYE_RIGHT}
-        self.fine = np.asarray(
+        self.lids = np.asarray(
             np.isin(self.triangles, sorted(lids)).any(axis=1) | (self.triangles >= len(source)).all(axis=1)
         )
+        self.fine = self.lids | np.isin(self.triangles, LIPS_INNER if grown_lips else ()).any(axis=1)
         self._rest = _limit_depth(np.concatenate([rest, base]), pose)
         self._lids = [
             (list(upper[1:-1]), list(lower[1:-1]), rest[list(lower[1:-1])] - rest[list(upper[1:-1])])

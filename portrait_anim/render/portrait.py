@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.face.detect import Face
+from portrait_anim.face.matte import person_matte
 from portrait_anim.face.mesh import CHIN, LIPS_INNER, LIPS_INNER_UPPER
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import Photo
@@ -16,6 +17,7 @@ from portrait_anim.opencv import cv2
 from portrait_anim.render.head import Head
 from portrait_anim.render.light import measure
 from portrait_anim.render.mouth import PLANE, MouthPainter, own_opening
+from portrait_anim.render.outline import motion_share
 from portrait_anim.render.rest import OPEN_APERTURE, aperture, closed_shape, seam_landmarks
 from portrait_anim.render.warp import Warp, sample
 
@@ -23,6 +25,8 @@ Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
 
 GRID_STEP_PX = 2
+LIDS_FINE_FROM = 0.1  # closure from which the lids' line is drawn finely
+LID_FINE_IOD = 300  # px an IOD that faces are brought to there, threefold at most: large ones show no steps
 IOD_PER_STEP = 90  # faces larger than this many px an IOD get a coarser grid
 
 
@@ -50,9 +54,16 @@ class Portrait:
             landmarks = seam_landmarks(pixels, landmarks)
             rest = self._pose.to_face(landmarks)
         scale = self._pose.scale
-        self._head = Head(landmarks, rest, self._pose, (width, height))
+        self._head = Head(landmarks, rest, self._pose, (width, height), grown_lips=self.mouth_open)
         step = max(GRID_STEP_PX, round(scale / IOD_PER_STEP))
-        self._warp = Warp(self._head.source, self._head.triangles, (width, height), step, self._head.fine)
+        matte, to_matte = person_matte(pixels, face)
+        share = motion_share(matte, to_matte, landmarks, scale)
+        hold = None if share is None else (share, to_matte)
+        self._lid_fine = min(3, int(LID_FINE_IOD / scale))
+        head = self._head
+        self._warp = Warp(
+            head.source, head.triangles, (width, height), step, head.fine, head.lids, self._lid_fine, hold
+        )  # fmt: skip
         look = measure(
             pixels, landmarks, scale, rest, monochrome=photo.monochrome, mouth_open=self.mouth_open
         )  # fmt: skip
@@ -81,6 +92,9 @@ class Portrait:
             x0, y0, mapping = moved
             view = frame[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
             view[...] = sample(self._pixels, mapping)
+            if self._lid_fine > 1 and state.blink.max() > LIDS_FINE_FROM:
+                left, top, lids = self._warp.lids(self._pixels, target, moved)
+                frame[top : top + lids.shape[0], left : left + lids.shape[1]] = lids
         loop = target[list(LIPS_INNER)]
         skull, jaw = (self._mouth_axes(state, jaw=moves) for moves in (False, True))
         own = None if self._own is None else (self._own[0], self._own[1], skull @ self._own[2])

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.opencv import cv2
+from portrait_anim.render.outline import let_go, on_grid
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
@@ -20,7 +21,7 @@ STILL_PX = 0.01  # what moves less counts as still
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw(target: Array, move: Array, triangles: npt.NDArray[np.int32], out: Array) -> None:
+def draw(target: Array, move: Array, triangles: npt.NDArray[np.int32], out: Array) -> None:
     """Draw triangles into a displacement map, in place.
 
     Args:
@@ -64,6 +65,9 @@ class Warp:
         size: (width, height) of the picture.
         step: px between the map's grid points; the map is interpolated linearly in between.
         fine: which triangles (M,) are drawn pixel by pixel all the same: where the map jumps, as at the lids.
+        lids: those of them that :meth:`lids` draws.
+        lid_fine: fine pixels a pixel in which it does.
+        hold: share of the motion that each place keeps, and the (2, 3) map from px to it; None: all of it.
     """
 
     def __init__(
@@ -73,10 +77,14 @@ class Warp:
         size: tuple[int, int],
         step: int,
         fine: npt.NDArray[np.bool_],
+        lids: npt.NDArray[np.bool_],
+        lid_fine: int = 3,
+        hold: tuple[Array, npt.NDArray[np.float64]] | None = None,
     ) -> None:
-        self.source, self.step = source.astype(np.float32), step
+        self.source, self.step, self._lid_fine = source.astype(np.float32), step, lid_fine
         self._triangles = np.ascontiguousarray(triangles, dtype=np.int32)
         self._fine = np.ascontiguousarray(self._triangles[fine])
+        self._lids = np.ascontiguousarray(self._triangles[lids])
         low, high = np.floor(source.min(0)) - 2, np.ceil(source.max(0)) + 3
         x0, y0 = (int(max(0, value)) for value in low)
         self.box = x0, y0, int(min(size[0], high[0])), int(min(size[1], high[1]))
@@ -84,6 +92,14 @@ class Warp:
         x1, y1 = self.box[2:]
         x, y = np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32))
         self._identity = np.stack([x, y], axis=-1)  # (H, W, 2)
+        # the grid's points lie in the middle of step x step blocks, where cv2.resize expects them
+        self._offset = np.array([x0, y0], np.float32) + (step - 1) / 2
+        rows, columns = -(-(self.box[3] - y0) // step), -(-(self.box[2] - x0) // step)
+        self._coarse = rows, columns
+        self._share = None
+        if hold is not None:
+            x, y = np.meshgrid(np.arange(columns) * step + self._offset[0], np.arange(rows) * step + self._offset[1])
+            self._share = on_grid(*hold, x, y)
 
     def map(self, target: Array) -> tuple[int, int, Array] | None:
         """Return the part of the frame that moves: its first column and row and its (h, w, 2) map of absolute px.
@@ -100,10 +116,10 @@ class Warp:
         triangles = self._triangles[moving[self._triangles].any(axis=1)]
         if not len(triangles):
             return None
-        coarse = np.zeros((-(-(y1 - y0) // step), -(-(x1 - x0) // step), 2), np.float32)
-        # the grid's points lie in the middle of step x step blocks, where cv2.resize expects them
-        offset = np.array([x0, y0], np.float32) + (step - 1) / 2
-        _draw(((target - offset) / step).astype(np.float32), move, triangles, coarse)
+        coarse = np.zeros((*self._coarse, 2), np.float32)
+        draw(((target - self._offset) / step).astype(np.float32), move, triangles, coarse)
+        if self._share is not None:
+            let_go(coarse, self._share, float(step))
         busy = np.abs(coarse).max(axis=2) > STILL_PX
         rows, columns = np.flatnonzero(busy.any(axis=1)), np.flatnonzero(busy.any(axis=0))
         if not len(rows):
@@ -116,9 +132,38 @@ class Warp:
         fine = fine[: y1 - y0 - top, : x1 - x0 - left]
         if step > 1 and moving[self._fine].any():
             fine = np.ascontiguousarray(fine)
-            _draw((target - np.array([x0 + left, y0 + top])).astype(np.float32), move, self._fine, fine)
+            draw((target - np.array([x0 + left, y0 + top])).astype(np.float32), move, self._fine, fine)
         fine = cv2.add(fine, self._identity[top : top + fine.shape[0], left : left + fine.shape[1]])
         return x0 + int(left), y0 + int(top), fine
+
+    def lids(self, pixels: Image, target: Array, moved: tuple[int, int, Array]) -> tuple[int, int, Image]:
+        """Return the part of the frame round the lids, drawn finely and averaged: a shut lid's line has no steps.
+
+        Args:
+            pixels: (H, W, 3), the picture.
+            target: (N, 2) px, the vertices in the frame.
+            moved: what :meth:`map` returned for them.
+
+        Returns:
+            First column, first row, (h, w, 3) pixels.
+        """
+        (x0, y0, mapping), many = moved, self._lid_fine
+        at = target[np.unique(self._lids)] - [x0, y0]
+        limit = np.array(mapping.shape[1::-1])
+        left, top = (int(value) for value in np.clip(np.floor(at.min(0)) - 1, 0, np.maximum(limit - 2, 0)))
+        right, bottom = (int(value) for value in np.clip(np.ceil(at.max(0)) + 2, [left + 2, top + 2], limit))
+        large = cv2.resize(mapping[top:bottom, left:right], None, fx=many, fy=many)
+        grid = (np.arange(max(large.shape)) + 0.5) / many - 0.5  # px of the part, in the middle of each fine pixel
+        origin = np.array([x0 + left, y0 + top], np.float32)
+        own = np.stack(np.meshgrid(grid[: large.shape[1]], grid[: large.shape[0]]), -1).astype(np.float32) + origin
+        large = np.ascontiguousarray(large - own)
+        draw(
+            ((target - origin + 0.5) * many - 0.5).astype(np.float32),
+            (self.source - target).astype(np.float32), self._lids, large,
+        )  # fmt: skip
+        drawn = sample(pixels, large + own)
+        small = cv2.resize(drawn, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+        return x0 + left, y0 + top, np.asarray(small)
 
 
 def sample(pixels: Image, mapping: Array) -> Image:

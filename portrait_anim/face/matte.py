@@ -1,0 +1,67 @@
+"""Where the person is: MediaPipe's selfie segmenter under LiteRT, one call a face.
+
+The net (Apache-2.0) was made for people who fill the picture; it is given the surroundings of one face.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim.face.detect import Face, Image
+from portrait_anim.face.facemesh import stderr_closed
+from portrait_anim.opencv import cv2
+from portrait_anim.weights import weight_path
+
+MATTE_SIZE = 256  # px, the net's input and output
+REACH = 1.6  # half the side of what it sees, over the longer side of the face's landmarks
+_lock = threading.Lock()
+
+
+@cache
+def _net() -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    with stderr_closed():
+        net = Interpreter(str(weight_path("selfie_segmenter")), num_threads=1)
+        net.allocate_tensors()
+    return net
+
+
+def person_matte(image: Image, face: Face) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Return the matte round a face and where it lies.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        face: whose surroundings are looked at.
+
+    Returns:
+        (256, 256) share 0..1 of the person, and the (2, 3) map from image px (x, y, 1) to matte px (pixel centres at
+        integers). What lies beyond the picture repeats its edge.
+    """
+    low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
+    half = REACH * float((high - low).max())
+    scale = MATTE_SIZE / (2 * half)
+    to_matte = np.array([[scale, 0, 0], [0, scale, 0]])
+    to_matte[:, 2] = MATTE_SIZE / 2 - 0.5 - scale * ((low + high) / 2)
+    if scale < 0.5:  # average first, or the net sees aliased hair
+        shrink = 2 * scale
+        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        inner = to_matte.copy()
+        inner[:, :2] /= shrink
+        inner[:, 2] += inner[:, :2].sum(1) * (0.5 - 0.5 * shrink)  # pixel centres: small = shrink * (x + .5) - .5
+    else:
+        inner = to_matte
+    view = cv2.warpAffine(
+        image, inner, (MATTE_SIZE, MATTE_SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )  # fmt: skip
+    net = _net()
+    with _lock:
+        net.set_tensor(net.get_input_details()[0]["index"], view.astype(np.float32)[None] / 255)
+        net.invoke()
+        matte = np.array(net.get_tensor(net.get_output_details()[0]["index"]))[0, :, :, 0]
+    return np.asarray(matte, np.float32), to_matte
