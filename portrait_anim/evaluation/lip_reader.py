@@ -250,6 +250,7 @@ def cached_reader(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: value.contiguous() for name, value in net.state_dict().items()}, temporary)
+        temporary.chmod(0o644)
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         logger.info("the lip-reader is not kept for the next time: %s", error)

@@ -70,6 +70,14 @@ def loudness_mouth(space: MotionSpace, train: Sequence[Clip], held_out: Sequence
     return out
 
 
+def others(count: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """Return for each of ``count`` clips another one, by chance: neighbours by name begin with the same words."""
+    order = np.random.default_rng(seed).permutation(count)
+    out = np.empty(count, np.int64)
+    out[order] = np.roll(order, 1)
+    return out
+
+
 def read_clips(
     net: MouthNet,
     space: MotionSpace,
@@ -107,7 +115,7 @@ def read_clips(
     mouths = {
         "ground truth": real,
         "model": made,
-        "shuffled audio": made[len(made) // 2 :] + made[: len(made) // 2],  # neighbours by name begin alike
+        "shuffled audio": [made[i] for i in others(len(made))],
         "loudness only": loudness_mouth(space, train, held_out),
         "static photo": [np.zeros_like(mouth) for mouth in real],
     }
