@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the table for the held-out clips."""
     from dataclasses import asdict
 
+    from portrait_anim.evaluation.reading import format_readings, read_clips
     from portrait_anim.evaluation.tables import evaluate_clips, format_table
     from portrait_anim.evaluation.upper import format_upper, upper_groups
     from portrait_anim.motion.model import MotionModel
@@ -42,6 +43,12 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
     else:
         sys.stdout.write(format_table(rows) + "\n")
+    train = [clip for clip in prepared if clip.info.split == "train"]
+    readings = read_clips(model.net, model.space, train, clips, args.prepared / "readers", progress=_learning)
+    if args.json:
+        sys.stdout.writelines(json.dumps({"lip_reader": reading.to_dict()}) + "\n" for reading in readings)
+    elif readings:
+        sys.stdout.write(format_readings(readings) + "\n")
     if args.upper:
         groups = upper_groups(model.net, {"model": model.upper}, choose(prepared, args.weights, "train"), clips)
         sys.stdout.write((json.dumps(groups) if args.json else format_upper(groups)) + "\n")
@@ -61,3 +68,8 @@ def run(args: argparse.Namespace) -> int:
         for line in render_table(list(islice(turns, args.render)), RENDER_FRAMES, file_of(*SFACE)):
             sys.stdout.write(line + "\n")
     return 0
+
+
+def _learning(done: int, total: int, loss: float) -> None:
+    if done % 10 == 0 or done == total:
+        sys.stderr.write(f"lip-reader: epoch {done} of {total}, loss {loss:.2f}\n")

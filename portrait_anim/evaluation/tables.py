@@ -93,7 +93,8 @@ def _measure(case: _Case, space: MotionSpace, made: Curve, made_width: Curve) ->
     )  # fmt: skip
 
 
-def _loudness(tensors: Tensors, n_frames: int) -> Curve:
+def loudness(tensors: Tensors, n_frames: int) -> Curve:
+    """Return the level (``n_frames``,) of a clip's sound, 0 after its end."""
     sound = torch.from_numpy(tensors["waveform"].astype(np.float32) / 32767)
     rms = frame_rms(sound, SAMPLES_PER_FRAME).numpy()
     return np.pad(rms, (0, max(0, n_frames - len(rms))))[:n_frames]
@@ -141,7 +142,7 @@ def evaluate_clips(
         same = [k for k in range(len(cases)) if k != i and cases[k].group == case.group]
         other = made[same[i % len(same)]] if same else made[i][::-1]
         other = np.resize(other, made[i].shape)
-        loud = _loudness(case.tensors, len(made[i]))
+        loud = loudness(case.tensors, len(made[i]))
         still = np.zeros(len(made[i]))
         curves = {
             "ground truth": (space.aperture(case.real), space.width(case.real)),
