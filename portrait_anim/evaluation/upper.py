@@ -12,13 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.ndimage import gaussian_filter1d
 from scipy.stats import wasserstein_distance
 
-from portrait_anim.audio.speech import frame_rms
-from portrait_anim.config import FPS, SAMPLES_PER_FRAME
+from portrait_anim.config import FPS
 from portrait_anim.evaluation.metrics import correlation
+from portrait_anim.evaluation.tables import loudness
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.upper import LID, ROTATION, TRACKS, UpperGenerator, make_tracks
 from portrait_anim.training.adversarial.data import upper_examples
@@ -81,12 +80,6 @@ def distances(real: Sequence[dict[str, float]], other: Sequence[dict[str, float]
     return out
 
 
-def _loudness(clip: Clip, n_frames: int) -> Array:
-    sound = torch.from_numpy(clip.tensors["waveform"].astype(np.float32) / 32767)
-    rms = frame_rms(sound, SAMPLES_PER_FRAME).numpy()
-    return np.pad(rms, (0, max(0, n_frames - len(rms))))[:n_frames]
-
-
 def upper_groups(
     mouth: MouthNet, nets: dict[str, UpperGenerator], train: Sequence[Clip], held_out: Sequence[Clip]
 ) -> dict[str, list[dict[str, float]]]:
@@ -105,20 +98,20 @@ def upper_groups(
     groups: dict[str, list[dict[str, float]]] = {}
     for name, real in (("held-out people", examples), ("other real people", others)):
         groups[name] = [
-            measure(example.tracks * spread, _loudness(clip, len(example.tracks)))
+            measure(example.tracks * spread, loudness(clip.tensors, len(example.tracks)))
             for example, clip in zip(real, chosen[name], strict=True)
         ]
     for name, net in nets.items():
         groups[name] = [
             measure(
                 make_tracks(net, example.latents, shape=example.shape.reshape(-1, 3), seed=seed),
-                _loudness(clip, len(example.tracks)),
+                loudness(clip.tensors, len(example.tracks)),
             )
             for example, clip in zip(examples, chosen["held-out people"], strict=True)
             for seed in range(SEEDS)
         ]
     groups["static photo"] = [
-        measure(np.zeros_like(example.tracks), _loudness(clip, len(example.tracks)))
+        measure(np.zeros_like(example.tracks), loudness(clip.tensors, len(example.tracks)))
         for example, clip in zip(examples, chosen["held-out people"], strict=True)
     ]
     return groups

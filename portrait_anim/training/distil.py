@@ -40,7 +40,7 @@ from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.config import FEATURE_RATE, SAMPLE_RATE
 from portrait_anim.errors import DataError
 from portrait_anim.training.copies import music_of
-from portrait_anim.training.runs import Run
+from portrait_anim.training.runs import Run, Stateful
 from portrait_anim.training.song import FRAME_MS, chords, noise, sing
 
 Array = npt.NDArray[np.float32]
@@ -235,12 +235,8 @@ def distil(
         optimiser, config.learning_rate, total_steps=config.steps + 1, pct_start=0.08
     )
     run = Run(out, "distil", json.dumps({**asdict(config), **asdict(net.encoder.config)}))
-    step = 0
-    if state := run.load():
-        net.load_state_dict(state["net"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        step = int(state["step"])
+    parts: dict[str, Stateful] = {"net": net, "optimiser": optimiser, "schedule": schedule}
+    step = run.load_parts(**parts)
     net.train()
     while step < config.steps:
         waves, wanted, weight, voice = corpus(step)
@@ -260,10 +256,7 @@ def distil(
         if step % 20 == 0 or step == config.steps:
             run.log(step, figures)
         if step % save_every == 0 or step == config.steps:
-            run.save({
-                "step": step, "net": net.state_dict(), "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
-            })  # fmt: skip
+            run.save_parts(step, **parts)
         if progress:
             progress(step, config.steps, figures)
     return net.encoder.eval()

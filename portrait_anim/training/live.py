@@ -24,7 +24,7 @@ from portrait_anim.training.copies import Copy
 from portrait_anim.training.data import Batches, Example, Fit, copy_example, example_of
 from portrait_anim.training.losses import Losses, weighted_total
 from portrait_anim.training.prepare import Clip
-from portrait_anim.training.runs import Run
+from portrait_anim.training.runs import Run, Stateful
 from portrait_anim.training.trainer import Progress, TrainConfig
 
 LATENT_WEIGHT = 2.0  # of the latents' mean distance, beside losses in % IOD
@@ -103,12 +103,8 @@ def train_live(
     optimiser = torch.optim.AdamW(head.parameters(), config.learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=n_steps + 1)
     run = Run(out, f"live_{config.weights}", json.dumps({**asdict(config), "n_steps": n_steps}))
-    step = 0
-    if state := run.load():
-        head.load_state_dict(state["head"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        step = int(state["step"])
+    parts: dict[str, Stateful] = {"head": head, "optimiser": optimiser, "schedule": schedule}
+    step = run.load_parts(**parts)
     while step < n_steps:
         features, mouth, valid, closed = batches(step)
         with torch.no_grad():
@@ -127,10 +123,7 @@ def train_live(
         if step % 20 == 0 or step == n_steps:
             run.log(step, figures)
         if step % save_every == 0 or step == n_steps:
-            run.save({
-                "step": step, "head": head.state_dict(), "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
-            })  # fmt: skip
+            run.save_parts(step, **parts)
         if progress:
             progress(step, n_steps, figures)
     return head.requires_grad_(False).eval()

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from portrait_anim.errors import DataError
+
+
+class Stateful(Protocol):
+    """A net, an optimiser or a schedule."""
+
+    def state_dict(self) -> Any:
+        """Return the state."""
+
+    def load_state_dict(self, state_dict: Any) -> Any:
+        """Take it up."""
 
 
 class Run:
@@ -49,6 +59,23 @@ class Run:
         if state.get("recipe") != self.recipe:
             raise DataError(f"{self.checkpoint} is of another recipe or other data: name another --run folder")
         return state
+
+    def save_parts(self, step: int, **parts: Stateful) -> None:
+        """Write the step and the state of each part, atomically."""
+        self.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}})
+
+    def load_parts(self, **parts: Stateful) -> int:
+        """Give each part the state of the last checkpoint; return its step, 0 when there is none.
+
+        Raises:
+            DataError: it is of another recipe or other data.
+        """
+        state = self.load()
+        if state is None:
+            return 0
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        return int(state["step"])
 
     def log(self, step: int, figures: dict[str, float]) -> None:
         """Append a line to the CSV, and to TensorBoard where it is installed."""
