@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from portrait_anim.audio.activity import VoiceDetector
 from portrait_anim.evaluation.tables import evaluate_clips, summary
 from portrait_anim.training.copies import load_copies
 from portrait_anim.training.data import choose
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--weights", default="default", choices=("default", "open"))
     args = parser.parse_args()
     torch.set_num_threads(1)
+    voice = VoiceDetector.from_weights()
     clips, copies = load_prepared(args.prepared), load_copies(args.prepared)
     print(f"| recipe | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}", flush=True)
     for name in args.recipes:
@@ -49,7 +51,7 @@ def main() -> None:
         folder = args.runs / name.replace(" ", "_").replace(",", "")
         trained = train_stages(config, choose(clips, args.weights, "train"), folder, copies if config.copies else [])
         held_out = choose(clips, args.weights, "val")
-        figures = summary(evaluate_clips(trained.net, trained.space, held_out, copies))
+        figures = summary(evaluate_clips(trained.net, trained.space, held_out, copies, voice=voice))
         print(f"| {name} | {' | '.join(f'{figures[key]:.3f}' for key in COLUMNS.values())} |", flush=True)
 
 

@@ -61,6 +61,27 @@ def second_of_speech(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> 
     return cut(speech, tmp_path_factory.mktemp("sound") / "second.wav", 1.0)
 
 
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Path:
+    """Two recordings and four sounds without a voice, listened to by the real encoders."""
+    import csv
+
+    import soundfile
+
+    from portrait_anim.training.voices import write_corpus
+
+    samples, rate = soundfile.read(speech, dtype="float32")
+    audio = tmp_path_factory.mktemp("audio")
+    rows = [("a.wav", "train"), ("b.wav", "train"), ("c.wav", "validate only"), ("music/d.wav", "train")]
+    for number, (name, _) in enumerate(rows[:3]):
+        soundfile.write(audio / name, samples[number * rate : (number + 2) * rate], rate)
+    with (audio / "index.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "use"), *rows])
+    folder = tmp_path_factory.mktemp("corpus")
+    assert write_corpus(audio, folder, workers=1, n_rests=4) == 2
+    return folder
+
+
 def cut(source: Path, target: Path, duration_s: float, start_s: float = 0.5) -> Path:
     """Write a stretch of ``source`` to the wav file ``target``; shorter sources are repeated."""
     import numpy as np

@@ -166,7 +166,7 @@ def test_the_table(
         return reader
 
     monkeypatch.setattr(lip_reader, "train_reader", trained)
-    arguments = (Told(), flat_space(), train, val, tmp_path / "readers", CONFIG)
+    arguments = (Told(), None, flat_space(), train, val, tmp_path / "readers", CONFIG)
     readings = read_clips(*arguments)  # type: ignore[arg-type]
     errors = {reading.condition: reading.word_error for reading in readings}
     assert tuple(errors) == CONDITIONS
@@ -182,13 +182,13 @@ def test_the_table(
     again = read_clips(*arguments)  # type: ignore[arg-type]
     assert [reading.word_error for reading in again] == list(errors.values())
     assert trained_on == [N_TRAIN]  # the second time it was read from the folder
-    read_clips(*arguments[:2], train[1:], *arguments[3:])  # type: ignore[arg-type]
+    read_clips(*arguments[:3], train[1:], *arguments[4:])  # type: ignore[arg-type]
     assert trained_on == [N_TRAIN, N_TRAIN - 1]  # other clips, another reader
 
 
 def test_nothing_to_read_and_nowhere_to_keep(mouths: dict[str, npt.NDArray[np.float32]], tmp_path: Path) -> None:
     clip = clip_of("grid_s1__bbaf2n", next(iter(mouths.values())), "train")
-    assert read_clips(Told(), flat_space(), [clip], [], tmp_path) == []  # type: ignore[arg-type]
+    assert read_clips(Told(), None, flat_space(), [clip], [], tmp_path) == []  # type: ignore[arg-type]
     assert "no held-out" in format_readings([])
     (tmp_path / "file").write_text("")
     config = replace(CONFIG, epochs=1)

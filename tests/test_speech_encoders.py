@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from portrait_anim.audio.activity import voice_gate
+from portrait_anim.audio.activity import VoiceDetector, voice_gate
 from portrait_anim.audio.hama import HamaConfig
 from portrait_anim.audio.load import load_audio
 from portrait_anim.audio.mel import power_spectrogram
@@ -31,6 +31,7 @@ from portrait_anim.audio.whisper import WhisperConfig, WhisperEncoder
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import DataError, OptionError
 from portrait_anim.training.convert_encoders import convert, read_ctranslate2, read_hama
+from portrait_anim.training.song import sing
 from portrait_anim.weights import weight_path
 
 GOLDEN = Path(__file__).parent / "golden" / "speech_encoders.npz"
@@ -216,8 +217,8 @@ def test_bilabial_posterior_peaks_where_lips_close() -> None:
 
 
 def gate_of(waveform: Tensor) -> Tensor:
-    out = features("hama")(waveform[None])
-    return voice_gate(waveform, out.blank[0], out.phoneme[0])
+    with torch.no_grad():
+        return voice_gate(waveform, VoiceDetector.from_weights()(features("hama", "whisper")(waveform[None]).values)[0])
 
 
 @pytest.mark.parametrize("level", [0.0, 10 ** (-65 / 20)])
@@ -257,14 +258,14 @@ def test_gate_is_mostly_shut_in_instrumental_music() -> None:
     assert np.mean([gate_of(recording(f"music/{name}", 6)).mean() for name in names]) < 0.2
 
 
-def test_gate_from_blank_alone_is_open_in_speech_and_shut_in_silence() -> None:
-    sound = torch.cat([speech(), torch.zeros(2 * SAMPLE_RATE)])
-    gate = voice_gate(sound, features("hama")(sound[None]).blank[0])
-    rms = frame_rms(sound, 640)
-    speaking = rms > 0.1 * rms[:50].quantile(0.95)  # the excerpt begins with a pause
-    assert 20 < speaking.sum() < 50
-    assert gate[speaking].mean() > 0.9
-    assert gate[-25:].max() < 0.05
+@needs_audio
+def test_gate_is_open_in_a_held_note() -> None:
+    spoken = recording("librispeech/00000_7113-86041-0000.opus", 5).numpy()
+    song = sing(spoken, np.random.default_rng(3), hold=0.4)
+    held = np.diff(song.source_s[:: round(1000 / 25 / 5)]) < 0.004  # video frames in which the old time hardly moves
+    gate = gate_of(torch.from_numpy(song.waveform))[: len(held)]
+    assert held.sum() > 50  # two seconds and more
+    assert gate[torch.from_numpy(held[: len(gate)])].mean() > 0.8
 
 
 def test_gate_needs_no_whole_window() -> None:

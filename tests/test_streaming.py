@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
 from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
-from portrait_anim.errors import DataError
-from portrait_anim.training.distil import Corpus, DistilConfig, distil, write_corpus
+from portrait_anim.training.distil import Corpus, DistilConfig, distil
 
 SMALL = StreamingConfig(width=16, dilations=(1, 2, 4), ahead=(3, 3, 1))
 
@@ -50,27 +47,6 @@ def test_look_ahead_is_what_the_config_says() -> None:
         with torch.no_grad():
             difference = (encoder(sound)[0] - encoder(other)[0])[..., frame].abs().max()
         assert (difference < 1e-6) == same
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Path:
-    """Two recordings, listened to by the real encoders."""
-    samples, rate = soundfile.read(speech, dtype="float32")
-    audio = tmp_path_factory.mktemp("audio")
-    rows = [("a.wav", "train"), ("b.wav", "train"), ("c.wav", "validate only"), ("music/d.wav", "train")]
-    for number, (name, _) in enumerate(rows[:3]):
-        soundfile.write(audio / name, samples[number * rate : (number + 2) * rate], rate)
-    with (audio / "index.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("file", "use"), *rows])
-    folder = tmp_path_factory.mktemp("corpus")
-    assert write_corpus(audio, folder, workers=1) == 2
-    return folder
-
-
-def test_corpus_holds_what_may_be_trained_on(corpus: Path, tmp_path: Path) -> None:
-    assert sorted(path.stem for path in (corpus / "voices").iterdir()) == ["a", "b"]
-    with pytest.raises(DataError, match=r"index\.csv"):
-        write_corpus(tmp_path, tmp_path)
 
 
 def test_stretches_ask_for_the_clean_voice(corpus: Path) -> None:

@@ -1,55 +1,108 @@
 """Whether somebody is speaking or singing, frame by frame: the gate that lets the mouth rest in music and silence.
 
-Two things must hold: hama hears phonemes (averaged over .6 s), and the recording is not silent there in absolute
-terms (hama's posteriors on silence and faint noise, brought up to level, mean nothing). What it hears is best read from
-the probability of the likeliest phoneme, to the power 1.5: speech gives spikes near 1, while noise and instruments give
-a little of many tokens all the time. One minus the blank probability, all that is needed besides the waveform, counts
-those too and opens in white noise.
+A small net (:class:`VoiceDetector`) reads it off the speech features. hama's own posteriors, which served before, are
+blank inside a vowel that is held for seconds and in most real songs with much reverberation (docs/ablation.md). What is
+silent in absolute terms has no voice either, whatever is heard in it once it is brought up to level.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from portrait_anim.audio.speech import SAMPLES_PER_FEATURE, fit_length, frame_rms
-from portrait_anim.config import FEATURE_RATE, FEATURES_PER_FRAME
+from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
+from portrait_anim.audio.speech import SAMPLES_PER_FEATURE, SpeechConfig, fit_length, frame_rms
+from portrait_anim.config import FEATURE_RATE, FEATURES_PER_FRAME, FPS
+from portrait_anim.weights import load_metadata, load_tensors
+
+WEIGHTS = "voice_detector"  # name in the registry
+
+
+@dataclass(frozen=True)
+class VoiceDetectorConfig:
+    """Sizes; travels with the weights.
+
+    Attributes:
+        n_features: channels of the speech features.
+        width: channels inside.
+        dilations: one residual block each.
+    """
+
+    n_features: int = SpeechConfig().n_channels
+    width: int = 48
+    dilations: tuple[int, ...] = (1, 2, 4)
+
+
+class VoiceDetector(nn.Module):
+    """Speech features (B, C, T50) -> log odds of a voice (B, T25); each hears about .4 s to either side.
+
+    Unlike the mouth's encoder it keeps each recording's mean: that of music is not that of a voice.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, config: VoiceDetectorConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or VoiceDetectorConfig()
+        self.register_buffer("mean", torch.zeros(config.n_features))  # of the features over many recordings
+        self.register_buffer("spread", torch.ones(config.n_features))
+        self.encoder = AudioEncoder(
+            AudioEncoderConfig(config.n_features, config.width, config.dilations, remove_mean=False)
+        )
+        self.odds = nn.Conv1d(config.width, 1, 1)
+
+    @classmethod
+    def from_weights(cls) -> VoiceDetector:
+        """Load the registered weights, frozen.
+
+        Raises:
+            WeightsError: the file is missing or does not match the registry.
+        """
+        lines = json.loads(load_metadata(WEIGHTS)["config"])
+        detector = cls(VoiceDetectorConfig(lines["n_features"], lines["width"], tuple(lines["dilations"])))
+        detector.load_state_dict(load_tensors(WEIGHTS))
+        return detector.requires_grad_(False).eval()
+
+    def normalise(self, values: Tensor) -> Tensor:
+        """(B, C, T50) -> the same with mean 0 and spread 1 over many recordings."""
+        return (values - self.mean[:, None]) / self.spread[:, None]
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(B, C, T50) of :attr:`portrait_anim.audio.speech.Features.values` -> (B, T25)."""
+        odds: Tensor = self.odds(self.encoder(self.normalise(values)))[:, 0]
+        return odds
 
 
 @dataclass(frozen=True)
 class GateConfig:
-    """Where the gate opens and how fast; the defaults are for one minus the blank probability.
+    """Where the gate opens and how fast.
 
     Attributes:
-        average_s: stretch over which the probability and the level are taken, centred.
-        power: exponent of the probability before averaging; more lets single sure phonemes count more.
-        threshold: its average at which the gate is half open.
+        average_s: stretch over which the log odds are averaged, centred.
+        threshold: their average at which the gate is half open.
         softness: the sigmoid's scale; one such step from the threshold is .73 or .27.
-        silent_dbfs: at this level (and below) the gate is shut whatever hama hears.
+        level_s: stretch of which the loudest 20 ms count, so that gaps between words are not silence.
+        silent_dbfs: at this level (and below) the gate is shut whatever is heard.
         heard_dbfs: from this level on the level does not matter.
         hold_s: time before and after a voice for which the gate stays open: mouths open before they sound.
         attack_s: time from shut to open.
         release_s: time from open to shut.
     """
 
-    average_s: float = 0.6
-    power: float = 1.0
-    threshold: float = 0.04
-    softness: float = 0.008
+    average_s: float = 0.3
+    threshold: float = 0.0
+    softness: float = 1.0
+    level_s: float = 0.6
     silent_dbfs: float = -60.0
     heard_dbfs: float = -50.0
-    hold_s: float = 0.0
+    hold_s: float = 0.12
     attack_s: float = 0.08
     release_s: float = 0.2
-
-
-FOR_BLANK = GateConfig()
-# set on a song with syllable times and karaoke (mouth closed in rests and to music alone) and on GRID's r, which a
-# higher threshold or no hold cost .017; docs/ablation.md
-FOR_PHONEME = GateConfig(power=1.5, threshold=0.0015, softness=0.0004, hold_s=0.3)
 
 
 def moving_average(values: Tensor, length: int) -> Tensor:
@@ -60,15 +113,13 @@ def moving_average(values: Tensor, length: int) -> Tensor:
 
 
 def level_opening(waveform: Tensor, n_frames: int, config: GateConfig) -> Tensor:
-    """How far the absolute level lets the gate open, (N,) -> (n_frames,) in 0..1 at 50 Hz.
-
-    The level is the loudest 20 ms within ``average_s``, so gaps between words do not count as silence.
-    """
-    rms = frame_rms(fit_length(waveform), SAMPLES_PER_FEATURE)[:n_frames]  # (T50,)
-    half = round(config.average_s * FEATURE_RATE / 2)
+    """How far the absolute level lets the gate open, (N,) -> (n_frames,) in 0..1 at 25 Hz."""
+    rms = frame_rms(fit_length(waveform), SAMPLES_PER_FEATURE)[: FEATURES_PER_FRAME * n_frames]  # (T50,)
+    half = round(config.level_s * FEATURE_RATE / 2)
     loudest = functional.max_pool1d(rms[None], 2 * half + 1, 1, half)[0]  # (T50,)
     dbfs = 20 * loudest.clamp(min=1e-8).log10()
-    return ((dbfs - config.silent_dbfs) / (config.heard_dbfs - config.silent_dbfs)).clamp(0, 1)
+    opening = ((dbfs - config.silent_dbfs) / (config.heard_dbfs - config.silent_dbfs)).clamp(0, 1)
+    return opening.view(-1, FEATURES_PER_FRAME).mean(dim=-1)  # (T25,)
 
 
 def follow(target: Tensor, rise: float, fall: float) -> Tensor:
@@ -81,28 +132,21 @@ def follow(target: Tensor, rise: float, fall: float) -> Tensor:
     return torch.tensor(levels, dtype=target.dtype, device=target.device)
 
 
-def voice_gate(
-    waveform: Tensor, blank: Tensor, phoneme: Tensor | None = None, config: GateConfig | None = None
-) -> Tensor:
+def voice_gate(waveform: Tensor, odds: Tensor, config: GateConfig | None = None) -> Tensor:
     """Share of motion that the sound asks for.
 
     Args:
         waveform: (N,) at 16 kHz as recorded (before any level change).
-        blank: (T50,) of :class:`portrait_anim.audio.speech.Features` for the same sound.
-        phoneme: (T50,) of the same; given, it is used instead of ``blank`` and keeps the gate shut in noise and most
-            instrumental music.
-        config: where the gate opens; None takes what was measured for the one that is used.
+        odds: (T25,) of :class:`VoiceDetector` for the same sound.
+        config: where the gate opens.
 
     Returns:
         (T25,) in 0..1: near 1 while somebody speaks or sings, near 0 in silence and instrumental music.
     """
-    heard = 1 - blank if phoneme is None else phoneme
-    config = config or (FOR_BLANK if phoneme is None else FOR_PHONEME)
-    length = 2 * round(config.average_s * FEATURE_RATE / 2) + 1
-    voiced = moving_average(heard.clamp(min=0) ** config.power, length)  # (T50,)
-    target = torch.sigmoid((voiced - config.threshold) / config.softness)
-    target = target * level_opening(waveform, len(heard), config)
-    half = round(config.hold_s * FEATURE_RATE)
-    target = functional.max_pool1d(target[None], 2 * half + 1, 1, half)[0]  # (T50,)
-    gate = follow(target, 1 / (config.attack_s * FEATURE_RATE), 1 / (config.release_s * FEATURE_RATE))
-    return gate.view(-1, FEATURES_PER_FRAME).mean(dim=-1)  # (T25,)
+    config = config or GateConfig()
+    heard = moving_average(odds, 2 * round(config.average_s * FPS / 2) + 1)
+    target = torch.sigmoid((heard - config.threshold) / config.softness)
+    target = target * level_opening(waveform, len(odds), config)
+    half = round(config.hold_s * FPS)
+    target = functional.max_pool1d(target[None], 2 * half + 1, 1, half)[0]
+    return follow(target, 1 / (config.attack_s * FPS), 1 / (config.release_s * FPS))

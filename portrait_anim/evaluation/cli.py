@@ -38,13 +38,16 @@ def run(args: argparse.Namespace) -> int:
     model = MotionModel.from_weights(args.weights)
     prepared = load_prepared(args.prepared)
     clips = choose(prepared, args.weights, "val")
-    rows = evaluate_clips(model.net, model.space, clips, load_copies(args.prepared), model.live_nets())
+    copies = load_copies(args.prepared)
+    rows = evaluate_clips(model.net, model.space, clips, copies, voice=model.voice, live=model.live_nets())
     if args.json:
         sys.stdout.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
     else:
         sys.stdout.write(format_table(rows) + "\n")
     train = [clip for clip in prepared if clip.info.split == "train"]
-    readings = read_clips(model.net, model.space, train, clips, args.prepared / "readers", progress=_learning)
+    readings = read_clips(
+        model.net, model.voice, model.space, train, clips, args.prepared / "readers", progress=_learning
+    )
     if args.json:
         sys.stdout.writelines(json.dumps({"lip_reader": reading.to_dict()}) + "\n" for reading in readings)
     elif readings:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.audio.activity import VoiceDetector
 from portrait_anim.evaluation.lip_reader import SLOTS, Progress, ReaderConfig, cached_reader, sentence_of
 from portrait_anim.evaluation.tables import gated_mouth, loudness
 from portrait_anim.motion.model import MouthNet
@@ -80,6 +81,7 @@ def others(count: int, seed: int = 0) -> npt.NDArray[np.int64]:
 
 def read_clips(
     net: MouthNet,
+    voice: VoiceDetector | None,
     space: MotionSpace,
     train: Sequence[Clip],
     held_out: Sequence[Clip],
@@ -94,6 +96,7 @@ def read_clips(
 
     Args:
         net: makes the mouths.
+        voice: its gate; None for none.
         space: its basis.
         train: clips; those that are no GRID sentence are left out.
         held_out: likewise.
@@ -110,7 +113,7 @@ def read_clips(
     known = {clip.info.id: space.encode(clip.tensors["displacement"].astype(np.float32)) for clip in train}
     config = config or ReaderConfig(n_components=space.n_components)
     reader = cached_reader(folder, config, space, known, progress)
-    made = [gated_mouth(net, clip.tensors)[0] for clip in held_out]
+    made = [gated_mouth(net, voice, clip.tensors)[0] for clip in held_out]
     real = [space.encode(clip.tensors["displacement"].astype(np.float32)) for clip in held_out]
     mouths = {
         "ground truth": real,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from portrait_anim.audio.activity import voice_gate
+from portrait_anim.audio.activity import VoiceDetector, voice_gate
 from portrait_anim.audio.speech import frame_rms
 from portrait_anim.config import FEATURES_PER_FRAME, FPS, SAMPLES_PER_FRAME
 from portrait_anim.evaluation.metrics import (
@@ -62,19 +62,18 @@ class _Case:
     tolerance: int
 
 
-def gated_mouth(net: MouthNet, tensors: Tensors) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return the mouth (T, K) as the pipeline makes it, through the voice gate, and without it.
-
-    Shards written before the gate's ``phoneme`` track was kept are not gated.
-    """
+def gated_mouth(
+    net: MouthNet, voice: VoiceDetector | None, tensors: Tensors
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the mouth (T, K) as the pipeline makes it, through the voice gate (None: no gate), and without it."""
     features = torch.from_numpy(tensors["features"].astype(np.float32))[None]
     with torch.no_grad():
         plain = net(features)[0].T.cpu().numpy()
-    if "phoneme" not in tensors:
+        odds = None if voice is None else voice(features)[0]
+    if odds is None:
         return plain, plain
     sound = torch.from_numpy(tensors["waveform"].astype(np.float32) / 32767)[: len(plain) * SAMPLES_PER_FRAME]
-    blank, phoneme = (torch.from_numpy(tensors[name].astype(np.float32)) for name in ("blank", "phoneme"))
-    gate = voice_gate(sound, blank, phoneme).numpy()[: len(plain), None]
+    gate = voice_gate(sound, odds).numpy()[: len(plain), None]
     return plain * gate, plain
 
 
@@ -128,15 +127,16 @@ def live_mouth(nets: LiveNets, tensors: Tensors, n_frames: int) -> npt.NDArray[n
 
 
 def evaluate_clips(
-    net: MouthNet, space: MotionSpace, clips: Sequence[Clip], copies: Sequence[Copy] = (), live: LiveNets | None = None
-) -> list[Row]:
+    net: MouthNet, space: MotionSpace, clips: Sequence[Clip], copies: Sequence[Copy] = (), *,
+    voice: VoiceDetector | None = None, live: LiveNets | None = None,
+) -> list[Row]:  # fmt: skip
     """Measure the net on held-out clips and their copies, each row beside its baselines; ``live`` on the clips.
 
     Curves of clips are compared as they stand (``r``) and at the clip's own best offset (``r_best``); the offset is
     right when it is the index's within one frame (GRID: exactly 0). Copies are compared with the offset removed.
     """
     cases = _cases(space, clips, copies)
-    made = [gated_mouth(net, case.tensors)[0] for case in cases]
+    made = [gated_mouth(net, voice, case.tensors)[0] for case in cases]
     rows = []
     for i, case in enumerate(cases):
         same = [k for k in range(len(cases)) if k != i and cases[k].group == case.group]
@@ -161,16 +161,16 @@ def evaluate_clips(
             elif condition == "loudness only":  # not a mouth: its size says nothing
                 values = (*values[:3], float("nan"), *values[4:6], float("nan"))
             rows.append(Row(case.group, case.person, case.language, condition, values))
-    return rows + rest_rows(net, space, copies)
+    return rows + rest_rows(net, voice, space, copies)
 
 
-def rest_rows(net: MouthNet, space: MotionSpace, copies: Sequence[Copy]) -> list[Row]:
+def rest_rows(net: MouthNet, voice: VoiceDetector | None, space: MotionSpace, copies: Sequence[Copy]) -> list[Row]:
     """Measure how far the mouth opens at sounds without a voice: :data:`REST_COLUMNS`, a row each."""
     rows = []
     for copy in copies:
         if copy.info.clip or copy.info.split != "val":
             continue
-        gated, plain = gated_mouth(net, copy.tensors)
+        gated, plain = gated_mouth(net, voice, copy.tensors)
         opening = space.aperture(gated)
         values = (opening_p95(opening), leak(space.aspect(gated)), opening_p95(space.aperture(plain)))
         group = "chords" if copy.info.kind == "music" and not copy.info.music else copy.info.kind

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from portrait_anim.audio.activity import FOR_PHONEME
+from portrait_anim.audio.activity import GateConfig
 from portrait_anim.audio.encoder import AudioEncoder
 from portrait_anim.audio.speech import SpeechConfig, frame_count, frame_rms
 from portrait_anim.audio.streaming import StreamingEncoder
@@ -56,7 +56,7 @@ class LiveGate:
 
     def __call__(self, voice: float, rms: float) -> float:
         """Return the next frame's share of motion for its probability of a voice and its RMS as recorded."""
-        config = FOR_PHONEME
+        config = GateConfig()
         self._recent = [*self._recent[1:], 20 * np.log10(max(rms, 1e-8))]
         heard = (max(self._recent) - config.silent_dbfs) / (config.heard_dbfs - config.silent_dbfs)
         wanted = voice * float(np.clip(heard, 0, 1))

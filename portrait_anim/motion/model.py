@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from portrait_anim.audio.activity import voice_gate
+from portrait_anim.audio.activity import VoiceDetector, voice_gate
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
 from portrait_anim.audio.speech import SpeechConfig, SpeechFeatures, frame_count
 from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
@@ -104,9 +104,10 @@ class MotionModel:
     """Waveform -> :class:`Motion`."""
 
     def __init__(
-        self, speech: SpeechFeatures, net: MouthNet, upper: UpperGenerator, space: MotionSpace, head: AudioEncoder
-    ) -> None:
-        self.speech, self.net, self.upper, self.space, self.head = speech, net, upper, space, head
+        self, speech: SpeechFeatures, voice: VoiceDetector, net: MouthNet, upper: UpperGenerator, space: MotionSpace,
+        head: AudioEncoder,
+    ) -> None:  # fmt: skip
+        self.speech, self.voice, self.net, self.upper, self.space, self.head = speech, voice, net, upper, space, head
 
     @classmethod
     def from_weights(cls, name: str = "default", device: str | torch.device = "cpu") -> MotionModel:
@@ -129,7 +130,8 @@ class MotionModel:
             part.load_state_dict({name.removeprefix(prefix): value for name, value in mine.items()})
             part.requires_grad_(False).eval().to(device)
         speech = SpeechFeatures.from_weights(device, config.speech)
-        return cls(speech, net, upper, MotionSpace(basis.numpy(), ActionUnits.from_weights(name).fields), head)
+        space = MotionSpace(basis.numpy(), ActionUnits.from_weights(name).fields)
+        return cls(speech, VoiceDetector.from_weights().to(device), net, upper, space, head)
 
     @torch.no_grad()
     def listen(self, waveform: npt.NDArray[np.float32]) -> Heard:
@@ -141,17 +143,16 @@ class MotionModel:
         sound = torch.from_numpy(waveform)
         n_frames = frame_count(len(waveform))
         made = torch.zeros(n_frames, self.space.n_components + self.net.config.encoder.width)
-        blank, phoneme = torch.zeros(2, FEATURES_PER_FRAME * n_frames)
+        odds = torch.zeros(n_frames)
         for window in self.speech.windows(sound[None].to(self.net.scale.device)):
             latents = self.net.encoder(window.features.values)
             rows = torch.cat([self.net.mouth(latents), latents], 1)[0].T.cpu()  # (T, K + C)
-            weight = window.weight.cpu()
-            share = weight.view(-1, FEATURES_PER_FRAME).mean(1)[:, None]
-            made[window.start // FEATURES_PER_FRAME : window.end // FEATURES_PER_FRAME] += rows * share
-            blank[window.start : window.end] += window.features.blank[0].cpu() * weight
-            phoneme[window.start : window.end] += window.features.phoneme[0].cpu() * weight
+            share = window.weight.cpu().view(-1, FEATURES_PER_FRAME).mean(1)
+            at = slice(window.start // FEATURES_PER_FRAME, window.end // FEATURES_PER_FRAME)
+            made[at] += rows * share[:, None]
+            odds[at] += self.voice(window.features.values)[0].cpu() * share
         mouth, latents = made[:, : self.space.n_components], made[:, self.space.n_components :]
-        gate = voice_gate(sound, blank, phoneme)[:, None]  # (T, 1)
+        gate = voice_gate(sound, odds)[:, None]  # (T, 1)
         return Heard(waveform, (mouth * gate).numpy(), latents.numpy())
 
     def live_nets(self) -> LiveNets:

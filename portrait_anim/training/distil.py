@@ -2,10 +2,8 @@
 
     python -m portrait_anim.training.distil ../shared/data/audio CORPUS --out checkpoints
 
-CORPUS/voices/*.safetensors   a recording each: waveform int16, features (C, T50) fp16 of the clean voice, gate (T25,);
-                              of about a third also sung int16 and source (T50,), the feature frame each of its frames
-                              is taken from
-CORPUS/run/                   checkpoints and logs, resumable
+CORPUS is what ``python -m portrait_anim.training.voices`` made (what is missing of it is made here); CORPUS/run/ holds
+checkpoints and logs, resumable.
 
 While it trains, voices are mixed with music and noise (6 dB below to 15 dB above them), brought to another level, and
 sounds without a voice are given; what is asked for is always what the pretrained encoders say of the clean voice.
@@ -14,40 +12,30 @@ sounds without a voice are given; what is asked for is always what the pretraine
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
-import zlib
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_tensors
 from torch import Tensor, nn
 from torch.nn import functional
 
-from portrait_anim.audio.activity import voice_gate
 from portrait_anim.audio.load import load_audio
-from portrait_anim.audio.speech import SAMPLES_PER_FEATURE, SpeechConfig, SpeechFeatures
+from portrait_anim.audio.speech import SAMPLES_PER_FEATURE, SpeechConfig
 from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
-from portrait_anim.config import FEATURE_RATE, SAMPLE_RATE
-from portrait_anim.errors import DataError
+from portrait_anim.config import FEATURE_RATE
 from portrait_anim.training.copies import music_of
 from portrait_anim.training.runs import Run, Stateful
-from portrait_anim.training.song import FRAME_MS, chords, noise, sing
+from portrait_anim.training.song import chords, noise
+from portrait_anim.training.voices import Tensors, load_corpus, training_data, write_corpus
 
 Array = npt.NDArray[np.float32]
-SUNG_SHARE = 0.2  # of the recordings that are also converted to song
-MAX_S = 15.0  # of a recording
 LEVEL_DBFS = SpeechConfig.level_dbfs
-FULL_SCALE = 32767
 
 
 @dataclass(frozen=True)
@@ -71,70 +59,12 @@ class DistilConfig:
     seed: int = 0
 
 
-@cache
-def _speech() -> SpeechFeatures:
-    torch.set_num_threads(1)
-    return SpeechFeatures.from_weights()
-
-
-def _write(path: Path, target: Path) -> None:
-    """Listen to one recording with the pretrained encoders, and convert some to song."""
-    waveform = load_audio(path)[: int(MAX_S * SAMPLE_RATE)]
-    with torch.no_grad():
-        heard = _speech()(torch.from_numpy(waveform)[None])
-    gate = voice_gate(torch.from_numpy(waveform), heard.blank[0], heard.phoneme[0])
-    tensors: dict[str, npt.NDArray[np.generic]] = {
-        "waveform": (np.clip(waveform, -1, 1) * FULL_SCALE).astype(np.int16),
-        "features": heard.values[0].numpy().astype(np.float16),
-        "gate": gate.numpy().astype(np.float16),
-    }
-    rng = np.random.default_rng(zlib.crc32(path.name.encode()))
-    if rng.random() < SUNG_SHARE:
-        song = sing(waveform, rng)
-        tensors["sung"] = (np.clip(song.waveform, -1, 1) * FULL_SCALE).astype(np.int16)
-        middle_s = (np.arange(len(song.waveform) // SAMPLES_PER_FEATURE) + 0.5) / FEATURE_RATE
-        source_s = np.interp(middle_s, np.arange(len(song.source_s)) * FRAME_MS / 1000, song.source_s)
-        tensors["source"] = (source_s * FEATURE_RATE - 0.5).astype(np.float32)
-    temporary = target.with_suffix(".tmp")
-    save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, temporary)
-    temporary.replace(target)
-
-
-def write_corpus(
-    audio: Path, corpus: Path, workers: int = 2, progress: Callable[[int, int], None] | None = None
-) -> int:
-    """Listen to every training recording of a folder with an ``index.csv`` (file, use), those not done yet.
-
-    Raises:
-        DataError: no index, or nothing in it may be trained on.
-    """
-    index = audio / "index.csv"
-    if not index.is_file():
-        raise DataError(f"{index} is missing: give a folder of recordings with their index.csv")
-    with index.open(encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["use"] == "train" and not row["file"].startswith("music/")]
-    if not rows:
-        raise DataError(f"{index} names no recording with use 'train'")
-    voices = corpus / "voices"
-    voices.mkdir(parents=True, exist_ok=True)
-    jobs = [(audio / row["file"], voices / f"{Path(row['file']).stem}.safetensors") for row in rows]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(_write, *job) for job in jobs if not job[1].is_file()]
-        for done, future in enumerate(as_completed(waiting), 1):
-            future.result()
-            if progress:
-                progress(done, len(waiting))
-    return len(jobs)
-
-
 class Corpus:
     """Stretches of voices as they are given, and what is asked for; drawn by seed and step alone."""
 
     def __init__(self, folder: Path, music: list[Path], config: DistilConfig) -> None:
         self.config = config
-        self.files = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
-        if not self.files:
-            raise DataError(f"no recordings in {folder}")
+        self.files = load_corpus(folder)
         self.music = [load_audio(path) for path in music]
         sums, squares, count = 0.0, 0.0, 0
         self.means = []
@@ -176,9 +106,7 @@ class Corpus:
             waves[row] *= 10 ** (rng.uniform(-8, 8) / 20)
         return tuple(torch.from_numpy(a) for a in (waves, wanted, weight, voice))  # type: ignore[return-value]
 
-    def _voice(
-        self, rng: np.random.Generator, n: int
-    ) -> tuple[Array, npt.NDArray[np.floating], dict[str, npt.NDArray[np.generic]], int]:
+    def _voice(self, rng: np.random.Generator, n: int) -> tuple[Array, npt.NDArray[np.floating], Tensors, int]:
         """A stretch at :data:`LEVEL_DBFS`, the feature frame each of its frames is, and the recording."""
         which = int(rng.choice(len(self.files), p=self.odds))
         file = self.files[which]
@@ -282,8 +210,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=DistilConfig.steps)
     parser.add_argument("--out", type=Path, default=Path("checkpoints"))
     args = parser.parse_args()
-    with tqdm(unit="recording", file=sys.stderr, mininterval=1.0) as bar:
-        write_corpus(args.audio, args.corpus, progress=lambda done, total: bar.reset(total) or bar.update(done))
+    write_corpus(args.audio, args.corpus)
     music = music_of(args.audio / "music", "train")
     config = DistilConfig(steps=args.steps)
     with tqdm(total=config.steps, unit="step", file=sys.stderr, mininterval=1.0) as bar:
@@ -299,10 +226,7 @@ def main() -> None:
         "streaming_encoder",
         path,
         licence="CC-BY-4.0",
-        training_data=[
-            "LibriSpeech (CC BY 4.0)", "VCTK (CC BY 4.0)", "intent (Apache-2.0)", "prompts (CC BY-SA 3.0)",
-            *(f"{piece.name} (music, mixed in)" for piece in music),
-        ],
+        training_data=training_data(args.audio),
         source="this repository, distilled from hama_encoder and whisper_tiny_encoder",
         command="python -m portrait_anim.training.distil ../shared/data/audio CORPUS --out checkpoints",
         figures={},

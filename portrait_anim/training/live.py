@@ -28,6 +28,7 @@ from portrait_anim.training.runs import Run, Stateful
 from portrait_anim.training.trainer import Progress, TrainConfig
 
 LATENT_WEIGHT = 2.0  # of the latents' mean distance, beside losses in % IOD
+REST_SHARE = 0.1  # of the stretches: sounds without a voice, at which the mouth rests; the live gate alone is weaker
 FULL_SCALE = 32767
 Item = TypeVar("Item", Clip, Copy)
 
@@ -95,7 +96,7 @@ def train_live(
     """
     torch.manual_seed(config.seed)
     voices, rests = live_examples(clips, copies, ear, space, fits)
-    batches = Batches(voices, rests, config.batch_size, config.stretch, config.seed, config.rest_share)
+    batches = Batches(voices, rests, config.batch_size, config.stretch, config.seed, REST_SHARE)
     encoder, width = net.config.encoder, ear.config.width
     head = AudioEncoder(replace(encoder, n_features=width, remove_mean=False, causal=True))
     losses_of = Losses(space, net.scale.clone(), config.closure_weight)

@@ -20,6 +20,7 @@ RECIPES: dict[str, TrainConfig] = {
     "plain + amplitudes removed": replace(PLAIN, stages=2, offsets=False),
     "plain + both": replace(PLAIN, stages=2),
     "plain + copies": replace(PLAIN, copies=True),
+    "full + music rests": replace(FULL, rest_share=0.1, rests=("music", "noise", "silence")),
     "full + other voices": replace(FULL, voices=True),
 }
 

@@ -40,15 +40,20 @@ class Sung:
     source_s: Float
 
 
-def sing(waveform: Array, rng: np.random.Generator) -> Sung:
+def sing(waveform: Array, rng: np.random.Generator, hold: float = 0.0) -> Sung:
     """Turn speech (N,) at 16 kHz into song; a recording without a voiced frame is only stretched.
+
+    Args:
+        waveform: the speech.
+        rng: of melody, lengths and voice.
+        hold: chance of each long vowel to be held for one to four seconds.
 
     Raises:
         DependencyError: pyworld is not installed.
     """
     pyworld, f0, envelope, aperiodicity = _analysed(waveform)
     voiced = f0 > 0
-    at = _stretched(voiced, envelope.sum(1), rng)  # (M,) old frames
+    at = _stretched(voiced, envelope.sum(1), rng, hold)  # (M,) old frames
     nearest = np.clip(np.round(at).astype(int), 0, len(f0) - 1)
     sung_f0 = _melody(voiced[nearest], float(np.median(f0[voiced])) if voiced.any() else 150.0, rng)
     low = np.clip(np.floor(at).astype(int), 0, len(f0) - 1)
@@ -86,10 +91,7 @@ def revoice(waveform: Array, rng: np.random.Generator) -> Sung:
         np.ascontiguousarray(aperiodicity[nearest]), SAMPLE_RATE, FRAME_MS,
     )  # fmt: skip
     if rng.random() < 0.4:
-        length = int(rng.uniform(0.1, 0.5) * SAMPLE_RATE)
-        tail = rng.standard_normal(length) * np.exp(-6.9 * np.arange(length) / length)
-        tail *= rng.uniform(0.1, 0.6) / max(float(np.sqrt((tail**2).sum())), 1e-9)
-        out = out + fftconvolve(out, tail)[: len(out)]
+        out = reverberate(out, rng, (0.1, 0.5), (0.1, 0.6))
     if rng.random() < 0.3:
         cutoff = rng.uniform(2500, 6000)
         out = sosfilt(butter(4, cutoff, fs=SAMPLE_RATE, output="sos"), out)
@@ -100,6 +102,24 @@ def revoice(waveform: Array, rng: np.random.Generator) -> Sung:
     out = out * 10 ** (rng.uniform(-12, 0) / 20)
     peak = max(float(np.abs(out).max()), 1e-6)
     return Sung((out * min(1.0, 0.95 / peak)).astype(np.float32), at * FRAME_MS / 1000)
+
+
+def reverberate(
+    waveform: npt.NDArray[np.floating], rng: np.random.Generator, seconds: tuple[float, float],
+    amount: tuple[float, float],
+) -> Float:  # fmt: skip
+    """Put (N,) in a room: a tail of noise that decays by 60 dB.
+
+    Args:
+        waveform: (N,) at 16 kHz.
+        rng: of the room.
+        seconds: shortest and longest tail.
+        amount: smallest and largest level of the tail beside the voice.
+    """
+    length = int(rng.uniform(*seconds) * SAMPLE_RATE)
+    tail = rng.standard_normal(length) * np.exp(-6.9 * np.arange(length) / length)
+    tail *= rng.uniform(*amount) / max(float(np.sqrt((tail**2).sum())), 1e-9)
+    return np.asarray(waveform + fftconvolve(waveform, tail)[: len(waveform)], np.float64)
 
 
 def _analysed(waveform: Array) -> tuple[Any, Float, Float, Float]:
@@ -118,8 +138,8 @@ def _analysed(waveform: Array) -> tuple[Any, Float, Float, Float]:
     return pyworld, f0, envelope, aperiodicity
 
 
-def _stretched(voiced: npt.NDArray[np.bool_], power: Float, rng: np.random.Generator) -> Float:
-    """Return (M,) the old frame of each new one: loud voiced stretches are held 1.4 to 3 times as long."""
+def _stretched(voiced: npt.NDArray[np.bool_], power: Float, rng: np.random.Generator, hold: float) -> Float:
+    """Return (M,) the old frame of each new one: loud voiced stretches are 1.4 to 3 times as long, some held."""
     factor = np.ones(len(voiced))
     loud = np.quantile(power[voiced], 0.35) if voiced.any() else np.inf
     vowel = voiced & (power > loud)
@@ -127,6 +147,9 @@ def _stretched(voiced: npt.NDArray[np.bool_], power: Float, rng: np.random.Gener
     for start, end in zip(edges[::2], edges[1::2], strict=True):
         if end - start > 8:  # 40 ms
             factor[start:end] = rng.uniform(1.4, 3.0)
+            if hold and rng.random() < hold:
+                middle = start + (end - start) // 2
+                factor[middle - 2 : middle + 2] = rng.uniform(1.0, 4.0) * 1000 / FRAME_MS / 4
     factor = gaussian_filter1d(factor, 3.0)
     new_time = np.cumsum(factor) - factor[0]  # of each old frame, in new frames
     return np.asarray(np.interp(np.arange(int(new_time[-1]) + 1), new_time, np.arange(len(voiced))))

@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Train (from the last checkpoint on), export, measure, register; the last line says what was written."""
     from tqdm import tqdm
 
+    from portrait_anim.audio.activity import VoiceDetector
     from portrait_anim.audio.streaming import StreamingEncoder
     from portrait_anim.device import pick_device
     from portrait_anim.evaluation.tables import evaluate_clips, summary
@@ -79,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
     if any(clip.info.split == "val" for clip in clips):
         held_out = choose(clips, args.weights, "val")
         live = LiveNets(ear, head, trainer.net)
-        figures |= summary(evaluate_clips(trainer.net, trainer.space, held_out, load_copies(args.prepared), live))
+        voice = VoiceDetector.from_weights()
+        all_copies = load_copies(args.prepared)
+        figures |= summary(evaluate_clips(trainer.net, trainer.space, held_out, all_copies, voice=voice, live=live))
         figures |= upper_summary(upper_groups(trainer.net, {"model": upper}, chosen, held_out))
         sample_sheet(trainer.net, trainer.space, held_out, out / f"samples_{args.weights}.png")
     music = {f"{copy.info.music} (music, mixed in)" for copy in copies if copy.info.split == "train"} - {

@@ -46,7 +46,8 @@ class TrainConfig:
         amplitudes: whether later stages bring people's amplitudes to the average.
         copies: whether sung and mixed copies, music, noise and silence are trained on, where they were made.
         voices: whether copies in other voices are trained on, where they were made.
-        rest_share: share of stretches without a voice.
+        rest_share: share of stretches without a voice, at which the mouth rests.
+        rests: what is heard in them; with recorded music among them the mouth takes real songs for music and shuts.
         batch_size: stretches a step.
         stretch: frames a stretch (3 s).
         learning_rate: peak of the one-cycle schedule.
@@ -65,7 +66,8 @@ class TrainConfig:
     amplitudes: bool = True
     copies: bool = True
     voices: bool = False
-    rest_share: float = 0.1
+    rest_share: float = 0.05
+    rests: tuple[str, ...] = ("noise", "silence")
     batch_size: int = 16
     stretch: int = 75
     learning_rate: float = 2e-3
@@ -106,7 +108,8 @@ class Trainer:
                 if copy.info.split != "train" or (copy.info.kind == "voice" and not config.voices):
                     continue
                 if not copy.info.clip:
-                    rests.append(copy_example(copy, None, self.space))
+                    if copy.info.kind in config.rests:
+                        rests.append(copy_example(copy, None, self.space))
                 elif copy.info.clip in known:
                     clip = known[copy.info.clip]
                     examples.append(copy_example(copy, clip, self.space, fits.get(clip.info.id)))
