@@ -95,12 +95,12 @@ class GateConfig:
     """
 
     average_s: float = 0.3
-    threshold: float = 0.0
+    threshold: float = 1.5
     softness: float = 1.0
     level_s: float = 0.6
     silent_dbfs: float = -60.0
     heard_dbfs: float = -50.0
-    hold_s: float = 0.12
+    hold_s: float = 0.08
     attack_s: float = 0.08
     release_s: float = 0.2
 
