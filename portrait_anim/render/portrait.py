@@ -93,7 +93,7 @@ class Portrait:
         if moved is not None:
             x0, y0, mapping = moved
             view = frame[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
-            pixels = self._skin.shade(self._pixels, state.displacement) if self._skin else self._pixels
+            pixels = self._skin.shade(self._pixels, state.displacement)
             view[...] = sample(pixels, mapping)
             if self._lid_fine > 1 and state.blink.max() > LIDS_FINE_FROM:
                 left, top, lids = self._warp.lids(pixels, target, moved)
