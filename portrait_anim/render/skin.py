@@ -226,7 +226,7 @@ def _snap(log: Array, line: Float, normal: Float, reach: float, unit: float) -> 
     valley = gaussian_filter1d(_valley(log, at, normal, unit), 2, axis=1)  # (R, N)
     cost = -np.clip(valley, -0.05, 0.12) / 0.05 + 1.2 * (shift / (reach * unit))[:, None] ** 2
     path = cheapest_path(cost, BEND)
-    return gaussian_filter1d(shift[path], 3)
+    return np.asarray(gaussian_filter1d(shift[path], 3))
 
 
 def _valley(log: Array, at: Float, normal: Float, unit: float) -> Float:
