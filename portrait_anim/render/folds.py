@@ -1,9 +1,9 @@
 """The folds that faces make: where they run, what deepens them, how deep.
 
 Each is a curve drawn on the mean face, where Ekman, Friesen and Hager 2002, FACS, see a unit's wrinkles. Where and how
-deep the soft shades are is what means of smiling, shouting, sad and disgusted stills show against neutral ones
-(docs/gallery.md): -.12 beside a smile, +.06 on the cheek, -.06 under the eye, -.10 on the chin of a dropped jaw. Lines
-are drawn: nobody's lie where another's do.
+deep the soft shades are follows what means of smiling, shouting, sad and disgusted stills show against neutral ones
+(-.12 beside a smile, +.06 on the cheek, -.06 under the eye) and what driven clips bear out (docs/gallery.md). Lines are
+drawn: nobody's lie where another's do.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CORNER_UP, CORNER_OUT = Drive((61,), (0, 1), 0.16), Drive((61,), (1, 0), 0.19)
 CORNER_DOWN = Drive((61,), (0, -1), 0.08), Drive((17,), (0, 1), 0.23)  # beyond what an open jaw draws it along
 LIP_UP, NOSTRIL_UP = Drive((37, 39, 40), (0, 1), 0.10), Drive((64, 98), (0, 1), 0.11)
 CHEEK_UP = Drive((50,), (0, 1), 0.07)
-LOWER_LIP_UP, JAW_DOWN = Drive((84, 181), (0, 1), 0.07), Drive((17,), (0, -1), 0.20)
+JAW_DOWN = Drive((17,), (0, -1), 0.20)
 BROWS_DOWN, BROWS_IN = Drive((55, 107), (0, -1), 0.09), Drive((55, 107), (-1, 0), 0.10)
 INNER_BROW_UP, OUTER_BROW_UP = Drive((55, 107), (0, 1), 0.09), Drive((46, 70), (0, 1), 0.08)
 
@@ -69,11 +69,9 @@ _NASOLABIAL = ((-0.215, -0.39), (-0.275, -0.48), (-0.33, -0.57), (-0.375, -0.665
 FOLDS = (
     Fold(_NASOLABIAL, (CORNER_UP, CORNER_OUT), 0.12, 0.018, 0.10, (0.055, 0.085), 0.04),
     Fold(_NASOLABIAL[:4], (LIP_UP, NOSTRIL_UP), 0.14, 0.016, 0.08, (0.04, 0.05), 0.04),
-    Fold(((-0.62, -0.44), (-0.54, -0.42), (-0.46, -0.39)), (CORNER_UP, CORNER_OUT), shade=-0.06, spread=(0.09, 0.07)),
+    Fold(((-0.62, -0.44), (-0.54, -0.42), (-0.46, -0.39)), (CORNER_UP, CORNER_OUT), shade=-0.05, spread=(0.09, 0.07)),
     Fold(((-0.33, -0.82), (-0.36, -0.89), (-0.37, -0.97)), CORNER_DOWN, 0.05, 0.016, 0.045, (0.04, 0.05), 0.025),
-    Fold(((-0.20, -0.94), (0, -0.955), (0.20, -0.94)), (LOWER_LIP_UP,), 0.08, 0.018, snap=0.03, both=True),
-    Fold(((-0.14, -1.045), (0, -1.05), (0.14, -1.045)), (LOWER_LIP_UP,), shade=-0.05, spread=(0.05, 0.04), both=True),
-    Fold(((-0.22, -1.07), (0, -1.09), (0.22, -1.07)), (JAW_DOWN,), shade=0.09, spread=(0.07, 0.05), both=True),
+    Fold(((-0.22, -1.07), (0, -1.09), (0.22, -1.07)), (JAW_DOWN,), shade=0.05, spread=(0.07, 0.05), both=True),
     Fold(((-0.54, -0.115), (-0.45, -0.15), (-0.33, -0.16), (-0.20, -0.125)), (CHEEK_UP,),
          0.05, 0.013, 0.05, (0.03, 0.02), 0.03),
     *(
