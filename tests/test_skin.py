@@ -22,7 +22,7 @@ from portrait_anim.render.skin import Skin
 Array = npt.NDArray[np.float32]
 IOD_PX, SIZE = 100, 320
 SKIN_RGB = (205, 160, 140)
-FOREHEAD, FOLD, CHEEK, CHIN = (0.0, 0.485), (-0.335, -0.575), (-0.54, -0.41), (0.0, -1.09)
+FOREHEAD, FOLD, CHEEK, CHIN = (0.0, 0.51), (-0.335, -0.575), (-0.54, -0.41), (0.0, -1.09)
 
 
 def pixel(x: float, y: float) -> tuple[int, int]:
