@@ -71,3 +71,14 @@ def topology() -> MeshTopology:
     if vertices.shape != (N_LANDMARKS, 3):
         raise ValueError(f"face_mesh has {vertices.shape} vertices, not ({N_LANDMARKS}, 3)")
     return MeshTopology(vertices.astype(np.float32), triangles.astype(np.int32))
+
+
+@cache
+def mirror() -> npt.NDArray[np.int64]:
+    """Return (478,): for each point the one on the other side of the face."""
+    vertices = topology().vertices[:468]
+    gap = np.linalg.norm((vertices * [-1, 1, 1])[:, None] - vertices[None], axis=-1)  # (468, 468)
+    out = np.concatenate([gap.argmin(1), np.zeros(10, np.int64)])
+    for left, right in zip(IRIS_LEFT, (473, 476, 475, 474, 477), strict=True):  # centre, right, top, left, bottom
+        out[left], out[right] = right, left
+    return np.asarray(out)

@@ -26,6 +26,7 @@ from portrait_anim.face.mesh import (
     LIPS_INNER_LOWER,
     LIPS_INNER_UPPER,
     MOUTH_CORNERS,
+    mirror,
     topology,
 )
 
@@ -112,17 +113,6 @@ class ActionUnits:
     def displacement(self, activations: npt.NDArray[np.floating]) -> Array:
         """Turn (..., A) activations into (..., 478, 3) displacements, IOD."""
         return np.asarray(np.tensordot(activations, self.fields, axes=1), np.float32)
-
-
-@cache
-def mirror() -> npt.NDArray[np.int64]:
-    """Return (478,): for each point the one on the other side of the face."""
-    vertices = topology().vertices[:468]
-    gap = np.linalg.norm((vertices * [-1, 1, 1])[:, None] - vertices[None], axis=-1)  # (468, 468)
-    out = np.concatenate([gap.argmin(1), np.zeros(10, np.int64)])
-    for left, right in zip(IRIS_LEFT, (473, 476, 475, 474, 477), strict=True):  # centre, right, top, left, bottom
-        out[left], out[right] = right, left
-    return np.asarray(out)
 
 
 def mirrored(field: npt.NDArray[np.floating]) -> Field:

@@ -2,7 +2,7 @@
 
 The sums are EMFACS' (Friesen and Ekman 1983, "EMFACS-7: Emotional Facial Action Coding System"): happy 6+12,
 sad 1+4+15, angry 4+5+7+23, surprised 1+2+5+26, fearful 1+2+4+5+7+20, disgusted 9+10+17. A few weak units are added
-where a warped photo, which has no wrinkles, needs them; fear does without AU7, which would hide how wide its eyes are.
+where a warped photo needs them; fear does without AU7, which would hide how wide its eyes are.
 The weights are those at which nearly every photo shows the emotion clearly (docs/emotion.md).
 """
 

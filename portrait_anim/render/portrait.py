@@ -19,6 +19,7 @@ from portrait_anim.render.light import measure
 from portrait_anim.render.mouth import PLANE, MouthPainter, own_opening
 from portrait_anim.render.outline import motion_share
 from portrait_anim.render.rest import OPEN_APERTURE, aperture, closed_shape, seam_landmarks
+from portrait_anim.render.skin import Skin
 from portrait_anim.render.warp import Warp, sample
 
 Array = npt.NDArray[np.float32]
@@ -68,6 +69,7 @@ class Portrait:
             pixels, landmarks, scale, rest, monochrome=photo.monochrome, mouth_open=self.mouth_open
         )  # fmt: skip
         self._mouth = MouthPainter(look, scale, self.mouth_open, zlib.crc32(np.round(shape, 2).tobytes()))
+        self._skin = Skin(pixels, landmarks, scale)
         self._seam = rest[list(LIPS_INNER_UPPER[4:7])].mean(0).astype(np.float64)
         self._pixels = pixels  # what is warped
         self._own: tuple[Image, Array, npt.NDArray[np.float64]] | None = None
@@ -91,9 +93,10 @@ class Portrait:
         if moved is not None:
             x0, y0, mapping = moved
             view = frame[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
-            view[...] = sample(self._pixels, mapping)
+            pixels = self._skin.shade(self._pixels, state.displacement)
+            view[...] = sample(pixels, mapping)
             if self._lid_fine > 1 and state.blink.max() > LIDS_FINE_FROM:
-                left, top, lids = self._warp.lids(self._pixels, target, moved)
+                left, top, lids = self._warp.lids(pixels, target, moved)
                 frame[top : top + lids.shape[0], left : left + lids.shape[1]] = lids
         loop = target[list(LIPS_INNER)]
         skull, jaw = (self._mouth_axes(state, jaw=moves) for moves in (False, True))

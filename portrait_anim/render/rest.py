@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from portrait_anim.face.mesh import LIPS_INNER_LOWER, LIPS_INNER_UPPER, LIPS_OUTER_UPPER, OUTER_EYE_CORNERS
 from portrait_anim.opencv import cv2
+from portrait_anim.render.path import cheapest_path
 
 Array = npt.NDArray[np.float32]
 
@@ -49,18 +50,7 @@ def seam_landmarks(image: npt.NDArray[np.uint8], landmarks: Array) -> Array:
     strip = cv2.GaussianBlur(strip.astype(np.float32), (3, 3), 0.7)
     spread = max(float(strip.std()), 2.0)
     cost = strip / spread + 0.6 * (np.linspace(-1, 1, _ROWS) ** 2)[:, None]
-    total = cost.copy()
-    steps = np.zeros((_ROWS, _COLUMNS), np.int64)
-    for column in range(1, _COLUMNS):
-        before = np.pad(total[:, column - 1], 1, constant_values=np.inf)
-        options = np.stack([before[:-2] + 0.25, before[1:-1], before[2:] + 0.25])  # from above, level, below
-        steps[:, column] = options.argmin(0) - 1
-        total[:, column] += options.min(0)
-    row = int(total[:, -1].argmin())
-    path = np.empty(_COLUMNS, np.int64)
-    for column in range(_COLUMNS - 1, -1, -1):
-        path[column] = row
-        row = int(np.clip(row + steps[row, column], 0, _ROWS - 1))
+    path = cheapest_path(cost, 0.25)
     offset = np.convolve(np.pad(reach[path] * taper, 6, mode="edge"), np.ones(13) / 13, "valid")  # (C,)
     seam = line + normal * offset[:, None]
     columns = np.linspace(0, _COLUMNS - 1, len(middle)).round().astype(int)
