@@ -61,6 +61,16 @@ def test_several_faces_largest_first(landmarker: FacemeshLandmarker) -> None:
     assert faces[0].area > faces[1].area
 
 
+def test_small_face_beside_a_large_one(landmarker: FacemeshLandmarker) -> None:
+    big, small = pixels_of("astronaut.jpg"), Image.fromarray(pixels_of("moller_gogol_1841.jpg")).resize((130, 130))
+    canvas = np.full((700, 1200, 3), 128, np.uint8)
+    canvas[:512, :512] = big
+    canvas[450:580, 1000:1130] = small
+    large, found = landmarker.detect(canvas)
+    assert large.bbox[2] < 512
+    assert 1000 < found.bbox[0] < found.bbox[2] < 1130
+
+
 def test_small_face_in_a_large_picture(landmarker: FacemeshLandmarker) -> None:
     face = Image.fromarray(pixels_of("astronaut.jpg")).resize((256, 256))
     canvas = np.full((2000, 1600, 3), 90, np.uint8)

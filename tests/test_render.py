@@ -17,6 +17,7 @@ from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.opencv import cv2
+from portrait_anim.render.lids import LidPainter
 from portrait_anim.render.outline import BAND, MARGIN, PERSON, let_go, motion_share, on_grid
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.rest import aperture
@@ -213,8 +214,9 @@ def test_an_edge_that_moves_is_never_seen_twice(way: float) -> None:
     np.testing.assert_array_equal(source[60:], columns[60:])
 
 
-def test_the_line_of_a_shut_lid_has_no_steps(landmarker: FacemeshLandmarker) -> None:
-    """It looks as in a picture three times as large that is then reduced."""
+def test_the_line_of_a_shut_lid_has_no_steps(landmarker: FacemeshLandmarker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the painted lid it looks as in a picture three times as large that is then reduced."""
+    monkeypatch.setattr(LidPainter, "paint", lambda *_: None)
     pixels = load_photo(PHOTO).pixels
     points = landmarker.detect(pixels)[0].landmarks
     height, width = pixels.shape[:2]
@@ -232,6 +234,25 @@ def test_the_line_of_a_shut_lid_has_no_steps(landmarker: FacemeshLandmarker) -> 
         portrait._lid_fine = lid_fine
         errors.append(np.abs(portrait.render(shut).astype(int) - aim)[y0:y1, x0:x1].mean())
     assert errors[0] < 0.8 * errors[1]
+
+
+@pytest.mark.parametrize("path", [PHOTO, PAINTING], ids=["photo", "painting"])
+def test_a_shut_lid_is_as_light_as_the_skin_round_it(path: Path, portraits: dict[Path, Portrait]) -> None:
+    """Neither the iris nor the fold darkens it; stretched, the lid's own pixels are .55 to .65 as light."""
+    portrait = portraits[path]
+    shut = replace(FaceState.rest(), blink=np.ones(2, np.float32))
+    grey = cv2.cvtColor(portrait.render(shut), cv2.COLOR_RGB2GRAY).astype(float)
+    before, after = (portrait._head.place(state) for state in (FaceState.rest(), shut))
+
+    def light(at: np.ndarray) -> float:
+        x, y = at.round().astype(int)
+        return float(grey[y - 1 : y + 2, x - 2 : x + 3].mean())
+
+    for upper, lower, below in ((159, 145, 23), (386, 374, 253)):
+        lid, line = light((before[upper] + after[upper]) / 2), light(after[upper])
+        skin = light(after[below] + 0.3 * (after[below] - after[lower]))
+        assert 0.8 * skin < lid < 1.25 * skin
+        assert line < 0.9 * lid  # the lashes
 
 
 def test_lips_that_are_grown_together_meet_in_a_line_without_steps(portraits: dict[Path, Portrait]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ MESH_SIZE = 256  # px
 CROP_SCALE = 1.5  # crop side over the longer side of the box
 MIN_SCORE = 0.5  # of the detector and of the mesh net's presence
 SAME_FACE_IOU = 0.3
+WITHIN = 0.5  # share of its box that lies in a larger face's from which on a face is none
+SURE_SCORE = 0.9  # of the mesh net for small faces beside others
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,18 @@ def _iou(a: npt.NDArray[np.floating], boxes: npt.NDArray[np.floating]) -> npt.ND
     inter = np.prod(np.clip(high - low, 0, None), axis=1)
     area = np.prod(a[2:] - a[:2])
     return np.asarray(inter / np.maximum(area + np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - inter, 1e-9))
+
+
+def _share_in(face: Face, other: Face) -> float:
+    """Return the share of a face's box that lies in another's."""
+    low, high = np.maximum(face.bbox[:2], other.bbox[:2]), np.minimum(face.bbox[2:], other.bbox[2:])
+    return float(np.prod(np.clip(high - low, 0, None))) / max(face.area, 1e-9)
+
+
+def _in_middle(crop: _Crop, face: Face) -> bool:
+    """Whether a crop is of a known face: its centre in the middle half of that one's box."""
+    offset = np.array([crop.cx, crop.cy]) - (face.bbox[:2] + face.bbox[2:]) / 2
+    return bool((np.abs(offset) < (face.bbox[2:] - face.bbox[:2]) / 4).all())
 
 
 def _weighted_nms(rows: npt.NDArray[np.floating], scores: npt.NDArray[np.floating]) -> list[npt.NDArray[np.floating]]:
@@ -140,7 +154,8 @@ class FacemeshLandmarker:
         """Return the faces of ``image`` (H, W, 3) RGB, largest first.
 
         The whole picture is looked at first (with a margin when it shows nothing: a face that fills it), then
-        half-overlapping tiles of two thirds of it, then, while nothing is found, ever smaller ones.
+        half-overlapping tiles of two thirds and of two fifths of it, then, while nothing is found, ever smaller
+        ones. Beside other faces the small ones have to be surer, and to be seen without enlarging.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -154,11 +169,12 @@ class FacemeshLandmarker:
         faces = self._place_all(image, crops, refine)
         for parts in (2, 4, 8):
             side = 2 * longer / (parts + 1)
-            if (faces and parts > 2) or side < DETECTOR_SIZE / 2:
+            if (faces and (parts > 4 or (parts > 2 and side < DETECTOR_SIZE))) or side < DETECTOR_SIZE / 2:
                 break
+            sure = SURE_SCORE if faces and parts > 2 else MIN_SCORE
             tiles = [_Crop(x, y, side, 0.0) for y in _spread(height, side) for x in _spread(width, side)]
-            crops += [crop for tile in tiles for crop in self._propose(image, tile)]
-            faces = self._place_all(image, crops, refine)
+            crops = [crop for tile in tiles for crop in self._propose(image, tile)]
+            faces = self._place_all(image, crops, refine, faces, sure)
         return faces
 
     def track(self, image: Image, previous: Face | None) -> Face | None:
@@ -204,19 +220,32 @@ class FacemeshLandmarker:
         cx, cy = turn.T @ ((low + high) / 2)
         return _Crop(float(cx), float(cy), CROP_SCALE * float((high - low).max()), angle)
 
-    def _place_all(self, image: Image, crops: list[_Crop], refine: int) -> list[Face]:
-        """Place the mesh in each crop; one face found twice (in two tiles) is kept once. Largest first."""
-        faces: list[Face] = []
+    def _place_all(
+        self, image: Image, crops: list[_Crop], refine: int, known: Sequence[Face] = (), sure: float = MIN_SCORE
+    ) -> list[Face]:
+        """Place the mesh in each crop; one face found twice (in two tiles) is kept once. Largest first.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            crops: where to look.
+            refine: how often a crop is taken again.
+            known: faces found before; they come back too, and crops in their middle are not looked at again.
+            sure: presence a new face needs.
+        """
+        faces = list(known)
         for crop in crops:
+            if any(_in_middle(crop, face) for face in known):
+                continue
             face = self._place(image, crop)
             for _ in range(refine):
                 face = face and self._place(image, self._crop_of(face.landmarks))
-            if face is None:
+            if face is None or face.score < sure:
                 continue
             if faces and _iou(face.bbox, np.stack([other.bbox for other in faces])).max() > SAME_FACE_IOU:
                 continue
             faces.append(face)
-        return sorted(faces, key=lambda face: -face.area)
+        faces.sort(key=lambda face: -face.area)
+        return [face for i, face in enumerate(faces) if all(_share_in(face, other) < WITHIN for other in faces[:i])]
 
     def _place(self, image: Image, crop: _Crop) -> Face | None:
         """Run the mesh net on a crop; ``None`` when it says that there is no face."""

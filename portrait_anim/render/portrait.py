@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.opencv import cv2
 from portrait_anim.render.head import Head
+from portrait_anim.render.lids import LidPainter
 from portrait_anim.render.light import measure
 from portrait_anim.render.mouth import PLANE, MouthPainter, own_opening
 from portrait_anim.render.outline import motion_share
@@ -65,6 +67,7 @@ class Portrait:
         self._warp = Warp(
             head.source, head.triangles, (width, height), step, head.fine, head.lids, self._lid_fine, hold
         )  # fmt: skip
+        self._lids = LidPainter(pixels, head.source[: len(landmarks)])
         look = measure(
             pixels, landmarks, scale, rest, monochrome=photo.monochrome, mouth_open=self.mouth_open
         )  # fmt: skip
@@ -98,6 +101,9 @@ class Portrait:
             if self._lid_fine > 1 and state.blink.max() > LIDS_FINE_FROM:
                 left, top, lids = self._warp.lids(pixels, target, moved)
                 frame[top : top + lids.shape[0], left : left + lids.shape[1]] = lids
+        if state.blink.max() > 0:
+            opened = self._head.place(replace(state, blink=np.zeros(2, np.float32)))
+            self._lids.paint(frame, opened, target, state.blink)
         loop = target[list(LIPS_INNER)]
         skull, jaw = (self._mouth_axes(state, jaw=moves) for moves in (False, True))
         own = None if self._own is None else (self._own[0], self._own[1], skull @ self._own[2])
