@@ -18,6 +18,7 @@ from portrait_anim.face.state import FaceState
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.opencv import cv2
 from portrait_anim.render.lids import LidPainter
+from portrait_anim.render.light import measure
 from portrait_anim.render.outline import BAND, MARGIN, PERSON, let_go, motion_share, on_grid
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.rest import aperture
@@ -265,3 +266,22 @@ def test_lips_that_are_grown_together_meet_in_a_line_without_steps(portraits: di
     assert portrait._head.fine[lips].all()
     assert not portrait._head.lids[lips].any()
     assert not closed._head.fine[lips].any()
+
+
+@pytest.mark.parametrize(
+    ("skin", "spread"),
+    [((150, 150, 150), 3), ((205, 160, 140), 60), ((190, 140, 70), 130)],
+    ids=["grey", "photo", "varnish"],
+)
+def test_teeth_take_on_the_tone_of_the_skin(
+    skin: tuple[int, int, int], spread: int, portraits: dict[Path, Portrait], landmarker: FacemeshLandmarker
+) -> None:
+    photo = portraits[PAINTING].photo
+    landmarks = landmarker.detect(photo.pixels)[0].landmarks
+    rest, pose = normalise(landmarks)
+    plain = np.broadcast_to(np.array(skin, np.uint8), photo.pixels.shape)
+    teeth = measure(plain, landmarks, pose.scale, rest, monochrome=False, mouth_open=False).teeth
+    tone, paler = (max(colour) - min(colour) for colour in (skin, teeth.tolist()))
+    assert paler <= spread
+    assert paler >= 0.35 * tone  # never cleaner than the light or the varnish that lies on the face
+    assert teeth[0] >= teeth[1] - 1.5  # no olive

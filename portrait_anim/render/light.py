@@ -21,6 +21,10 @@ from portrait_anim.render.warp import Image
 Array = npt.NDArray[np.float32]
 
 SKIN = (205, 425, 187, 411, 206, 426, 50, 280, 101, 330)  # cheeks
+# teeth against skin in Lab, fitted to 19 people of av_multi's train split whose teeth are seen (docs/gallery.md)
+TEETH_REDNESS = 0.63  # of the skin's a
+TEETH_LESS_YELLOW = 7.0  # below the skin's b, which itself stays: the light or varnish lies on teeth too
+YELLOW_SKIN = 14.0  # b from which on it is all taken off; grey skin has grey teeth
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,9 @@ def measure(
     ]
     lip = _to_lab(np.median(_at(pixels, np.array(middles), max(0, round(0.01 * scale))), axis=0))[0]
     white = max(_eye_white(pixels, xy[list(loop)]) for loop in (EYE_LEFT, EYE_RIGHT))
-    brightness = 0.94 * max(0.95 * skin[0], 0.5 * skin[0] + 0.5 * min(white, skin[0] + 35))
-    teeth = np.array([np.clip(brightness, 30, 86), 0.36 * skin[1] + 0.5, 0.70 * skin[2] + 2])
+    brightness = 1.09 * max(0.95 * skin[0], 0.5 * skin[0] + 0.5 * min(white, skin[0] + 35))
+    whiter = TEETH_LESS_YELLOW * float(np.clip(skin[2] / YELLOW_SKIN, 0, 1))
+    teeth = np.array([np.clip(brightness, 30, 90), TEETH_REDNESS * skin[1], skin[2] - whiter])
     own = _own_teeth(pixels, xy, teeth, float(skin[0])) if mouth_open else None
     if own is not None:
         teeth = own
@@ -101,8 +106,8 @@ def measure(
     return MouthLook(
         teeth=_to_rgb(teeth),
         gum=_to_rgb(np.array([50 * dim + 4, 1.1 * red + 6, 0.8 * yellow + 3])),
-        tongue=_to_rgb(np.array([47 * dim + 2, 1.15 * red + 8, 0.8 * yellow + 4])),
-        cavity=_to_rgb(np.array([9 * dim + 2, 0.5 * red + 3, 0.35 * yellow + 1])),
+        tongue=_to_rgb(np.array([48 * dim + 2, 1.08 * red + 6, 0.8 * yellow + 4])),
+        cavity=_to_rgb(np.array([9 * dim + 2, 0.6 * red + 4, 0.35 * yellow + 1])),
         blur=blur,
         grain=grain,
         monochrome=monochrome,

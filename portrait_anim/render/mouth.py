@@ -32,6 +32,10 @@ SMALLEST = 0.012  # IOD: lips closer than this show the photo's own dark line
 DRAWN_FROM = 0.040  # from here on the drawn mouth replaces it
 SEAM_WIDTH = 0.012  # IOD
 SEAM_SHADE = 0.6
+NARROW_LIGHT = (0.03, 0.16, 0.80)  # IOD: a narrow opening, one that lets all light in, the narrow one's light
+LIP_ROLL = (0.007, 0.024)  # IOD: how far the lower lip's inner side is seen, and how far below its colour is taken
+LIP_ROLL_LIGHT = 0.88  # of the lip's: it turns away from the light
+LIP_ROLL_SHARE = 0.75  # its opacity
 OPENED = (0.004, 0.016)  # the same where the photo's mouth is open and has no such line
 
 
@@ -52,8 +56,8 @@ def _row_of_teeth(u: Array, widths: tuple[float, ...], rng: np.random.Generator)
             here = np.abs(local) <= 1
             longer = (0.0, 0.006, 0.001, 0.008, 0.012)[k] + 0.0025 * float(rng.standard_normal())
             back[here] = (longer + 0.006 * np.abs(local) ** 4)[here]
-            turned = (1.0, 0.95, 0.84, 0.66, 0.46)[k] * float(1 + 0.02 * rng.standard_normal())
-            following = (0.95, 0.84, 0.66, 0.46, 0.3)[k]
+            turned = (1.0, 0.93, 0.76, 0.54, 0.34)[k] * float(1 + 0.02 * rng.standard_normal())
+            following = (0.93, 0.76, 0.54, 0.34, 0.2)[k]
             slope = turned + (following - turned) * np.clip(local, 0, 1) * 0.5
             bright[here] = (slope * (1 - 0.10 * local**2))[here]
             start += width
@@ -144,12 +148,13 @@ class MouthPainter:
                 there to the frame's px.
         """
         gaps = np.linalg.norm(loop[1:10] - loop[:10:-1], axis=1) / self._scale
-        start, end = self._fade
-        shown = float(_edge(np.array(gaps.max() - (start + end) / 2), end - start))
+        start, stop = self._fade
+        shown = float(_edge(np.array(gaps.max() - (start + stop) / 2), stop - start))
         look, scale = self._look, self._scale
         height, width = frame.shape[:2]
-        x0, y0 = (int(max(0, v)) for v in np.floor(loop.min(0)) - 4)
-        x1, y1 = int(min(width, loop[:, 0].max() + 5)), int(min(height, loop[:, 1].max() + 5))
+        margin = 4 + round(2 * LIP_ROLL[1] * scale)
+        x0, y0 = (int(max(0, v)) for v in np.floor(loop.min(0)) - margin)
+        x1, y1 = (int(min(end, v + margin + 1)) for end, v in zip((width, height), loop.max(0), strict=True))
         if x1 - x0 < 3 or y1 - y0 < 3:
             return
         size = (x1 - x0, y1 - y0)
@@ -169,7 +174,9 @@ class MouthPainter:
         drop = np.array([[1, 0, 0], [0, 1, 0.020 * scale]], np.float32)
         lowered = cv2.warpAffine(mask, drop, size, flags=cv2.INTER_LINEAR)
         light = cv2.GaussianBlur(np.minimum(mask, lowered), (0, 0), reach)
-        light = 0.30 + 0.70 * np.clip((light - 0.10) / 0.62, 0, 1)
+        narrow, full, least = NARROW_LIGHT
+        falls_in = least + (1 - least) * float(np.clip((gaps.max() - narrow) / (full - narrow), 0, 1))
+        light = falls_in * (0.30 + 0.70 * np.clip((light - 0.10) / 0.62, 0, 1))
         inside = inside * light[..., None] ** SHADE_TINT
         if own is not None:
             pixels, opacity, affine = own
@@ -184,7 +191,36 @@ class MouthPainter:
         if look.monochrome:
             inside = np.repeat(inside @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
         cover = cv2.GaussianBlur(mask, (0, 0), max(0.5, look.blur, 0.004 * scale)) * shown
-        view[...] = np.clip(view + (inside - view) * cover[..., None] + 0.5, 0, 255).astype(np.uint8)
+        filled = view + (inside - view) * cover[..., None]
+        filled = self._roll_lip(filled, loop - np.array([x0, y0], np.float32), jaw, shown)
+        view[...] = np.clip(filled + 0.5, 0, 255).astype(np.uint8)
+
+    def _roll_lip(self, filled: Array, loop: Array, jaw: Affine, strength: float) -> Array:
+        """Let the lower lip's inner side catch the light: the dark line of the closed mouth is softened.
+
+        Args:
+            filled: (h, w, 3) the mouth with its inside.
+            loop: (20, 2) px there, the inner lips.
+            jaw: (2, 3) affine from mouth-local (u, v, 1) to px.
+            strength: 0..1.
+        """
+        seen, below = LIP_ROLL
+        down = -jaw[:, 1] * below  # px
+        rim = np.concatenate([loop[:1], loop[:9:-1]]) + 0.15 * down  # the lower row, image-left corner first
+        line = np.zeros(filled.shape[:2], np.uint8)
+        thickness = max(1, round(2 * seen * self._scale))
+        cv2.polylines(line, [np.round(rim * 16).astype(np.int32)], False, 255, thickness, cv2.LINE_AA, 4)
+        soft = cv2.GaussianBlur(line.astype(np.float32), (0, 0), max(0.5, 0.5 * seen * self._scale)) / 255
+        ends = np.abs(np.arange(filled.shape[1]) - rim[:, 0].mean()) / max(float(np.ptp(rim[:, 0])) / 2, 1.0)
+        soft *= _edge(0.8 - ends, 0.4) * (LIP_ROLL_SHARE * strength)
+        size = (filled.shape[1], filled.shape[0])
+        lip = cv2.warpAffine(
+            filled, np.array([[1, 0, -down[0]], [0, 1, -down[1]]]), size,
+            flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        spread = max(0.5, 0.5 * below * self._scale)  # no second highlight
+        lip = cv2.GaussianBlur(lip, (0, 0), spread) * LIP_ROLL_LIGHT
+        return np.asarray(filled + (lip - filled) * soft[..., None], np.float32)
 
     def _draw_seam(self, view: Image, middle: npt.NDArray[np.floating], strength: float) -> None:
         """Darken the line (N, 2) px where the lips of a photo with an open mouth meet, in place."""
