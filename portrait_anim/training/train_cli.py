@@ -80,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
     if any(clip.info.split == "val" for clip in clips):
         held_out = choose(clips, args.weights, "val")
         live = LiveNets(ear, head, trainer.net)
-        voice = VoiceDetector.from_weights()
+        detector = VoiceDetector.from_weights()
+        alike = detector.config.n_features == trainer.net.config.encoder.n_features
+        voice = detector if alike else None  # clips prepared with other encoders are measured without a gate
         all_copies = load_copies(args.prepared)
         figures |= summary(evaluate_clips(trainer.net, trainer.space, held_out, all_copies, voice=voice, live=live))
         figures |= upper_summary(upper_groups(trainer.net, {"model": upper}, chosen, held_out))
