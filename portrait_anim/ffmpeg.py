@@ -40,6 +40,7 @@ _EMPTY_WORDS = (  # lines that only repeat that something failed
     "task finished with error",
     "could not open encoder before eof",
     "error initializing filters",
+    "error binding ",
     "channels nor channel layout",
     "failed to set value",
     "to ignore this, add",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EARS = ("hama_encoder", "whisper_tiny_encoder", "voice_detector")  # nets that hear whole recordings
+EARS = ("hama_tuned_encoder", "whisper_tiny_encoder", "voice_detector")  # nets that hear whole recordings
 
 
 def animate(

@@ -68,7 +68,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Path:
 
     import soundfile
 
-    from portrait_anim.training.voices import write_corpus
+    from portrait_anim.training.voices import write_heard, write_voices
 
     samples, rate = soundfile.read(speech, dtype="float32")
     audio = tmp_path_factory.mktemp("audio")
@@ -78,7 +78,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Path:
     with (audio / "index.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("file", "use"), *rows])
     folder = tmp_path_factory.mktemp("corpus")
-    assert write_corpus(audio, folder, workers=1, n_rests=4) == 2
+    assert write_voices(audio, folder, workers=1) == 2
+    assert write_heard(audio, folder, workers=1, n_rests=4) == 1
     return folder
 
 

@@ -45,6 +45,7 @@ def test_karaoke_follows_the_voice_and_rests_without_it() -> None:
     assert len(music) == len(voice) > 16_000
     rows = karaoke(MotionModel.from_weights(), clip)
     assert rows["model"]["r_voice"] > rows["shuffled audio"]["r_voice"]
+    assert rows["model, stereo"]["r_voice"] > rows["model"]["r_voice"]
     assert rows["music alone"]["p95"] < 0.03
     assert rows["static photo"]["r_voice"] == 0
     assert "| model |" in format_songs({"karaoke": rows})

@@ -11,7 +11,8 @@ import torch
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
 from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
-from portrait_anim.training.distil import Corpus, DistilConfig, distil
+from portrait_anim.training.distil import DistilConfig, distil
+from portrait_anim.training.stretches import StretchConfig, Stretches
 
 SMALL = StreamingConfig(width=16, dilations=(1, 2, 4), ahead=(3, 3, 1))
 
@@ -50,8 +51,7 @@ def test_look_ahead_is_what_the_config_says() -> None:
 
 
 def test_stretches_ask_for_the_clean_voice(corpus: Path) -> None:
-    config = DistilConfig(batch_size=64, stretch_s=1.5)
-    batches = Corpus(corpus / "voices", [], config)
+    batches = Stretches(corpus / "voices", [], StretchConfig(batch_size=64, stretch_s=1.5))
     waves, wanted, weight, voice = batches(0)
     assert waves.shape == (64, 24_000)
     assert wanted.shape == (64, len(batches.spread), 75)
@@ -67,8 +67,8 @@ def test_stretches_ask_for_the_clean_voice(corpus: Path) -> None:
 
 
 def test_distillation_learns_and_resumes(corpus: Path, tmp_path: Path) -> None:
-    config = DistilConfig(steps=60, batch_size=8, stretch_s=1.0)
-    batches = Corpus(corpus / "voices", [], config)
+    config = DistilConfig(steps=60)
+    batches = Stretches(corpus / "voices", [], StretchConfig(batch_size=8, stretch_s=1.0))
     figures: list[float] = []
     whole = distil(batches, tmp_path / "whole", config, SMALL, lambda step, n, f: figures.append(f["features"]))
     assert np.mean(figures[-10:]) < 0.9 * np.mean(figures[:10])

@@ -28,7 +28,7 @@ from portrait_anim.training.data import Batches, Fit, at_times, choose, copy_exa
 from portrait_anim.training.fits import fine_offset
 from portrait_anim.training.layouts import ClipInfo, find_clips
 from portrait_anim.training.losses import LOSS_WEIGHTS, Losses
-from portrait_anim.training.prepare import Clip, Track, load_prepared, prepare, reason_to_drop
+from portrait_anim.training.prepare import Clip, Track, ears, load_prepared, prepare, reason_to_drop
 from portrait_anim.training.recipes import RECIPES, recipe
 from portrait_anim.training.trainer import TrainConfig, Trainer, train_stages
 
@@ -57,9 +57,9 @@ def tiny_clip(
         "centre": 0.02 * rng.standard_normal((n_frames, 3)).astype(np.float32),
         "valid": np.ones(n_frames, np.uint8),
         "features": features.astype(np.float16),
-        "blank": np.full(2 * n_frames, 0.2, np.float32),
         "bilabial": np.repeat((opening < 0.42).astype(np.float32), 2),
-        "phoneme": np.full(2 * n_frames, 0.9, np.float32),
+        "labiodental": np.zeros(2 * n_frames, np.float32),
+        "rounded": np.zeros(2 * n_frames, np.float32),
         "waveform": (3000 * rng.standard_normal(n_frames * 640)).astype(np.int16),
     }
     info = ClipInfo(name, f"/nowhere/{name}.mp4", person, split, "en", licence, lag)
@@ -77,11 +77,12 @@ def clips() -> list[Clip]:
     return out
 
 
-def write_prepared(clips: list[Clip], folder: Path) -> Path:
+def write_prepared(clips: list[Clip], folder: Path, heard_by: str | None = None) -> Path:
+    heard_by = heard_by or ears()
     (folder / "clips").mkdir(parents=True)
     for clip in clips:
         path = folder / "clips" / f"{clip.info.id}.safetensors"
-        save_file(clip.tensors, path, metadata={"clip": json.dumps(asdict(clip.info))})
+        save_file(clip.tensors, path, metadata={"clip": json.dumps(asdict(clip.info)), "ears": heard_by})
     return folder
 
 
@@ -121,6 +122,12 @@ def test_the_real_index_keeps_val_people_out_of_training() -> None:
         assert people == {clip.info.person for clip in choose(listed, weights, "train")} & people
         assert not people & held_out
     assert not any("research only" in line for line in registry["motion_open"]["training_data"])
+
+
+def test_clips_prepared_with_other_encoders_are_refused(clips: list[Clip], tmp_path: Path) -> None:
+    assert len(load_prepared(write_prepared(clips, tmp_path / "ours"))) == len(clips)
+    with pytest.raises(DataError, match="another version of portrait_anim: prepare into a new folder"):
+        load_prepared(write_prepared(clips[:1], tmp_path / "theirs", "hama_encoder 0123456789ab"))
 
 
 # examples

@@ -11,11 +11,12 @@ from safetensors.numpy import load_file
 
 from portrait_anim.audio.activity import VoiceDetector, VoiceDetectorConfig, voice_gate
 from portrait_anim.audio.load import load_audio
+from portrait_anim.audio.speech import SpeechConfig
 from portrait_anim.config import FEATURES_PER_FRAME, SAMPLE_RATE
 from portrait_anim.errors import DataError
 from portrait_anim.training.detector import DetectorConfig, VoiceCorpus, export_detector, train_detector
 from portrait_anim.training.song import FRAME_MS, reverberate, sing
-from portrait_anim.training.voices import N_RESTS, as_on_a_record, load_corpus, without_voice, write_corpus
+from portrait_anim.training.voices import N_RESTS, as_on_a_record, load_corpus, without_voice, write_voices
 
 
 def tone(seconds: float) -> np.ndarray:
@@ -27,13 +28,15 @@ def tone(seconds: float) -> np.ndarray:
 
 def test_corpus_holds_what_may_be_trained_on(corpus: Path, tmp_path: Path) -> None:
     assert sorted(path.stem for path in (corpus / "voices").iterdir()) == ["a", "b"]
-    assert sorted(path.stem for path in (corpus / "mixed").iterdir()) == ["a", "b"]
+    assert [path.stem for path in (corpus / "clean").iterdir()] == ["a"]
+    assert [path.stem for path in (corpus / "mixed").iterdir()] == ["a"]
     with pytest.raises(DataError, match=r"index\.csv"):
-        write_corpus(tmp_path, tmp_path)
+        write_voices(tmp_path, tmp_path)
     with pytest.raises(DataError, match="no recordings"):
         load_corpus(tmp_path)
     voice, mixed = (load_file(corpus / kind / "a.safetensors") for kind in ("voices", "mixed"))
-    assert mixed["features"].shape == (len(voice["features"]), len(mixed["source"]))
+    assert voice["features"].shape[0] == 3 * 144 + 384
+    assert mixed["features"].shape == (SpeechConfig().n_channels, len(mixed["source"]))
     assert mixed["source"].max() < voice["features"].shape[1]
     assert voice["gate"].max() > 0.9  # the recording is speech
 

@@ -73,7 +73,7 @@ class VoiceDetector(nn.Module):
         return (values - self.mean[:, None]) / self.spread[:, None]
 
     def forward(self, values: Tensor) -> Tensor:
-        """(B, C, T50) of :attr:`portrait_anim.audio.speech.Features.values` -> (B, T25)."""
+        """(B, C, T50) of :class:`portrait_anim.audio.speech.SpeechFeatures` -> (B, T25)."""
         odds: Tensor = self.odds(self.encoder(self.normalise(values)))[:, 0]
         return odds
 

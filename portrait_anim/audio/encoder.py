@@ -107,7 +107,7 @@ class AudioEncoder(nn.Module):
         """Encode features.
 
         Args:
-            values: (B, C, T50), T50 even: :attr:`portrait_anim.audio.speech.Features.values` or a stretch of it.
+            values: (B, C, T50), T50 even: :class:`portrait_anim.audio.speech.SpeechFeatures` or a stretch of it.
             mean: (B, C, 1) to subtract, from :func:`clip_mean` of the *whole* clip when ``values`` is a stretch of it;
                 None takes the mean of ``values``. Not used when the config does not remove it.
 

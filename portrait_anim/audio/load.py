@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim import ffmpeg
+from portrait_anim.audio.stereo import keep_centre
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import AudioError
 from portrait_anim.files import readable_file, shown
@@ -20,14 +21,22 @@ logger = logging.getLogger(__name__)
 
 MIN_DURATION_S = 0.2
 _CHUNK_BYTES = 1 << 20
+# ffmpeg's own downmix, and half the difference of left and right: 0 for mono, of surround for its downmix to stereo.
+_MID_AND_SIDE = (
+    f"[0:a:0]{ffmpeg.SOUND_FILTER},asplit[a][b];"
+    f"[a]aresample=rematrix_maxval=1.0,aformat=flt:{SAMPLE_RATE}:mono[mid];"
+    f"[b]aresample=rematrix_maxval=1.0,aformat=flt:{SAMPLE_RATE}:stereo,pan=mono|c0=0.5*c0-0.5*c1[side];"
+    "[mid][side]amerge"
+)
 
 
 def load_audio(audio: str | os.PathLike[str] | tuple[Any, int]) -> npt.NDArray[np.float32]:
     """Load a sound as mono at 16 kHz.
 
-    Channels are mixed down (ffmpeg's downmix for files, the mean for arrays). Sound louder than full scale (float
-    files, floats in another range) is divided by its peak. A file that is damaged in places gives what can be
-    decoded, with silence in the gaps and a warning in the log. Digital silence is fine.
+    Channels are mixed down (ffmpeg's downmix for files, the mean for arrays), and of a stereo mix the middle, where a
+    song's voice stands, is kept above the rest (:func:`portrait_anim.audio.stereo.keep_centre`). Sound louder than
+    full scale (float files, floats in another range) is divided by its peak. A file that is damaged in places gives
+    what can be decoded, with silence in the gaps and a warning in the log. Digital silence is fine.
 
     Args:
         audio: a file (wav, mp3, flac, ogg, opus, m4a, aac, the first sound track of a video, whatever ffmpeg
@@ -59,12 +68,15 @@ def load_audio(audio: str | os.PathLike[str] | tuple[Any, int]) -> npt.NDArray[n
 
 
 def _resample(waveform: object, sample_rate: int) -> npt.NDArray[np.float32]:
-    mono: npt.NDArray[np.float32] = as_channels(waveform).mean(axis=1, dtype=np.float32)  # (N, C) -> (N,)
-    if sample_rate == SAMPLE_RATE or len(mono) == 0:
-        return mono
-    import soxr  # type: ignore[import-untyped]
+    channels = as_channels(waveform)  # (N, C)
+    mid = channels.mean(axis=1, dtype=np.float32)
+    side = (channels[:, 0] - channels[:, 1]) / 2 if channels.shape[1] == 2 else np.zeros_like(mid)
+    both = np.stack([mid, side], axis=1)
+    if sample_rate != SAMPLE_RATE and len(mid):
+        import soxr  # type: ignore[import-untyped]
 
-    return np.asarray(soxr.resample(mono, sample_rate, SAMPLE_RATE, quality="HQ"), np.float32)
+        both = np.asarray(soxr.resample(both, sample_rate, SAMPLE_RATE, quality="HQ"), np.float32)
+    return keep_centre(*both.T)
 
 
 def _decode(path: Path, name: str) -> npt.NDArray[np.float32]:
@@ -75,8 +87,7 @@ def _decode(path: Path, name: str) -> npt.NDArray[np.float32]:
         [
             *ffmpeg.QUIET,
             *ffmpeg.file_input(path),
-            *("-map", "0:a:0", "-af", ffmpeg.SOUND_FILTER, "-ac", "1", "-ar", str(SAMPLE_RATE)),
-            *("-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"),
+            *("-filter_complex", _MID_AND_SIDE, "-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"),
         ]
     )
     try:
@@ -95,6 +106,6 @@ def _decode(path: Path, name: str) -> npt.NDArray[np.float32]:
             raise AudioError(f"{name} has no sound track: give a sound file, or a video with sound")
         raise AudioError(f"the sound in {name} is damaged and cannot be decoded ({child.reason()}): export it again")
     if status or child.log:
-        seconds = len(data) / 4 / SAMPLE_RATE
+        seconds = len(data) / 8 / SAMPLE_RATE
         logger.warning("%s is damaged in places, %.2f s of it are used (%s)", name, seconds, child.reason())
-    return np.frombuffer(data, "<f4", count=len(data) // 4).astype(np.float32, copy=False)
+    return keep_centre(*np.frombuffer(data, "<f4", count=len(data) // 8 * 2).reshape(-1, 2).T)

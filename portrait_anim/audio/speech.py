@@ -1,27 +1,28 @@
-"""What the sound says: features of two frozen pretrained speech encoders at 50 Hz.
+"""What the sound says: features of two frozen speech encoders at 50 Hz.
 
-Feature frame k stands for the time [k/50, (k + 1)/50) and is centred in it, two frames to a video frame. Both
-encoders centre theirs on sample 320 k; the first spectrum frame is left out to move the centre to 320 k + 160.
+One is hama's, which was taught to hear through music and noise what the clean voice says (training/hama_tuned.py), the
+other whisper's as it is. Feature frame k stands for the time [k/50, (k + 1)/50) and is centred in it, two frames to a
+video frame. Both encoders centre theirs on sample 320 k; the first spectrum frame is left out to move the centre to
+320 k + 160.
 
-Long sound is encoded in windows of 20 s that overlap by 4 s and fade into each other, so memory for the encoders'
+Long sound is encoded in windows of 20 s that overlap by 1.6 s and fade into each other, so memory for the encoders'
 inner values does not grow with the duration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from portrait_anim.audio.hama import BILABIALS, BLANK, WORD_BOUNDARY, HamaConfig, HamaEncoder
+from portrait_anim.audio.hama import HamaConfig, HamaEncoder
 from portrait_anim.audio.mel import power_spectrogram
 from portrait_anim.audio.whisper import MAX_FRAMES, WhisperConfig, WhisperEncoder
 from portrait_anim.config import (
     FEATURE_RATE,
-    FEATURES_PER_FRAME,
     SAMPLE_RATE,
     SAMPLES_PER_FRAME,
     WINDOW_LENGTH,
@@ -31,63 +32,41 @@ from portrait_anim.errors import OptionError
 from portrait_anim.weights import load_tensors
 
 SAMPLES_PER_FEATURE = exact_div(SAMPLE_RATE, FEATURE_RATE)  # 320 samples to a feature frame
-WEIGHTS = {"hama": "hama_encoder", "whisper": "whisper_tiny_encoder"}  # names in the registry
+N_BLOCKS = 3  # hama's that are used; its last serves its tokens alone
+WEIGHTS = {"hama": "hama_tuned_encoder", "whisper": "whisper_tiny_encoder"}  # names in the registry
 
 
 @dataclass(frozen=True)
 class SpeechConfig:
-    """Which encoders, which of their layers, and how sound is brought to their level.
+    """How sound is brought to the encoders' level, cut into windows, and how much of whisper is used.
 
     Attributes:
-        encoders: ``("hama", "whisper")`` or ``("hama",)``; hama is always there, its posteriors are part of the output.
-        hama_blocks: blocks whose outputs are features, counted from 1.
+        whisper_layers: its first layers; the others cost time and add nothing (docs/ablation.md).
         level_dbfs: the loud frames (95th percentile of the frames above the floor) are brought to this RMS level.
         floor_dbfs: quieter frames do not count as sound; no recording is treated as quieter than this, so silence
             and faint noise are raised by at most ``level_dbfs - floor_dbfs``.
         loudest: log10 mel power taken as the loudest of every recording by whisper, which cuts off eight decades below;
             its own maximum (0.8 at this level, median over audio/; .3 to 1.3) varies between windows.
         window: frames encoded in one go (20 s).
-        overlap: frames two windows share (4 s); its first and last quarter are thrown away,
+        overlap: frames two windows share (1.6 s); its first and last quarter are thrown away,
             between them they fade.
     """
 
-    encoders: tuple[str, ...] = ("hama", "whisper")
-    hama_blocks: tuple[int, ...] = (1, 2, 3)
+    whisper_layers: int = 2
     level_dbfs: float = -20.0
     floor_dbfs: float = -50.0
     loudest: float = 0.8
     window: int = 1000
-    overlap: int = 200
+    overlap: int = 80
 
     def __post_init__(self) -> None:
-        if "hama" not in self.encoders or not set(self.encoders) <= set(WEIGHTS):
-            raise OptionError(f"encoders {self.encoders} must hold 'hama' and may hold 'whisper'")
         if not 0 < self.overlap < self.window <= MAX_FRAMES:
             raise OptionError(f"need 0 < overlap < window <= {MAX_FRAMES} frames, got {self.overlap} and {self.window}")
 
     @property
     def n_channels(self) -> int:
-        """Channels of :attr:`Features.values`."""
-        whisper = WhisperConfig.width if "whisper" in self.encoders else 0
-        return len(self.hama_blocks) * HamaConfig.width + whisper
-
-
-@dataclass(frozen=True)
-class Features:
-    """What the encoders say about a sound, T50 = 2 x its video frames.
-
-    Attributes:
-        values: (B, C, T50), hama's blocks then whisper's output.
-        blank: (B, T50) 0..1, hama's probability that no phoneme is spoken.
-        bilabial: (B, T50) 0..1, its probability of /p b m/ and their kin: the lips close.
-        phoneme: (B, T50) 0..1, the probability of the likeliest phoneme: spikes near 1 in speech, small in noise, where
-            what is not blank is spread over many.
-    """
-
-    values: Tensor
-    blank: Tensor
-    bilabial: Tensor
-    phoneme: Tensor
+        """Channels of the features."""
+        return N_BLOCKS * HamaConfig.width + WhisperConfig.width
 
 
 @dataclass(frozen=True)
@@ -98,13 +77,13 @@ class Window:
         start: its first feature frame, even.
         end: the one after its last.
         weight: (end - start,) of its frames where windows overlap; at every frame those of all windows add up to 1.
-        features: of its frames.
+        values: (B, C, end - start), what the encoders say.
     """
 
     start: int
     end: int
     weight: Tensor
-    features: Features
+    values: Tensor
 
 
 def frame_count(n_samples: int) -> int:
@@ -134,86 +113,85 @@ def level_gain(waveform: Tensor, config: SpeechConfig) -> Tensor:
     return gain
 
 
+def window_spans(n_frames: int, config: SpeechConfig) -> Iterator[tuple[int, int, Tensor]]:
+    """First frame, end and weight of each window over ``n_frames`` feature frames; the weights add up to 1.
+
+    Windows begin at fixed times, whatever the length, so a longer recording changes none but the last.
+    """
+    window, overlap = config.window, config.overlap
+    start = 0
+    while True:
+        end = min(start + window, n_frames)
+        last = end == n_frames
+        quarter = overlap / 4
+        inside = torch.arange(end - start) + 0.5  # distance of each frame from the window's start
+        weight = torch.ones(end - start)
+        if start:
+            weight = weight * ((inside - quarter) / (2 * quarter)).clamp(0, 1)
+        if not last:
+            weight = weight * ((end - start - inside - quarter) / (2 * quarter)).clamp(0, 1)
+        yield start, end, weight
+        if last:
+            return
+        start += window - overlap
+
+
+def encode_windows(waveform: Tensor, config: SpeechConfig, encode: Callable[[Tensor], Tensor]) -> Iterator[Window]:
+    """Encode recordings (B, N) one window after the other.
+
+    Args:
+        waveform: at 16 kHz, -1..1, any level, any length; a fraction of a video frame at its end is trimmed or filled
+            with silence.
+        config: the level they are brought to, and the windows.
+        encode: the power spectrum (B, 201, 2 T50) of a stretch -> (B, C, T50).
+    """
+    waveform = fit_length(waveform)
+    waveform = waveform * level_gain(waveform, config)[:, None]
+    for start, end, weight in window_spans(waveform.shape[-1] // SAMPLES_PER_FEATURE, config):
+        part = waveform[:, start * SAMPLES_PER_FEATURE : end * SAMPLES_PER_FEATURE]
+        power = power_spectrogram(part)[..., 1:]  # (B, 201, 2 T50); frame 2 k is now centred on 320 k + 160
+        yield Window(start, end, weight.to(waveform), encode(power))
+
+
+def join_windows(windows: Iterable[Window]) -> Tensor:
+    """Fade windows into each other: (B, C, T50) of the whole recording."""
+    parts = list(windows)
+    first = parts[0].values
+    whole = first.new_zeros((*first.shape[:-1], parts[-1].end))
+    for part in parts:
+        whole[..., part.start : part.end] += part.values * part.weight
+    return whole
+
+
 class SpeechFeatures(nn.Module):
-    """The frozen encoders as one module: waveform (B, N) at 16 kHz -> :class:`Features`."""
+    """The frozen encoders as one module: waveform (B, N) at 16 kHz -> (B, 816, T50), hama's blocks, then whisper."""
 
     def __init__(self, config: SpeechConfig | None = None) -> None:
         super().__init__()
         self.config = config or SpeechConfig()
-        self.hama = HamaEncoder()
-        self.whisper = WhisperEncoder() if "whisper" in self.config.encoders else None
+        self.hama = HamaEncoder(HamaConfig(n_blocks=N_BLOCKS))
+        self.whisper = WhisperEncoder()
 
     @classmethod
     def from_weights(cls, device: str | torch.device = "cpu", config: SpeechConfig | None = None) -> SpeechFeatures:
-        """Load the encoders of ``config`` (default: both) from the registered weights, frozen, in evaluation mode.
+        """Load the encoders from the registered weights, frozen, in evaluation mode.
 
         Raises:
             WeightsError: a weight file is missing or does not match the registry.
         """
         features = cls(config)
-        for name in features.config.encoders:
-            features.get_submodule(name).load_state_dict(load_tensors(WEIGHTS[name]))
+        for name, entry in WEIGHTS.items():
+            features.get_submodule(name).load_state_dict(load_tensors(entry))
         return features.requires_grad_(False).eval().to(device)
 
-    def forward(self, waveform: Tensor) -> Features:
-        """Encode whole recordings.
-
-        Args:
-            waveform: (B, N) at 16 kHz, -1..1, any level, any length; a fraction of a video frame at its end is
-                trimmed or filled with silence.
-
-        Returns:
-            Features of 2 x :func:`frame_count` frames.
-        """
-        n_frames = FEATURES_PER_FRAME * frame_count(waveform.shape[-1])
-        sums: list[Tensor] = []
-        for window in self.windows(waveform):
-            parts = [getattr(window.features, field.name) for field in fields(Features)]
-            if not sums:
-                sums = [part.new_zeros((*part.shape[:-1], n_frames)) for part in parts]
-            for whole, part in zip(sums, parts, strict=True):
-                whole[..., window.start : window.end] += part * window.weight
-        return Features(*sums)
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Encode whole recordings (B, N), see :func:`encode_windows`: (B, C, T50), T50 = 2 x :func:`frame_count`."""
+        return join_windows(self.windows(waveform))
 
     def windows(self, waveform: Tensor) -> Iterator[Window]:
-        """Encode recordings as :meth:`forward` does and return the windows one after the other.
+        """Encode recordings as :meth:`forward` does and return the windows one after the other."""
+        return encode_windows(waveform, self.config, self._encode)
 
-        They begin at fixed times, whatever the length, so a longer recording changes none but the last.
-        """
-        waveform = fit_length(waveform)
-        waveform = waveform * level_gain(waveform, self.config)[:, None]
-        n_frames = waveform.shape[-1] // SAMPLES_PER_FEATURE
-        for start, end, weight in self._windows(n_frames):
-            part = waveform[:, start * SAMPLES_PER_FEATURE : end * SAMPLES_PER_FEATURE]
-            yield Window(start, end, weight.to(waveform), Features(*self._encode(part)))
-
-    def _windows(self, n_frames: int) -> Iterator[tuple[int, int, Tensor]]:
-        """First frame, end and weight of each window over ``n_frames``; the weights of all windows add up to 1."""
-        window, overlap = self.config.window, self.config.overlap
-        start = 0
-        while True:
-            end = min(start + window, n_frames)
-            last = end == n_frames
-            quarter = overlap / 4
-            inside = torch.arange(end - start) + 0.5  # distance of each frame from the window's start
-            weight = torch.ones(end - start)
-            if start:
-                weight = weight * ((inside - quarter) / (2 * quarter)).clamp(0, 1)
-            if not last:
-                weight = weight * ((end - start - inside - quarter) / (2 * quarter)).clamp(0, 1)
-            yield start, end, weight
-            if last:
-                return
-            start += window - overlap
-
-    def _encode(self, waveform: Tensor) -> tuple[Tensor, ...]:
-        """One window (B, 320 T50) -> what :class:`Features` holds, in its order, for these frames."""
-        power = power_spectrogram(waveform)[..., 1:]  # (B, 201, 2 T50); frame 2 k is now centred on 320 k + 160
-        spoken = self.hama(power)
-        values = [spoken.blocks[block - 1] for block in self.config.hama_blocks]
-        if self.whisper is not None:
-            values.append(self.whisper(power, self.config.loudest))
-        posteriors = spoken.log_probs.exp()  # (B, T50, tokens)
-        bilabial = posteriors[..., list(BILABIALS)].sum(dim=-1)
-        phoneme = posteriors[..., :WORD_BOUNDARY].amax(dim=-1)
-        return torch.cat(values, dim=1), posteriors[..., BLANK], bilabial, phoneme
+    def _encode(self, power: Tensor) -> Tensor:
+        whisper = self.whisper(power, self.config.loudest, self.config.whisper_layers)
+        return torch.cat([*self.hama(power), whisper], dim=1)

@@ -82,7 +82,7 @@ class WhisperEncoder(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.width)
 
-    def forward(self, power: Tensor, loudest: float | None = None) -> Tensor:
+    def forward(self, power: Tensor, loudest: float | None = None, n_layers: int | None = None) -> Tensor:
         """Run the encoder.
 
         Args:
@@ -90,9 +90,11 @@ class WhisperEncoder(nn.Module):
             loudest: log10 mel power that counts as the loudest of the recording: what lies eight decades below it is
                 cut off. None takes the loudest bin of each input, as whisper does; a fixed value makes windows of
                 one recording agree.
+            n_layers: leave out the layers after so many.
 
         Returns:
-            (B, 384, T50), T50 = (T100 + 1) // 2, after the final layer norm.
+            (B, 384, T50), T50 = (T100 + 1) // 2, after the final layer norm; with ``n_layers`` what these layers put
+            out, each frame with mean 0 and variance 1.
         """
         mel = log_mel_of(power)  # (B, 80, T100)
         top = mel.amax(dim=(1, 2), keepdim=True) if loudest is None else torch.full_like(mel[:, :1, :1], loudest)
@@ -102,7 +104,7 @@ class WhisperEncoder(nn.Module):
         if x.shape[1] > MAX_FRAMES:
             raise ValueError(f"{x.shape[1]} frames are more than whisper's {MAX_FRAMES}: cut the sound into windows")
         x = x + self.positions[: x.shape[1]]
-        for layer in self.layers:
+        for layer in self.layers[:n_layers]:
             x = layer(x)
-        out: Tensor = self.norm(x).transpose(1, 2)  # (B, C, T50)
-        return out
+        x = self.norm(x) if n_layers is None else functional.layer_norm(x, x.shape[-1:])
+        return x.transpose(1, 2)  # (B, C, T50)

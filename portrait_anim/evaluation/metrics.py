@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import maximum_filter1d
 
 Array = npt.NDArray[np.floating]
 
@@ -54,6 +55,21 @@ def closures(made: Array, peaks: npt.NDArray[np.bool_], share: float = 0.15, bef
     starts = np.flatnonzero(peaks & ~np.roll(peaks, 1))
     hits = [made[max(0, i - before) : i + after + 1].min() <= limit for i in starts]
     return float(np.mean(hits)) if hits else float("nan")
+
+
+def below_mean(curve: Array, peaks: npt.NDArray[np.bool_], around: int = 2) -> float:
+    """How much lower a (T,) curve is near some sounds than on average: a lip drawn to the teeth, a mouth made narrow.
+
+    Args:
+        curve: (T,) aperture or width, IOD.
+        peaks: (T,) True where the sound has one of the phonemes.
+        around: frames before and after a peak that count.
+
+    Returns:
+        IOD, or NaN when there is no peak.
+    """
+    near = maximum_filter1d(peaks.astype(np.uint8), 2 * around + 1) > 0
+    return float(curve.mean() - curve[near].mean()) if near.any() else float("nan")
 
 
 def leak(aspect: Array, limit: float = 0.25) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.signal import fftconvolve  # type: ignore[import-untyped]
 
 from portrait_anim import ffmpeg
 from portrait_anim.audio.load import load_audio
@@ -24,6 +25,7 @@ SongRows = dict[str, dict[str, float]]
 
 OPEN_IOD = 0.03  # the mouth counts as open above this aperture
 AWAY_S = 0.6  # frames further than this from every syllable are rests
+SPREAD_S, SPREAD_DB = 0.05, -9.0  # how long and how loud the sides of a record's music are
 SOUNDS = (".opus", ".ogg", ".wav", ".flac", ".mp3", ".m4a")
 
 
@@ -70,11 +72,14 @@ class Syllables:
 
 def timed_song(model: MotionModel, sound: Path, syllables: Syllables) -> SongRows:
     """Return by condition how often the mouth is open while sung and in rests, and its correlation with the times."""
-    opening = model.space.aperture(model.listen(load_audio(sound)).mouth)
+    opening, mixed_down = (
+        model.space.aperture(model.listen(wave).mouth) for wave in (load_audio(sound), mix_down(*channels(sound)))
+    )
     n_frames = len(opening)
     sung, rest = syllables.sung(n_frames), ~syllables.sung(n_frames, AWAY_S)
     curves = {
         "model": opening,
+        "model, mixed down before": mixed_down,
         "shuffled audio": np.roll(opening, n_frames // 3),
         "always open": np.full(n_frames, 2 * OPEN_IOD),
         "static photo": np.zeros(n_frames),
@@ -90,14 +95,27 @@ def timed_song(model: MotionModel, sound: Path, syllables: Syllables) -> SongRow
 
 
 def karaoke(model: MotionModel, sound: Path) -> SongRows:
-    """Return how the mouth driven by the mix compares with the one driven by the voice, and what music alone does."""
+    """Return how the mouth driven by the mix compares with the one driven by the voice, and what music alone does.
+
+    Beside the mono mix there is one as a record would have it, whose mix-down it is: the voice in the middle, the
+    music spread to both sides by :func:`spread`.
+    """
     music, voice = channels(sound)
-    curves = {
-        name: model.space.aperture(model.listen(wave).mouth)
-        for name, wave in (("mix", np.asarray((music + voice) / 2, np.float32)), ("voice", voice), ("music", music))
+    left, right = (mix_down(wave, voice) for wave in spread(music))
+    waves = {
+        "mix": mix_down(music, voice),
+        "record": load_audio((np.stack([left, right], 1), SAMPLE_RATE)),
+        "voice": voice,
+        "music": music,
     }
+    curves = {name: model.space.aperture(model.listen(wave).mouth) for name, wave in waves.items()}
     half = len(curves["mix"]) // 2
-    rows = {"model": curves["mix"], "shuffled audio": np.roll(curves["mix"], half), "music alone": curves["music"]}
+    rows = {
+        "model": curves["mix"],
+        "model, stereo": curves["record"],
+        "shuffled audio": np.roll(curves["mix"], half),
+        "music alone": curves["music"],
+    }
     return {
         name: {"r_voice": correlation(curve, curves["voice"]), "p95": opening_p95(curve)}
         for name, curve in {**rows, "static photo": np.zeros_like(curves["mix"])}.items()
@@ -113,6 +131,23 @@ def channels(sound: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float
         raise DataError(f"{sound} cannot be read: {child.reason()}")
     left, right = np.frombuffer(data, "<f4").reshape(-1, 2).T
     return np.asarray(left, np.float32).copy(), np.asarray(right, np.float32).copy()
+
+
+def mix_down(left: npt.NDArray[np.float32], right: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the mean of two channels, (N,) each."""
+    return np.asarray((left + right) / 2, np.float32)
+
+
+def spread(music: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return (N,) spread left and right, (N,) each: 50 ms of noise as a room, 9 dB down, of opposite sign.
+
+    Its mix-down is ``music`` itself. Records have sides some 3 to 10 dB below their middle.
+    """
+    n_taps = round(SPREAD_S * SAMPLE_RATE)
+    taps = np.random.default_rng(0).standard_normal(n_taps) * np.exp(-4 * np.arange(n_taps) / n_taps)
+    taps *= 10 ** (SPREAD_DB / 20) / np.linalg.norm(taps)
+    side = fftconvolve(music, taps)[: len(music)].astype(np.float32)
+    return music + side, music - side
 
 
 def song_tables(model: MotionModel, folder: Path) -> dict[str, SongRows]:

@@ -14,6 +14,7 @@ from portrait_anim.audio.speech import frame_rms
 from portrait_anim.config import FEATURES_PER_FRAME, FPS, SAMPLES_PER_FRAME
 from portrait_anim.evaluation.metrics import (
     amplitude,
+    below_mean,
     best_offset,
     closures,
     correlation,
@@ -33,9 +34,9 @@ Tensors = dict[str, npt.NDArray[np.generic]]
 
 LIVE = "model, live"  # sound in pieces, 200 ms of look-ahead
 ROWS = ("ground truth", "model", LIVE, "shuffled audio", "loudness only", "static photo")
-COLUMNS = ("r", "r_best", "r_width", "amplitude", "closures", "offset_ok", "jitter")
+COLUMNS = ("r", "r_best", "r_width", "amplitude", "closures", "offset_ok", "jitter", "labiodental", "rounding")
 REST_COLUMNS = ("p95", "leak", "p95_ungated")
-BILABIAL_PEAK = 0.5
+PEAK = 0.5  # posterior above which a phoneme is there
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,18 @@ def _measure(case: _Case, space: MotionSpace, made: Curve, made_width: Curve) ->
     """Return :data:`COLUMNS` for aperture and width curves (T,)."""
     real, real_width = space.aperture(case.real), space.width(case.real)
     if float(np.ptp(made)) < 1e-6:
-        return (0.0, 0.0, 0.0, 0.0, float("nan"), float("nan"), 0.0)
+        return (0.0, 0.0, 0.0, 0.0, float("nan"), float("nan"), 0.0, float("nan"), float("nan"))
     r_best, lag = best_offset(made, real)
-    spoken = case.tensors["bilabial"].astype(np.float32) > BILABIAL_PEAK
-    peaks = np.asarray(spoken.reshape(-1, FEATURES_PER_FRAME).max(1), bool)
+
+    def peaks(phoneme: str) -> npt.NDArray[np.bool_]:
+        likely = case.tensors[phoneme].astype(np.float32).reshape(-1, FEATURES_PER_FRAME)
+        return np.asarray(likely.max(1) > PEAK)
+
     right = float("nan") if case.offset is None else float(abs(lag - case.offset) <= case.tolerance)
     return (
         correlation(made, real), r_best, correlation(made_width, real_width), amplitude(made, real),
-        closures(made, peaks), right, jitter(made, real),
+        closures(made, peaks("bilabial")), right, jitter(made, real),
+        below_mean(made, peaks("labiodental")), below_mean(made_width, peaks("rounded")),
     )  # fmt: skip
 
 
@@ -157,9 +162,9 @@ def evaluate_clips(
         for condition, (opening, width) in curves.items():
             values = _measure(case, space, opening, width)
             if condition == "ground truth":
-                values = (*values[:5], 1.0, values[6])
+                values = (*values[:5], 1.0, *values[6:])
             elif condition == "loudness only":  # not a mouth: its size says nothing
-                values = (*values[:3], float("nan"), *values[4:6], float("nan"))
+                values = (*values[:3], float("nan"), *values[4:6], *[float("nan")] * 3)
             rows.append(Row(case.group, case.person, case.language, condition, values))
     return rows + rest_rows(net, voice, space, copies)
 

@@ -145,12 +145,12 @@ class MotionModel:
         made = torch.zeros(n_frames, self.space.n_components + self.net.config.encoder.width)
         odds = torch.zeros(n_frames)
         for window in self.speech.windows(sound[None].to(self.net.scale.device)):
-            latents = self.net.encoder(window.features.values)
+            latents = self.net.encoder(window.values)
             rows = torch.cat([self.net.mouth(latents), latents], 1)[0].T.cpu()  # (T, K + C)
             share = window.weight.cpu().view(-1, FEATURES_PER_FRAME).mean(1)
             at = slice(window.start // FEATURES_PER_FRAME, window.end // FEATURES_PER_FRAME)
             made[at] += rows * share[:, None]
-            odds[at] += self.voice(window.features.values)[0].cpu() * share
+            odds[at] += self.voice(window.values)[0].cpu() * share
         mouth, latents = made[:, : self.space.n_components], made[:, self.space.n_components :]
         gate = voice_gate(sound, odds)[:, None]  # (T, 1)
         return Heard(waveform, (mouth * gate).numpy(), latents.numpy())

@@ -24,6 +24,9 @@ WIDTH_PX = (64, 400)  # an eye's width in its own raster
 LEFT, RIGHT, ABOVE, BELOW = 0.25, 0.25, 0.9, 0.9  # the raster's reach beyond the eye's corners and its line, eye widths
 PAINTED = (0.05, 0.55)  # closures between which the painted lid comes in over the stretched one
 OPENING = (0.06, 0.14)  # height of an eye, eye widths, between which there is anything to paint
+ABOVE_EDGE = (
+    0.10  # eye widths above the open lid's edge that are painted: its lashes go, its crease and a rim of glasses stay
+)
 CHEEKS = ((50, 205, 101), (280, 425, 330))  # image-left first
 SKIN_LIGHT = (0.35, 0.55)  # brightness round the eye over the cheek's between which it is believed to be skin
 GROWTH = (0.30, 0.14, 0.06)  # eye widths, Gaussians that skin is grown with, the widest first
@@ -169,30 +172,31 @@ def _lid(pixels: Image, source: Float, eye: int) -> _Lid | None:
         pixels, to_photo, (len(u), len(v)),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
     ).astype(np.float32)  # fmt: skip
-    lines = [_curve(u, np.linalg.solve(axes, (source[list(row)] - start).T).T) for row in (upper, lower, brow, below)]
-    edge, rim, top, bag = lines
+    lines = [_curve(u, np.linalg.solve(axes, (source[list(row)] - start).T).T) for row in (upper, lower, below)]
+    edge, rim, bag = lines
     opening = float((rim - edge).max())
-    height = np.clip(0.5 * (edge - top), 0.10, 0.20)
     nose = u if eye else 1 - u  # 0 at the nose, 1 at the temple
     aside = np.maximum(np.maximum(-nose, 0.6 * (nose - 1)), 0)  # lashes reach further at the temple
-    hidden = (v > edge - height - 0.02) & (v < rim + 0.08) & (aside < 0.16)
+    hidden = (v > edge - ABOVE_EDGE - 0.02) & (v < rim + 0.08) & (aside < 0.16)
     known = 1 - cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 0.02 / pitch)
     known[hidden] = 0
     skin = _skin(raster, known, pitch)
     shut = edge + LID_MEET * (rim - edge)
-    depth = np.clip((v - edge + height) / np.maximum(shut - edge + height, 1e-3), 0, 1)[..., None]  # 1 at the lashes
+    depth = np.clip((v - edge + ABOVE_EDGE) / np.maximum(shut - edge + ABOVE_EDGE, 1e-3), 0, 1)[
+        ..., None
+    ]  # 1 at the lashes
     skin = (skin * (1 + 0.05 * np.sin(np.pi * depth) - 0.07 * depth**4)).astype(np.float32)
     opened = (v > edge) & (v < rim)
     cheek = np.median([_patch(pixels, source[i], length / 16) for i in CHEEKS[eye]], axis=0) @ LUMA
     dark = float((skin[opened] @ LUMA).mean()) / max(float(cheek), 1) if opened.any() else 0.0
     share = float(_ramp(opening, OPENING)) * float(_ramp(dark, SKIN_LIGHT))  # not over dark glasses
     skin *= 1 + _grain(raster, v, bag + 0.1, pitch)
-    cover = ((v > edge - height) & (aside < 0.08)).astype(np.float64)
+    cover = ((v > edge - ABOVE_EDGE) & (aside < 0.08)).astype(np.float64)
     cover = cv2.GaussianBlur(cover, (0, 0), 0.05 / pitch)
     lash, strength, thickness = _lashes(raster, u, v, edge, skin)
     taper = _ramp(nose, (-0.02, 0.30)) * (1 - _ramp(nose, (0.85, 1.08)))
     carriers = [upper[0], upper[-1], *brow, *below]
-    first = int((v[:, 0] < (edge - height).min() - 0.12).sum())  # only what is painted is kept
+    first = int((v[:, 0] < (edge - ABOVE_EDGE).min() - 0.12).sum())  # only what is painted is kept
     rows = slice(first, int((v[:, 0] < rim.max() + 0.12).sum()))
     to_photo[:, 2] += to_photo[:, 1] * first
     return _Lid(

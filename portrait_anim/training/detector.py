@@ -25,7 +25,7 @@ from torch.nn import functional
 from portrait_anim.audio.activity import WEIGHTS, VoiceDetector, VoiceDetectorConfig
 from portrait_anim.config import FEATURES_PER_FRAME, FPS
 from portrait_anim.training.runs import Run, Stateful
-from portrait_anim.training.voices import Tensors, load_corpus, training_data, write_corpus
+from portrait_anim.training.voices import Tensors, load_corpus, training_data, write_heard, write_voices
 
 Track = tuple[npt.NDArray[np.generic], npt.NDArray[np.floating]]  # features (C, T50), whether there is a voice (T25,)
 
@@ -57,19 +57,19 @@ class VoiceCorpus:
     """Stretches with and without voices, drawn by seed and step alone.
 
     Args:
-        folder: made by :func:`portrait_anim.training.voices.write_corpus`.
+        folder: made by :mod:`portrait_anim.training.voices`.
         config: the recipe.
     """
 
     def __init__(self, folder: Path, config: DetectorConfig) -> None:
         self.config = config
-        names = sorted(path.name for path in (folder / "voices").glob("*.safetensors"))
-        voices = dict(zip(names, load_corpus(folder / "voices"), strict=True))
-        mixed = dict(zip(sorted(p.name for p in (folder / "mixed").glob("*.safetensors")),
-                         load_corpus(folder / "mixed"), strict=True))  # fmt: skip
+        gates, clean, mixed = (
+            dict(zip(sorted(path.name for path in (folder / kind).glob("*.safetensors")), files, strict=True))
+            for kind, files in ((kind, load_corpus(folder / kind)) for kind in ("voices", "clean", "mixed"))
+        )
         self.kinds: tuple[Sequence[Track], ...] = (
-            [(voice["features"], voice["gate"].astype(np.float32)) for voice in voices.values()],
-            [(mix["features"], _moved(voices[name], mix)) for name, mix in mixed.items()],
+            [(voice["features"], gates[name]["gate"].astype(np.float32)) for name, voice in clean.items()],
+            [(mix["features"], _moved(gates[name], mix)) for name, mix in mixed.items()],
             [(rest["features"], np.zeros(rest["features"].shape[1] // FEATURES_PER_FRAME))
              for rest in load_corpus(folder / "rests")],
         )  # fmt: skip
@@ -165,7 +165,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=DetectorConfig.steps)
     parser.add_argument("--out", type=Path, default=Path("checkpoints"))
     args = parser.parse_args()
-    write_corpus(args.audio, args.corpus)
+    write_voices(args.audio, args.corpus)
+    write_heard(args.audio, args.corpus)
     config = DetectorConfig(steps=args.steps)
     with tqdm(total=config.steps, unit="step", file=sys.stderr, mininterval=1.0) as bar:
 

@@ -25,14 +25,12 @@ from safetensors.torch import save_file as save_tensors
 from torch import Tensor, nn
 from torch.nn import functional
 
-from portrait_anim.audio.load import load_audio
-from portrait_anim.audio.speech import SAMPLES_PER_FEATURE, SpeechConfig
+from portrait_anim.audio.speech import SpeechConfig
 from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
-from portrait_anim.config import FEATURE_RATE
 from portrait_anim.training.copies import music_of
 from portrait_anim.training.runs import Run, Stateful
-from portrait_anim.training.song import chords, noise
-from portrait_anim.training.voices import Tensors, load_corpus, training_data, write_corpus
+from portrait_anim.training.stretches import StretchConfig, Stretches
+from portrait_anim.training.voices import training_data, write_voices
 
 Array = npt.NDArray[np.float32]
 LEVEL_DBFS = SpeechConfig.level_dbfs
@@ -44,97 +42,15 @@ class DistilConfig:
 
     Attributes:
         steps: of the optimiser.
-        batch_size: stretches a step.
-        stretch_s: their length.
         learning_rate: peak of the one-cycle schedule.
         voice_weight: of the voice's cross entropy beside the features' error.
-        seed: of the weights and the batches.
+        seed: of the weights.
     """
 
     steps: int = 2400
-    batch_size: int = 16
-    stretch_s: float = 4.0
     learning_rate: float = 2e-3
     voice_weight: float = 0.3
     seed: int = 0
-
-
-class Corpus:
-    """Stretches of voices as they are given, and what is asked for; drawn by seed and step alone."""
-
-    def __init__(self, folder: Path, music: list[Path], config: DistilConfig) -> None:
-        self.config = config
-        self.files = load_corpus(folder)
-        self.music = [load_audio(path) for path in music]
-        sums, squares, count = 0.0, 0.0, 0
-        self.means = []
-        for file in self.files:
-            values = file["features"].astype(np.float32)
-            mean = values.mean(1)
-            self.means.append(mean)
-            squares = squares + ((values - mean[:, None]) ** 2).sum(1)
-            count += values.shape[1]
-        self.spread = np.sqrt(squares / count) + 1e-4 + sums  # (C,) of the features about their recording's mean
-        seconds = np.array([len(file["waveform"]) for file in self.files], float)
-        self.odds = seconds / seconds.sum()
-
-    def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return waveforms (B, N), features (B, C, T50) of spread 1, their weight (B, T50) and the voice (B, T50)."""
-        config = self.config
-        rng = np.random.default_rng((config.seed, step))
-        n = round(config.stretch_s * FEATURE_RATE)
-        size, length = config.batch_size, n * SAMPLES_PER_FEATURE
-        channels = len(self.spread)
-        waves = np.zeros((size, length), np.float32)
-        wanted, weight = np.zeros((size, channels, n), np.float32), np.zeros((size, n), np.float32)
-        voice = np.zeros((size, n), np.float32)
-        for row in range(size):
-            kind = rng.random()
-            if kind >= 0.1:
-                wave, at, file, which = self._voice(rng, n)
-                waves[row, : len(wave)] = wave
-                low = np.clip(np.floor(at).astype(int), 0, file["features"].shape[1] - 1)
-                high = np.minimum(low + 1, file["features"].shape[1] - 1)
-                part = (at - np.floor(at)).astype(np.float32)
-                values = file["features"][:, low] * (1 - part) + file["features"][:, high] * part
-                m = len(at)
-                wanted[row, :, :m] = (values - self.means[which][:, None]) / self.spread[:, None]
-                weight[row, :m] = 1
-                voice[row, :m] = file["gate"][np.clip(low // 2, 0, len(file["gate"]) - 1)]
-            if kind < 0.65:
-                self._disturb(waves[row], rng)
-            waves[row] *= 10 ** (rng.uniform(-8, 8) / 20)
-        return tuple(torch.from_numpy(a) for a in (waves, wanted, weight, voice))  # type: ignore[return-value]
-
-    def _voice(self, rng: np.random.Generator, n: int) -> tuple[Array, npt.NDArray[np.floating], Tensors, int]:
-        """A stretch at :data:`LEVEL_DBFS`, the feature frame each of its frames is, and the recording."""
-        which = int(rng.choice(len(self.files), p=self.odds))
-        file = self.files[which]
-        sung = "sung" in file and rng.random() < 0.7
-        wave = file["sung" if sung else "waveform"]
-        frames = min(len(wave) // SAMPLES_PER_FEATURE, len(file["source"]) if sung else file["features"].shape[1])
-        start = int(rng.integers(0, max(1, frames - n + 1)))
-        at = np.arange(start, min(start + n, frames))
-        part = wave[start * SAMPLES_PER_FEATURE : (start + len(at)) * SAMPLES_PER_FEATURE].astype(np.float32)
-        loud = np.abs(part) > 0.1 * max(float(np.abs(part).max()), 1.0)
-        level = float(np.sqrt((part[loud] ** 2).mean())) if loud.any() else 1.0
-        scaled = np.asarray(part * (10 ** (LEVEL_DBFS / 20) / max(level, 1.0)), np.float32)
-        return scaled, np.asarray(file["source"][at] if sung else at, np.float64), file, which
-
-    def _disturb(self, wave: Array, rng: np.random.Generator) -> None:
-        """Add music or noise in place, 6 dB below to 15 dB above it."""
-        kind = rng.random()
-        if kind < 0.6 and self.music:
-            piece = self.music[int(rng.integers(len(self.music)))]
-            start = int(rng.integers(max(1, len(piece) - len(wave))))
-            other = np.resize(piece[start : start + len(wave)], len(wave))
-        elif kind < 0.75:
-            other = chords(len(wave), rng)
-        else:
-            other = noise(len(wave), rng)
-        rms = float(np.sqrt((other**2).mean()))
-        if rms > 1e-6:
-            wave += other * (10 ** ((LEVEL_DBFS - rng.uniform(-6, 15)) / 20) / rms)
 
 
 class Student(nn.Module):
@@ -152,12 +68,12 @@ class Student(nn.Module):
 
 
 def distil(
-    corpus: Corpus, out: Path, config: DistilConfig, streaming: StreamingConfig | None = None,
+    stretches: Stretches, out: Path, config: DistilConfig, streaming: StreamingConfig | None = None,
     progress: Callable[[int, int, dict[str, float]], None] | None = None, save_every: int = 200,
 ) -> StreamingEncoder:  # fmt: skip
     """Train from the last checkpoint on; return the encoder."""
     torch.manual_seed(config.seed)
-    net = Student(streaming or StreamingConfig(), len(corpus.spread))
+    net = Student(streaming or StreamingConfig(), len(stretches.spread))
     optimiser = torch.optim.AdamW(net.parameters(), config.learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, config.learning_rate, total_steps=config.steps + 1, pct_start=0.08
@@ -167,7 +83,7 @@ def distil(
     step = run.load_parts(**parts)
     net.train()
     while step < config.steps:
-        waves, wanted, weight, voice = corpus(step)
+        waves, wanted, weight, voice = stretches(step)
         said, odds = net(waves)
         error = ((said - wanted) ** 2).mean(1)  # (B, T50)
         losses = {
@@ -210,16 +126,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=DistilConfig.steps)
     parser.add_argument("--out", type=Path, default=Path("checkpoints"))
     args = parser.parse_args()
-    write_corpus(args.audio, args.corpus)
+    write_voices(args.audio, args.corpus)
     music = music_of(args.audio / "music", "train")
     config = DistilConfig(steps=args.steps)
+    stretches = Stretches(args.corpus / "voices", music, StretchConfig())
     with tqdm(total=config.steps, unit="step", file=sys.stderr, mininterval=1.0) as bar:
 
         def progress(step: int, total: int, figures: dict[str, float]) -> None:
             bar.set_postfix(figures, refresh=False)
             bar.update(step - bar.n)
 
-        encoder = distil(Corpus(args.corpus / "voices", music, config), args.corpus / "run", config, progress=progress)
+        encoder = distil(stretches, args.corpus / "run", config, progress=progress)
     path = args.out / "streaming_encoder.safetensors"
     export_encoder(encoder, path)
     register(

@@ -99,7 +99,7 @@ def train_live(
     batches = Batches(voices, rests, config.batch_size, config.stretch, config.seed, REST_SHARE)
     encoder, width = net.config.encoder, ear.config.width
     head = AudioEncoder(replace(encoder, n_features=width, remove_mean=False, causal=True))
-    losses_of = Losses(space, net.scale.clone(), config.closure_weight)
+    losses_of = Losses(space, net.scale.clone(), config.stress)
     n_steps = config.epochs * batches.per_epoch
     optimiser = torch.optim.AdamW(head.parameters(), config.learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=n_steps + 1)
@@ -107,11 +107,11 @@ def train_live(
     parts: dict[str, Stateful] = {"head": head, "optimiser": optimiser, "schedule": schedule}
     step = run.load_parts(**parts)
     while step < n_steps:
-        features, mouth, valid, closed = batches(step)
+        features, mouth, valid, stressed = batches(step)
         with torch.no_grad():
             wanted = net.encoder(features[:, :-width], features.new_zeros(1))
         latents = head(features[:, -width:])
-        losses = losses_of(net.mouth(latents), mouth, valid, closed)
+        losses = losses_of(net.mouth(latents), mouth, valid, stressed)
         away = ((latents - wanted).abs().mean(1) * valid).sum() / valid.sum().clamp(min=1)
         total = weighted_total(losses) + LATENT_WEIGHT * away
         optimiser.zero_grad()

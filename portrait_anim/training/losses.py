@@ -29,12 +29,12 @@ class Losses:
     Args:
         space: whose coefficients are compared.
         scale: (K,) spread of each coefficient, IOD.
-        closure_weight: how much more the frames count in which the real lips are closed.
+        stress: how much more the frames count in which the lips have something to show, see :class:`Example`.
         total: sums the frames' weights over the processes of a run, each of which sees a share of the batch.
     """
 
     def __init__(
-        self, space: MotionSpace, scale: Tensor, closure_weight: float, total: Callable[[Tensor], Tensor] | None = None
+        self, space: MotionSpace, scale: Tensor, stress: float, total: Callable[[Tensor], Tensor] | None = None
     ) -> None:
         percent = torch.from_numpy(space.basis).to(scale.device) * 100
         self.total = total or (lambda value: value)
@@ -43,12 +43,12 @@ class Losses:
         self.points = percent[:, LOSS_POINTS]  # (K, P, 3)
         self.aperture = percent[:, upper, 1] - percent[:, lower, 1]  # (K,)
         self.width = percent[:, right, 0] - percent[:, left, 0]
-        self.scale, self.closure_weight = scale, closure_weight
+        self.scale, self.stress = scale, stress
 
-    def __call__(self, mouth: Tensor, real: Tensor, valid: Tensor, closed: Tensor) -> dict[str, Tensor]:
-        """Compare (B, K, T) coefficients; ``valid`` and ``closed`` are (B, T) in 0..1."""
+    def __call__(self, mouth: Tensor, real: Tensor, valid: Tensor, stressed: Tensor) -> dict[str, Tensor]:
+        """Compare (B, K, T) coefficients; ``valid`` and ``stressed`` are (B, T) in 0..1."""
         error = mouth - real
-        weight = valid * (1 + self.closure_weight * closed)
+        weight = valid * (1 + self.stress * stressed)
         pair = weight[:, 1:] * valid[:, :-1]
 
         def mean(values: Tensor, by: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Raw talking-head clips to training shards: one file a clip, resumable, with a manifest of what was kept and why not.
 
 DIR/clips/ID.safetensors   displacement (T, 478, 3) fp16 IOD from neutral (478, 3), rotation (T, 3, 3) and centre (T, 3)
-                           IOD of the head, features (C, T50) fp16, blank, bilabial, phoneme (T50,), valid (T,),
+                           IOD of the head, features (C, T50) fp16, the posteriors of phonemes (T50,), valid (T,),
                            waveform int16, and the clip's facts in the header
 DIR/dropped/ID.json        why a clip was not used
 DIR/manifest.jsonl         one line a clip
@@ -26,7 +26,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from portrait_anim.audio.load import load_audio
-from portrait_anim.audio.speech import SpeechFeatures
+from portrait_anim.audio.speech import WEIGHTS, SpeechFeatures
 from portrait_anim.config import FPS, N_LANDMARKS
 from portrait_anim.errors import DataError, PortraitAnimError
 from portrait_anim.evaluation.metrics import best_offset
@@ -35,7 +35,9 @@ from portrait_anim.face.normalise import IMAGE_TO_FACE, normalise_clip
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.motion.space import neutral_face
 from portrait_anim.training.layouts import ClipInfo, find_clips
+from portrait_anim.training.teachers import posteriors
 from portrait_anim.video.reader import probe, read_frames
+from portrait_anim.weights import registry
 
 Tensors = dict[str, npt.NDArray[np.generic]]
 
@@ -149,13 +151,11 @@ def _tensors(clip: ClipInfo, speech: SpeechFeatures, followed: Track | None) -> 
     tensors = motion_tensors(followed.landmarks)
     with torch.no_grad():
         features = speech(torch.from_numpy(waveform)[None])
-    n_frames = min(len(followed.landmarks), features.values.shape[-1] // 2)
+    n_frames = min(len(followed.landmarks), features.shape[-1] // 2)
     tensors = {name: value if name == "neutral" else value[:n_frames] for name, value in tensors.items()}
     tensors |= {
-        "features": features.values[0, :, : 2 * n_frames].numpy().astype(np.float16),
-        "blank": features.blank[0, : 2 * n_frames].numpy(),
-        "bilabial": features.bilabial[0, : 2 * n_frames].numpy(),
-        "phoneme": features.phoneme[0, : 2 * n_frames].numpy(),
+        "features": features[0, :, : 2 * n_frames].numpy().astype(np.float16),
+        **{name: track[: 2 * n_frames] for name, track in posteriors(torch.from_numpy(waveform)).items()},
         "waveform": (np.clip(waveform, -1, 1) * 32767).astype(np.int16),
     }
     if clip.lag_frames is None and not clip.checked:
@@ -192,7 +192,7 @@ def prepare_clip(clip: ClipInfo, out: Path, speech: SpeechFeatures, followed: Tr
     tensors, clip = made
     temporary = shard.with_suffix(".tmp")
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-    save_file(tensors, temporary, metadata={"clip": json.dumps(asdict(clip))})
+    save_file(tensors, temporary, metadata={"clip": json.dumps(asdict(clip)), "ears": ears()})
     temporary.replace(shard)
     return None
 
@@ -256,16 +256,25 @@ class Clip:
     tensors: Tensors
 
 
+@cache
+def ears() -> str:
+    """Say which speech encoders shards are made with; those of others do not belong together."""
+    return ", ".join(f"{name} {registry()[name].sha256[:12]}" for name in WEIGHTS.values())
+
+
 def load_prepared(folder: Path) -> list[Clip]:
     """Read all shards of a prepared folder.
 
     Raises:
-        DataError: nothing prepared there.
+        DataError: nothing prepared there, or with other speech encoders than today's.
     """
     clips = []
     for path in sorted((folder / "clips").glob("*.safetensors")):
         with safe_open(path, framework="numpy") as file:
-            info = ClipInfo(**json.loads(file.metadata()["clip"]))
+            note = file.metadata()
+            info = ClipInfo(**json.loads(note["clip"]))
+        if note.get("ears") != ears():
+            raise DataError(f"{path} was prepared by another version of portrait_anim: prepare into a new folder")
         clips.append(Clip(info, load_file(path)))
     if not clips:
         raise DataError(f"no prepared clips in {folder}: run portrait-anim prepare DATA {folder} first")

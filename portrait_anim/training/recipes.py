@@ -14,13 +14,14 @@ PLAIN = replace(FULL, stages=1, copies=False, average=0.0)
 RECIPES: dict[str, TrainConfig] = {
     "full": FULL,
     "plain": PLAIN,
-    "plain, no closure weighting": replace(PLAIN, closure_weight=0.0),
+    "plain, no frame counts more": replace(PLAIN, stress=0.0),
     "plain + average of weights": replace(PLAIN, average=0.99),
     "plain + offsets estimated again": replace(PLAIN, stages=2, amplitudes=False),
     "plain + amplitudes removed": replace(PLAIN, stages=2, offsets=False),
     "plain + both": replace(PLAIN, stages=2),
     "plain + copies": replace(PLAIN, copies=True),
     "full + music rests": replace(FULL, rest_share=0.1, rests=("music", "noise", "silence")),
+    "full + /f v/ and /u o w/ count more": replace(FULL, stressed=("closed", "labiodental", "rounded")),
     "full + other voices": replace(FULL, voices=True),
 }
 

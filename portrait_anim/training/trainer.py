@@ -23,7 +23,7 @@ from portrait_anim.motion.model import LIVE, UPPER, MotionModelConfig, MouthNet
 from portrait_anim.motion.space import MotionSpace
 from portrait_anim.motion.upper import UpperGenerator
 from portrait_anim.training.copies import Copy
-from portrait_anim.training.data import Batches, Fit, copy_example, example_of, fit_space
+from portrait_anim.training.data import STRESSED, Batches, Fit, copy_example, example_of, fit_space
 from portrait_anim.training.distributed import World
 from portrait_anim.training.fits import estimate_fits
 from portrait_anim.training.losses import Losses, weighted_total
@@ -51,7 +51,8 @@ class TrainConfig:
         batch_size: stretches a step.
         stretch: frames a stretch (3 s).
         learning_rate: peak of the one-cycle schedule.
-        closure_weight: how much more the frames count in which the real lips are closed.
+        stressed: which frames count more: with ``"closed"`` lips, with ``"labiodental"``, with ``"rounded"`` sounds.
+        stress: how much more.
         average: decay of the running average of the weights that is exported, per step; 0 for none.
         width: channels of the net.
         half: bfloat16 inside the net (automatic mixed precision), for GPUs.
@@ -71,7 +72,8 @@ class TrainConfig:
     batch_size: int = 16
     stretch: int = 75
     learning_rate: float = 2e-3
-    closure_weight: float = 1.0
+    stressed: tuple[str, ...] = STRESSED
+    stress: float = 1.0
     average: float = 0.99
     width: int = 128
     half: bool = False
@@ -100,7 +102,7 @@ class Trainer:
         self.known_fits = fits = fits or {}
         torch.manual_seed(config.seed)
         self.space = fit_space(clips, config.seed)
-        examples = [example_of(clip, self.space, fits.get(clip.info.id)) for clip in clips]
+        examples = [example_of(clip, self.space, fits.get(clip.info.id), config.stressed) for clip in clips]
         rests = []
         if config.copies:
             known = {clip.info.id: clip for clip in clips}
@@ -112,7 +114,7 @@ class Trainer:
                         rests.append(copy_example(copy, None, self.space))
                 elif copy.info.clip in known:
                     clip = known[copy.info.clip]
-                    examples.append(copy_example(copy, clip, self.space, fits.get(clip.info.id)))
+                    examples.append(copy_example(copy, clip, self.space, fits.get(clip.info.id), config.stressed))
         n_features = len(examples[0].features)
         self.net = MouthNet(
             MotionModelConfig(
@@ -124,7 +126,7 @@ class Trainer:
         spread = np.maximum(spread, 1e-3 * spread.max())  # a component that never moves must not divide by zero
         self.net.scale.copy_(torch.from_numpy(spread))
         self.net.to(world.device)
-        self.losses = Losses(self.space, self.net.scale.clone(), config.closure_weight, world.total)
+        self.losses = Losses(self.space, self.net.scale.clone(), config.stress, world.total)
         self.batches = Batches(examples, rests, config.batch_size, config.stretch, config.seed, config.rest_share)
         epochs = config.epochs if self.is_last else config.first_epochs
         self.n_steps = epochs * self.batches.per_epoch
@@ -156,10 +158,10 @@ class Trainer:
         zero = torch.zeros(1, self.net.config.encoder.n_features, 1, device=self.world.device)
         self.net.train()
         while self.step < self.n_steps:
-            features, mouth, valid, closed = self.world.share(*self.batches(self.step))
+            features, mouth, valid, stressed = self.world.share(*self.batches(self.step))
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.half):
                 made = self.net(features, zero)
-            losses = self.losses(made.float(), mouth, valid, closed)
+            losses = self.losses(made.float(), mouth, valid, stressed)
             total = weighted_total(losses)
             self.optimiser.zero_grad()
             total.backward()  # type: ignore[no-untyped-call]

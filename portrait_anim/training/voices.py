@@ -1,13 +1,15 @@
-"""Many people's voices without a picture: what is listened to once, for the streaming encoder and the voice detector.
+"""Many people's voices without a picture, listened to once: for the speech encoders and the voice detector.
 
     python -m portrait_anim.training.voices ../shared/data/audio CORPUS
 
-CORPUS/voices/*.safetensors  a recording each: waveform int16, features (C, T50) fp16 of the clean voice, gate (T25,);
-                             of a fifth also sung int16 and source (T50,), the feature frame each of its frames is
-                             taken from
-CORPUS/mixed/*.safetensors   the same recordings as records sound: mostly sung, some notes held for seconds, in rooms,
-                             doubled, in music or noise; features (C, T50) fp16 and source (T50,) as above
-CORPUS/rests/*.safetensors   music and noise without a voice: features (C, T50) fp16
+CORPUS/voices/*.safetensors  a recording each: waveform int16, what the teachers say of the clean voice, features
+                             (816, T50) fp16, gate (T25,); of a fifth also sung int16 and source (T50,), the feature
+                             frame each of its frames is taken from
+and, for the voice detector, which makes them, what the shipped encoders say:
+CORPUS/clean/*.safetensors   of every other recording: features (C, T50) fp16
+CORPUS/mixed/*.safetensors   of these as records sound: mostly sung, some notes held for seconds, in rooms, doubled, in
+                             music or noise; features (C, T50) fp16 and source (T50,) as above
+CORPUS/rests/*.safetensors   of music and noise without a voice: features (C, T50) fp16
 """
 
 from __future__ import annotations
@@ -35,16 +37,19 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.audio.speech import SAMPLES_PER_FEATURE, SpeechFeatures
 from portrait_anim.config import FEATURE_RATE, FEATURES_PER_FRAME, FPS, SAMPLE_RATE
 from portrait_anim.errors import DataError
+from portrait_anim.training import teachers
 from portrait_anim.training.copies import music_of
 from portrait_anim.training.song import FRAME_MS, Sung, chords, mix, noise, reverberate, sing
 
 Array = npt.NDArray[np.float32]
 Tensors = dict[str, npt.NDArray[np.generic]]
 Progress = Callable[[int, int], None]
+Job = tuple[Callable[..., None], tuple[object, ...], Path]  # a function, its first arguments, and the file it makes
 
 SUNG_SHARE = 0.2  # of the clean recordings that are also converted to song
 MAX_S, MIXED_S, REST_S = 15.0, 20.0, 12.0  # of a recording
 N_RESTS = 360
+EVERY = 2  # recording is taken for the voice detector, a small net
 HOLD = 0.12  # chance of a long vowel to be held for seconds, in most of the mixed recordings
 FULL_SCALE = 32767
 
@@ -60,11 +65,11 @@ def _piece(path: Path) -> Array:
     return load_audio(path)
 
 
-def _listen(waveform: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float16], Tensor]:
-    """Return features (C, T50) and the probability of the likeliest phoneme (T50,)."""
+def _listen(waveform: npt.NDArray[np.floating]) -> npt.NDArray[np.float16]:
+    """Return features (C, T50)."""
     with torch.no_grad():
         heard = _speech()(torch.from_numpy(np.ascontiguousarray(waveform, np.float32))[None])
-    return heard.values[0].numpy().astype(np.float16), heard.phoneme[0]
+    return np.asarray(heard[0].numpy().astype(np.float16))
 
 
 def _write(path: Path, tensors: Tensors) -> None:
@@ -92,11 +97,11 @@ def source_frames(song: Sung) -> npt.NDArray[np.float32]:
 def _voice(path: Path, target: Path) -> None:
     """Listen to one recording, and convert some to song."""
     waveform = load_audio(path)[: int(MAX_S * SAMPLE_RATE)]
-    features, phoneme = _listen(waveform)
+    sound = torch.from_numpy(waveform)
     tensors: Tensors = {
         "waveform": (np.clip(waveform, -1, 1) * FULL_SCALE).astype(np.int16),
-        "features": features,
-        "gate": spoken(torch.from_numpy(waveform), phoneme).numpy().astype(np.float16),
+        "features": teachers.features(sound).astype(np.float16),
+        "gate": spoken(sound, torch.from_numpy(teachers.posteriors(sound)["phoneme"])).numpy().astype(np.float16),
     }
     rng = np.random.default_rng(zlib.crc32(path.name.encode()))
     if rng.random() < SUNG_SHARE:
@@ -104,6 +109,11 @@ def _voice(path: Path, target: Path) -> None:
         tensors["sung"] = (np.clip(song.waveform, -1, 1) * FULL_SCALE).astype(np.int16)
         tensors["source"] = source_frames(song)
     _write(target, tensors)
+
+
+def _clean(path: Path, target: Path) -> None:
+    """Listen to one recording as it is."""
+    _write(target, {"features": _listen(load_audio(path)[: int(MAX_S * SAMPLE_RATE)])})
 
 
 def as_on_a_record(
@@ -131,11 +141,11 @@ def as_on_a_record(
     return voice[: int(MIXED_S * SAMPLE_RATE)], source
 
 
-def _mixed(path: Path, target: Path, music: list[Path]) -> None:
+def _mixed(path: Path, music: list[Path], target: Path) -> None:
     """Listen to one recording as it would sound on a record."""
     rng = np.random.default_rng(zlib.crc32(path.name.encode() + b"mix"))
     waveform, source = as_on_a_record(load_audio(path)[: int(MAX_S * SAMPLE_RATE)], rng, music)
-    features, _ = _listen(waveform)
+    features = _listen(waveform)
     n = min(features.shape[1], len(source)) // FEATURES_PER_FRAME * FEATURES_PER_FRAME
     _write(target, {"features": features[:, :n], "source": source[:n]})
 
@@ -169,17 +179,12 @@ def without_voice(rng: np.random.Generator, music: list[Path]) -> Array:
     return np.asarray(sound, np.float32)
 
 
-def _rest(number: int, target: Path, music: list[Path]) -> None:
-    _write(target, {"features": _listen(without_voice(np.random.default_rng((number, 77)), music))[0]})
+def _rest(number: int, music: list[Path], target: Path) -> None:
+    _write(target, {"features": _listen(without_voice(np.random.default_rng((number, 77)), music))})
 
 
-def write_corpus(
-    audio: Path, corpus: Path, workers: int = 2, progress: Progress | None = None, *, n_rests: int = N_RESTS
-) -> int:
-    """Listen to every training recording of a folder with an ``index.csv`` (file, use), those not done yet.
-
-    Returns:
-        how many recordings there are.
+def _recordings(audio: Path) -> list[Path]:
+    """Training recordings of a folder with an ``index.csv`` (file, use).
 
     Raises:
         DataError: no index, or nothing in it may be trained on.
@@ -191,26 +196,53 @@ def write_corpus(
         rows = [row for row in csv.DictReader(file) if row["use"] == "train" and not row["file"].startswith("music/")]
     if not rows:
         raise DataError(f"{index} names no recording with use 'train'")
-    music = music_of(audio / "music", "train") if (audio / "music").is_dir() else []
-    voices, mixed, rests = (corpus / name for name in ("voices", "mixed", "rests"))
-    for folder in (voices, mixed, rests):
+    return [audio / row["file"] for row in rows]
+
+
+def _do(
+    jobs: list[tuple[Callable[..., None], tuple[object, ...], Path]], workers: int, progress: Progress | None
+) -> None:
+    """Make the files that are not there yet."""
+    for folder in {target.parent for _, _, target in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = []
-        for row in rows:
-            path, name = audio / row["file"], f"{Path(row['file']).stem}.safetensors"
-            if not (voices / name).is_file():
-                waiting.append(pool.submit(_voice, path, voices / name))
-            if not (mixed / name).is_file():
-                waiting.append(pool.submit(_mixed, path, mixed / name, music))
-        for number in range(n_rests):
-            if not (target := rests / f"{number}.safetensors").is_file():
-                waiting.append(pool.submit(_rest, number, target, music))
+        waiting = [pool.submit(job, *given, target) for job, given, target in jobs if not target.is_file()]
         for done, future in enumerate(as_completed(waiting), 1):
             future.result()
             if progress:
                 progress(done, len(waiting))
-    return len(rows)
+
+
+def write_voices(audio: Path, corpus: Path, workers: int = 2, progress: Progress | None = None) -> int:
+    """Have the teachers listen to every training recording, those not done yet; return how many there are.
+
+    Raises:
+        DataError: no index, or nothing in it may be trained on.
+    """
+    paths = _recordings(audio)
+    _do([(_voice, (path,), corpus / "voices" / f"{path.stem}.safetensors") for path in paths], workers, progress)
+    return len(paths)
+
+
+def write_heard(
+    audio: Path, corpus: Path, workers: int = 2, progress: Progress | None = None, *, n_rests: int = N_RESTS
+) -> int:
+    """Have the shipped encoder listen to the recordings, clean and as records sound, and to sounds without a voice.
+
+    Every other recording is taken; what is there already is kept. Returns how many recordings that are.
+
+    Raises:
+        DataError: no index, or nothing in it may be trained on.
+    """
+    paths = _recordings(audio)[::EVERY]
+    music = music_of(audio / "music", "train") if (audio / "music").is_dir() else []
+    jobs: list[Job] = []
+    for path in paths:
+        name = f"{path.stem}.safetensors"
+        jobs += [(_clean, (path,), corpus / "clean" / name), (_mixed, (path, music), corpus / "mixed" / name)]
+    jobs += [(_rest, (number, music), corpus / "rests" / f"{number}.safetensors") for number in range(n_rests)]
+    _do(jobs, workers, progress)
+    return len(paths)
 
 
 def load_corpus(folder: Path) -> list[Tensors]:
@@ -247,7 +279,7 @@ def main() -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        count = write_corpus(args.audio, args.corpus, progress=progress)
+        count = write_voices(args.audio, args.corpus, progress=progress)
     sys.stdout.write(f"{args.corpus}: {count} recordings\n")
 
 
