@@ -314,8 +314,10 @@ def test_two_processes_train_as_one_with_twice_the_batch(clips: list[Clip], tmp_
     alone, shared = (json.loads((tmp_path / name / "losses.json").read_text()) for name in ("alone", "shared"))
     assert len(alone) == len(shared) > 20
     for step, (one, two) in enumerate(zip(alone, shared, strict=True)):
-        # later, Adam turns rounding into steps of full size
-        assert two == pytest.approx(one, rel=1e-4 if step < 6 else 0.1), step
+        if step < 6:
+            assert two == pytest.approx(one, rel=1e-4), step
+        else:  # Adam has turned rounding into steps of full size: the small parts differ between two runs of one recipe
+            assert two["total"] == pytest.approx(one["total"], rel=0.1), step
 
 
 def test_half_precision_learns(clips: list[Clip], tmp_path: Path) -> None:
