@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from torch.nn import functional
 
 from portrait_anim.config import FPS
 from portrait_anim.motion.space import MotionSpace
+from portrait_anim.training.steps import check_finite, take_step
 
 logger = logging.getLogger(__name__)
 
@@ -178,6 +180,7 @@ def train_reader(
     mouths: Sequence[npt.NDArray[np.floating]],
     sentences: Sequence[Sequence[int]],
     progress: Progress | None = None,
+    names: Sequence[str] | None = None,
 ) -> LipReader:
     """Train a reader on real motion.
 
@@ -186,7 +189,14 @@ def train_reader(
         mouths: (T, K) coefficients of a clip each, IOD.
         sentences: their words, see :func:`sentence_of`.
         progress: called after an epoch as ``progress(done, total, loss)``.
+        names: of the clips, for messages; None counts them from 1.
+
+    Raises:
+        DataError: a clip's motion or a batch's loss is not a number.
     """
+    called = names or [f"number {i + 1}" for i in range(len(mouths))]
+    for name, mouth in zip(called, mouths, strict=True):
+        check_finite(name, {"mouth": mouth})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         rng = np.random.default_rng(config.seed)
@@ -210,14 +220,16 @@ def train_reader(
                         for i, slot in enumerate(net(seen))
                     ]
                 ).sum()
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-                optimiser.step()
+                in_batch = partial(_named, called, rows)
+                take_step(loss, net, optimiser, (motion[rows],), in_batch, max_norm=5.0)
                 schedule.step()
             if progress:
                 progress(epoch + 1, config.epochs, float(loss.detach()))
     return net.eval()
+
+
+def _named(names: Sequence[str], rows: npt.NDArray[np.integer]) -> list[str]:
+    return [names[row] for row in rows]
 
 
 def cached_reader(
@@ -245,7 +257,7 @@ def cached_reader(
         net.load_state_dict(load_file(path))
         return net.eval()
     sentences = [sentence for name in clips if (sentence := sentence_of(name)) is not None]
-    net = train_reader(config, list(clips.values()), sentences, progress)
+    net = train_reader(config, list(clips.values()), sentences, progress, list(clips))
     temporary = path.with_suffix(".tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)

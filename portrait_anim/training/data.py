@@ -17,6 +17,7 @@ from portrait_anim.errors import DataError
 from portrait_anim.motion.space import INNER_LIPS, N_COMPONENTS, MotionSpace, lower_face_weight
 from portrait_anim.training.copies import Copy
 from portrait_anim.training.prepare import Clip
+from portrait_anim.training.steps import check_finite
 
 CLOSED_BELOW = 0.15  # of the clip's range: these frames count more, or the net hedges on /p b m/
 MAIN_PERSON = "grid_s1"  # one speaker with many sentences, which are split into train and val
@@ -44,6 +45,7 @@ class Fit:
 class Example:
     """A clip as the net is trained on it; its sound offset is removed and its amplitude brought to the average."""
 
+    name: str  # of the clip or copy
     person: str
     features: npt.NDArray[np.float16]  # (C, 2 T)
     mean: npt.NDArray[np.float32]  # (C, 1) of the whole clip
@@ -74,6 +76,7 @@ def fit_space(clips: Sequence[Clip], seed: int = 0, per_person: int = 300, per_m
     weight = lower_face_weight()[:, None]
     people: dict[str, list[npt.NDArray[np.generic]]] = {}
     for clip in clips:
+        check_finite(clip.info.id, {"displacement": clip.tensors["displacement"]})
         people.setdefault(clip.info.person, []).append(clip.tensors["displacement"])
     rows = []
     for person, parts in sorted(people.items()):
@@ -104,8 +107,11 @@ def closed_frames(opening: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 
 
 def _example(
-    clip: Clip, space: MotionSpace, fit: Fit, at: npt.NDArray[np.floating], features: npt.NDArray[np.generic]
+    name: str, clip: Clip, space: MotionSpace, fit: Fit, at: npt.NDArray[np.floating], features: npt.NDArray[np.generic]
 ) -> Example:
+    kept = features.astype(np.float16)
+    check_finite(clip.info.id, {"displacement": clip.tensors["displacement"]})
+    check_finite(name, {"features": kept, "times": at})
     mouth = space.encode(clip.tensors["displacement"].astype(np.float32))
     n_frames = len(mouth)
     inside = (at >= 0) & (at <= n_frames - 1)
@@ -113,7 +119,7 @@ def _example(
     valid = clip.tensors["valid"].astype(np.float32)[np.clip(np.round(at).astype(int), 0, n_frames - 1)] * inside
     mean = features.astype(np.float32).mean(axis=1, keepdims=True)
     return Example(
-        clip.info.person, features.astype(np.float16), mean, moved, valid.astype(np.float32),
+        name, clip.info.person, kept, mean, moved, valid.astype(np.float32),
         closed_frames(space.aperture(moved)),
     )  # fmt: skip
 
@@ -128,7 +134,7 @@ def example_of(clip: Clip, space: MotionSpace, fit: Fit | None = None) -> Exampl
     """
     fit = fit or Fit(float(clip.info.lag_frames or 0))
     frames = np.arange(len(clip.tensors["displacement"]), dtype=np.float64)
-    return _example(clip, space, fit, frames + fit.lag, clip.tensors["features"])
+    return _example(clip.info.id, clip, space, fit, frames + fit.lag, clip.tensors["features"])
 
 
 def copy_example(copy: Copy, clip: Clip | None, space: MotionSpace, fit: Fit | None = None) -> Example:
@@ -136,11 +142,15 @@ def copy_example(copy: Copy, clip: Clip | None, space: MotionSpace, fit: Fit | N
     if clip is None:
         n_frames = len(copy.tensors["source"])
         features = copy.tensors["features"].astype(np.float16)
+        check_finite(copy.info.id, {"features": features})
         mean = features.astype(np.float32).mean(axis=1, keepdims=True)
         ones = np.ones(n_frames, np.float32)
-        return Example("", features, mean, np.zeros((n_frames, space.n_components), np.float32), ones, ones)
+        return Example(
+            copy.info.id, "", features, mean, np.zeros((n_frames, space.n_components), np.float32), ones, ones
+        )
     fit = fit or Fit(float(clip.info.lag_frames or 0))
-    return _example(clip, space, fit, copy.tensors["source"].astype(np.float64) + fit.lag, copy.tensors["features"])
+    at = copy.tensors["source"].astype(np.float64) + fit.lag
+    return _example(copy.info.id, clip, space, fit, at, copy.tensors["features"])
 
 
 class Batches:
@@ -170,22 +180,28 @@ class Batches:
         self.n_rests = min(len(self.rests), round(len(self.voices) * rest_share / (1 - rest_share)))
         self.per_epoch = max(1, (len(self.voices) + self.n_rests) // size)
 
-    def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return features (B, C, 2 L), their clips' means removed, mouth (B, K, L), valid and closed (B, L)."""
+    def _drawn(self, step: int) -> list[tuple[int, int]]:
+        """Return each row's example and the frame its stretch begins at, before the jitter."""
         epoch, k = divmod(step, self.per_epoch)
         shuffle = np.random.default_rng((self.seed, epoch))
         drawn = shuffle.permutation(len(self.rests))[: self.n_rests]
         pool = self.voices + [self.rests[i] for i in drawn]
         order = shuffle.permutation(len(pool))
+        return [pool[which] for which in np.resize(order[k * self.size : (k + 1) * self.size], self.size)]
+
+    def names(self, step: int) -> list[str]:
+        """Return the names (B,) of the batch's clips and copies."""
+        return [self.examples[i].name for i, _ in self._drawn(step)]
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return features (B, C, 2 L), their clips' means removed, mouth (B, K, L), valid and closed (B, L)."""
         rng = np.random.default_rng((self.seed, step, 1))
-        chosen = np.resize(order[k * self.size : (k + 1) * self.size], self.size)
         first = self.examples[0]
         length = self.length
         features = torch.zeros(self.size, len(first.features), FEATURES_PER_FRAME * length)
         mouth = torch.zeros(self.size, first.mouth.shape[1], length)
         valid, closed = torch.zeros(self.size, length), torch.zeros(self.size, length)
-        for row, which in enumerate(chosen):
-            i, start = pool[which]
+        for row, (i, start) in enumerate(self._drawn(step)):
             example = self.examples[i]
             jitter = int(rng.integers(-length // 2, length // 2 + 1))
             start = max(0, min(len(example.mouth) - length, start + jitter))

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from torch.nn import functional
 from portrait_anim.audio.activity import WEIGHTS, VoiceDetector, VoiceDetectorConfig
 from portrait_anim.config import FEATURES_PER_FRAME, FPS
 from portrait_anim.training.runs import Run, Stateful
+from portrait_anim.training.steps import take_step
 from portrait_anim.training.voices import Tensors, load_corpus, training_data, write_corpus
 
 Track = tuple[npt.NDArray[np.generic], npt.NDArray[np.floating]]  # features (C, T50), whether there is a voice (T25,)
@@ -63,15 +65,13 @@ class VoiceCorpus:
 
     def __init__(self, folder: Path, config: DetectorConfig) -> None:
         self.config = config
-        names = sorted(path.name for path in (folder / "voices").glob("*.safetensors"))
-        voices = dict(zip(names, load_corpus(folder / "voices"), strict=True))
-        mixed = dict(zip(sorted(p.name for p in (folder / "mixed").glob("*.safetensors")),
-                         load_corpus(folder / "mixed"), strict=True))  # fmt: skip
+        voices, mixed, rests = (load_corpus(folder / kind) for kind in ("voices", "mixed", "rests"))
+        self.recordings = tuple(map(list, (voices, mixed, rests)))
         self.kinds: tuple[Sequence[Track], ...] = (
             [(voice["features"], voice["gate"].astype(np.float32)) for voice in voices.values()],
             [(mix["features"], _moved(voices[name], mix)) for name, mix in mixed.items()],
             [(rest["features"], np.zeros(rest["features"].shape[1] // FEATURES_PER_FRAME))
-             for rest in load_corpus(folder / "rests")],
+             for rest in rests.values()],
         )  # fmt: skip
         sums, squares, count = 0.0, 0.0, 0
         for kind in self.kinds:
@@ -84,14 +84,23 @@ class VoiceCorpus:
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return features (B, C, T50), whether there is a voice (B, T25) and which frames count (B, T25)."""
-        config = self.config
+        return self._drawn(step)[0]
+
+    def names(self, step: int) -> list[str]:
+        """Return the names (B,) of the batch's recordings."""
+        return self._drawn(step)[1]
+
+    def _drawn(self, step: int) -> tuple[tuple[Tensor, Tensor, Tensor], list[str]]:
+        config, names = self.config, []
         rng = np.random.default_rng((config.seed, step))
         length = round(config.stretch_s * FPS)
         features = np.zeros((config.batch_size, len(self.mean), FEATURES_PER_FRAME * length), np.float32)
         voice, known = np.zeros((2, config.batch_size, length), np.float32)
         for row in range(config.batch_size):
-            kind = self.kinds[int(rng.choice(3, p=config.shares))]
-            values, labels = kind[int(rng.integers(len(kind)))]
+            kind = int(rng.choice(3, p=config.shares))
+            which = int(rng.integers(len(self.kinds[kind])))
+            values, labels = self.kinds[kind][which]
+            names.append(self.recordings[kind][which])
             n_frames = min(len(labels), values.shape[1] // FEATURES_PER_FRAME)
             start = int(rng.integers(max(1, n_frames - length + 1)))
             n = min(length, n_frames - start)
@@ -100,7 +109,7 @@ class VoiceCorpus:
             voice[row, :n], known[row, :n] = labels[start : start + n], 1
             hidden = rng.random(len(self.mean)) < config.dropped
             features[row, hidden] = self.mean[hidden, None]
-        return torch.from_numpy(features), torch.from_numpy(voice), torch.from_numpy(known)
+        return (torch.from_numpy(features), torch.from_numpy(voice), torch.from_numpy(known)), names
 
 
 def _moved(voice: Tensors, mix: Tensors) -> npt.NDArray[np.float32]:
@@ -114,7 +123,11 @@ def train_detector(
     corpus: VoiceCorpus, out: Path, config: DetectorConfig, sizes: VoiceDetectorConfig | None = None,
     progress: Callable[[int, int, dict[str, float]], None] | None = None, save_every: int = 200,
 ) -> VoiceDetector:  # fmt: skip
-    """Train from the last checkpoint on; return the detector."""
+    """Train from the last checkpoint on; return the detector.
+
+    Raises:
+        DataError: the folder holds the checkpoint of another recipe, or a batch's loss is not a number.
+    """
     torch.manual_seed(config.seed)
     net = VoiceDetector(sizes or VoiceDetectorConfig(len(corpus.mean)))
     net.mean.copy_(torch.from_numpy(corpus.mean))
@@ -126,13 +139,10 @@ def train_detector(
     step = run.load_parts(**parts)
     net.train()
     while step < config.steps:
-        features, voice, known = corpus(step)
+        batch = features, voice, known = corpus(step)
         odds = net(features)
         loss = functional.binary_cross_entropy_with_logits(odds, voice, known, reduction="sum") / known.sum()
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
+        take_step(loss, net, optimiser, batch, partial(corpus.names, step), max_norm=5.0)
         schedule.step()
         step += 1
         figures = {"voice": float(loss.detach())}

@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +33,12 @@ from portrait_anim.config import FEATURE_RATE
 from portrait_anim.training.copies import music_of
 from portrait_anim.training.runs import Run, Stateful
 from portrait_anim.training.song import chords, noise
+from portrait_anim.training.steps import take_step
 from portrait_anim.training.voices import Tensors, load_corpus, training_data, write_corpus
 
 Array = npt.NDArray[np.float32]
 LEVEL_DBFS = SpeechConfig.level_dbfs
+NO_VOICE = "no voice"  # name of a stretch without a recording
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Corpus:
 
     def __init__(self, folder: Path, music: list[Path], config: DistilConfig) -> None:
         self.config = config
-        self.files = load_corpus(folder)
+        recordings = load_corpus(folder)
+        self.recordings, self.files = list(recordings), list(recordings.values())
         self.music = [load_audio(path) for path in music]
         sums, squares, count = 0.0, 0.0, 0
         self.means = []
@@ -80,6 +84,13 @@ class Corpus:
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return waveforms (B, N), features (B, C, T50) of spread 1, their weight (B, T50) and the voice (B, T50)."""
+        return self._drawn(step)[0]
+
+    def names(self, step: int) -> list[str]:
+        """Return the names (B,) of the batch's recordings; "no voice" where there is none."""
+        return self._drawn(step)[1]
+
+    def _drawn(self, step: int) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], list[str]]:
         config = self.config
         rng = np.random.default_rng((config.seed, step))
         n = round(config.stretch_s * FEATURE_RATE)
@@ -88,10 +99,12 @@ class Corpus:
         waves = np.zeros((size, length), np.float32)
         wanted, weight = np.zeros((size, channels, n), np.float32), np.zeros((size, n), np.float32)
         voice = np.zeros((size, n), np.float32)
+        names = [NO_VOICE] * size
         for row in range(size):
             kind = rng.random()
             if kind >= 0.1:
                 wave, at, file, which = self._voice(rng, n)
+                names[row] = self.recordings[which]
                 waves[row, : len(wave)] = wave
                 low = np.clip(np.floor(at).astype(int), 0, file["features"].shape[1] - 1)
                 high = np.minimum(low + 1, file["features"].shape[1] - 1)
@@ -104,7 +117,7 @@ class Corpus:
             if kind < 0.65:
                 self._disturb(waves[row], rng)
             waves[row] *= 10 ** (rng.uniform(-8, 8) / 20)
-        return tuple(torch.from_numpy(a) for a in (waves, wanted, weight, voice))  # type: ignore[return-value]
+        return tuple(map(torch.from_numpy, (waves, wanted, weight, voice))), names  # type: ignore[return-value]
 
     def _voice(self, rng: np.random.Generator, n: int) -> tuple[Array, npt.NDArray[np.floating], Tensors, int]:
         """A stretch at :data:`LEVEL_DBFS`, the feature frame each of its frames is, and the recording."""
@@ -155,7 +168,11 @@ def distil(
     corpus: Corpus, out: Path, config: DistilConfig, streaming: StreamingConfig | None = None,
     progress: Callable[[int, int, dict[str, float]], None] | None = None, save_every: int = 200,
 ) -> StreamingEncoder:  # fmt: skip
-    """Train from the last checkpoint on; return the encoder."""
+    """Train from the last checkpoint on; return the encoder.
+
+    Raises:
+        DataError: the folder holds the checkpoint of another recipe, or a batch's loss is not a number.
+    """
     torch.manual_seed(config.seed)
     net = Student(streaming or StreamingConfig(), len(corpus.spread))
     optimiser = torch.optim.AdamW(net.parameters(), config.learning_rate, weight_decay=1e-2)
@@ -167,17 +184,15 @@ def distil(
     step = run.load_parts(**parts)
     net.train()
     while step < config.steps:
-        waves, wanted, weight, voice = corpus(step)
+        batch = waves, wanted, weight, voice = corpus(step)
         said, odds = net(waves)
         error = ((said - wanted) ** 2).mean(1)  # (B, T50)
         losses = {
             "features": (error * weight).sum() / weight.sum().clamp(min=1),
             "voice": functional.binary_cross_entropy_with_logits(odds, voice),
         }
-        optimiser.zero_grad()
-        (losses["features"] + config.voice_weight * losses["voice"]).backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
+        total = losses["features"] + config.voice_weight * losses["voice"]
+        take_step(total, net, optimiser, batch, partial(corpus.names, step), max_norm=1.0)
         schedule.step()
         step += 1
         figures = {name: float(value.detach()) for name, value in losses.items()}

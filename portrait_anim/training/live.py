@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from portrait_anim.training.data import Batches, Example, Fit, copy_example, exa
 from portrait_anim.training.losses import Losses, weighted_total
 from portrait_anim.training.prepare import Clip
 from portrait_anim.training.runs import Run, Stateful
+from portrait_anim.training.steps import take_step
 from portrait_anim.training.trainer import Progress, TrainConfig
 
 LATENT_WEIGHT = 2.0  # of the latents' mean distance, beside losses in % IOD
@@ -93,6 +95,9 @@ def train_live(
         out: folder of checkpoints and logs.
         progress: called as ``progress(step, steps, figures)``.
         save_every: steps between checkpoints.
+
+    Raises:
+        DataError: the folder holds the checkpoint of another recipe, or a batch's loss is not a number.
     """
     torch.manual_seed(config.seed)
     voices, rests = live_examples(clips, copies, ear, space, fits)
@@ -107,17 +112,14 @@ def train_live(
     parts: dict[str, Stateful] = {"head": head, "optimiser": optimiser, "schedule": schedule}
     step = run.load_parts(**parts)
     while step < n_steps:
-        features, mouth, valid, closed = batches(step)
+        batch = features, mouth, valid, closed = batches(step)
         with torch.no_grad():
             wanted = net.encoder(features[:, :-width], features.new_zeros(1))
         latents = head(features[:, -width:])
         losses = losses_of(net.mouth(latents), mouth, valid, closed)
         away = ((latents - wanted).abs().mean(1) * valid).sum() / valid.sum().clamp(min=1)
         total = weighted_total(losses) + LATENT_WEIGHT * away
-        optimiser.zero_grad()
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(head.parameters(), 5.0)
-        optimiser.step()
+        take_step(total, head, optimiser, batch, partial(batches.names, step), max_norm=5.0)
         schedule.step()
         step += 1
         figures = {name: float(v.detach()) for name, v in {"total": total, "latents": away, **losses}.items()}

@@ -41,7 +41,16 @@ class Run:
         return self.folder / f"{self.name}.pt"
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the state, atomically."""
+        """Write the state, atomically.
+
+        Raises:
+            DataError: it holds a tensor with a NaN or an infinity; the last checkpoint stays as it is.
+        """
+        if not _finite(state):
+            raise DataError(
+                f"training stopped: {self.name} holds weights that are not numbers; lower the learning rate and start "
+                f"it again: it goes on from the last checkpoint in {self.folder}"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save({"recipe": self.recipe, **state}, temporary)
@@ -98,3 +107,12 @@ class Run:
         if self._writer is not None:
             for name, value in figures.items():
                 self._writer.add_scalar(name, value, step)
+
+
+def _finite(state: Any) -> bool:
+    """Whether all tensors in nested dicts and lists are free of NaN and infinity."""
+    if isinstance(state, torch.Tensor):
+        return bool(torch.isfinite(state).all())
+    if isinstance(state, dict):
+        return all(map(_finite, state.values()))
+    return not isinstance(state, list | tuple) or all(map(_finite, state))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from portrait_anim.training.fits import estimate_fits
 from portrait_anim.training.losses import Losses, weighted_total
 from portrait_anim.training.prepare import Clip
 from portrait_anim.training.runs import Run
+from portrait_anim.training.steps import take_step
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -150,22 +152,20 @@ class Trainer:
         """Run to the end, from the last checkpoint if there is one.
 
         Raises:
-            DataError: the folder holds the checkpoint of another recipe.
+            DataError: the folder holds the checkpoint of another recipe, or a batch's loss is not a number.
         """
         self.resume()
         zero = torch.zeros(1, self.net.config.encoder.n_features, 1, device=self.world.device)
         self.net.train()
         while self.step < self.n_steps:
-            features, mouth, valid, closed = self.world.share(*self.batches(self.step))
+            batch = self.batches(self.step)
+            features, mouth, valid, closed = self.world.share(*batch)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.half):
                 made = self.net(features, zero)
             losses = self.losses(made.float(), mouth, valid, closed)
             total = weighted_total(losses)
-            self.optimiser.zero_grad()
-            total.backward()  # type: ignore[no-untyped-call]
-            self.world.sum_gradients(self.net)
-            torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
-            self.optimiser.step()
+            names = partial(self.batches.names, self.step)
+            take_step(total, self.net, self.optimiser, batch, names, max_norm=5.0, world=self.world)
             self.schedule.step()
             self.step += 1
             self._follow()

@@ -37,6 +37,7 @@ from portrait_anim.config import FEATURE_RATE, FEATURES_PER_FRAME, FPS, SAMPLE_R
 from portrait_anim.errors import DataError
 from portrait_anim.training.copies import music_of
 from portrait_anim.training.song import FRAME_MS, Sung, chords, mix, noise, reverberate, sing
+from portrait_anim.training.steps import check_finite
 
 Array = npt.NDArray[np.float32]
 Tensors = dict[str, npt.NDArray[np.generic]]
@@ -213,16 +214,19 @@ def write_corpus(
     return len(rows)
 
 
-def load_corpus(folder: Path) -> list[Tensors]:
-    """Read all files of one of the corpus' folders.
+def load_corpus(folder: Path) -> dict[str, Tensors]:
+    """Read all files of one of the corpus' folders, by file name.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none, or one holds values that are not numbers.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise DataError(f"no recordings in {folder}: run python -m portrait_anim.training.voices AUDIO CORPUS first")
-    return [load_file(path) for path in files]
+    corpus = {path.name: load_file(path) for path in files}
+    for name, tensors in corpus.items():
+        check_finite(name, tensors)
+    return corpus
 
 
 def training_data(audio: Path) -> list[str]:

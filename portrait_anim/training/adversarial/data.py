@@ -16,6 +16,7 @@ from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.upper import TRACKS
 from portrait_anim.training.data import MAIN_PERSON, Fit
 from portrait_anim.training.prepare import Clip
+from portrait_anim.training.steps import check_finite
 from portrait_anim.training.upper_tracks import blink_rate, person_gains, spreads, upper_tracks
 
 Array = npt.NDArray[np.float32]
@@ -35,6 +36,7 @@ class UpperExample:
     tracks: Array
     shape: Array  # (1434,) IOD
     blink_rate: float
+    clip: str = ""
 
 
 def latents_of(net: MouthNet, clip: Clip) -> Array:
@@ -59,6 +61,8 @@ def upper_examples(
     Returns:
         The examples and the spread.
     """
+    for clip in clips:
+        check_finite(clip.info.id, clip.tensors)
     tracks = {clip.info.id: upper_tracks(clip) for clip in clips}
     if spread is None:
         others = [tracks[clip.info.id] for clip in clips if clip.info.person != MAIN_PERSON]
@@ -78,7 +82,9 @@ def upper_examples(
         n_frames = min(len(scaled), len(latents))
         shape = clip.tensors["neutral"].astype(np.float32).reshape(-1)
         examples.append(
-            UpperExample(clip.info.person, latents[:n_frames], scaled[:n_frames], shape, blink_rate(mine))
+            UpperExample(
+                clip.info.person, latents[:n_frames], scaled[:n_frames], shape, blink_rate(mine), clip.info.id
+            )
         )  # fmt: skip
     return examples, spread
 
@@ -124,6 +130,11 @@ class UpperBatches:
         if is_main.any() and not is_main.all():
             weight[is_main] *= main_share * weight[~is_main].sum() / ((1 - main_share) * weight[is_main].sum())
         self.probability = weight / weight.sum()
+
+    def names(self, step: int) -> list[str]:
+        """Return the names (B,) of the batch's clips."""
+        rng = np.random.default_rng((self.seed, step))
+        return [self.examples[which].clip for which in rng.choice(len(self.examples), self.size, p=self.probability)]
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return latents (B, C, L), tracks (B, 10, L), shapes (B, 478, 3) and blink rates (B,)."""

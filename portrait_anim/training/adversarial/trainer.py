@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from portrait_anim.training.adversarial.discriminators import DISCRIMINATORS
 from portrait_anim.training.data import Fit
 from portrait_anim.training.prepare import Clip
 from portrait_anim.training.runs import Run
+from portrait_anim.training.steps import take_step
 from portrait_anim.training.upper_tracks import BLINK
 
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -94,7 +96,7 @@ class AdversarialTrainer:
         """Run to the end, from the last checkpoint if there is one; return the averaged generator.
 
         Raises:
-            DataError: the folder holds the checkpoint of another recipe.
+            DataError: the folder holds the checkpoint of another recipe, or a batch's loss is not a number.
         """
         self.resume()
         steps = self.config.steps
@@ -132,25 +134,22 @@ class AdversarialTrainer:
 
     def _step(self) -> dict[str, float]:
         config = self.config
-        latents, real, shapes, rates = self.batches(self.step)
+        batch = latents, real, shapes, rates = self.batches(self.step)
+        names = partial(self.batches.names, self.step)
         condition = self.net.condition(shapes, rates)
         noise = make_noise(len(real), config.stretch, torch.Generator().manual_seed(config.seed + 7919 * self.step))
         made = self.net(latents, noise, condition)
         figures: dict[str, float] = {}
         if self.judge_optimiser is not None:
             judged = self._judge(latents, real, made.detach(), condition)
-            self.judge_optimiser.zero_grad()
-            torch.stack(list(judged.values())).sum().backward()  # type: ignore[no-untyped-call]
-            self.judge_optimiser.step()
+            take_step(torch.stack(list(judged.values())).sum(), self.discriminators, self.judge_optimiser, batch, names)
             figures |= {f"{part}/discriminator": float(loss.detach()) for part, loss in judged.items()}
         losses = {"l1": config.l1 * (made - real).abs().mean()} if config.l1 else {}
         for part, judge in self.discriminators.items():
             losses[f"{part}/generator"] = config.discriminators[part] * judge(latents, made, condition).generator_loss()
-        self.optimiser.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate * min(1.0, (config.steps - self.step) / (0.3 * config.steps))
-        self.optimiser.step()
+        take_step(torch.stack(list(losses.values())).sum(), self.net, self.optimiser, batch, names)
         decay = min(config.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for kept, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
