@@ -20,7 +20,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 from PIL import Image
 
 from portrait_anim.errors import OptionError, OutputError, VideoError
@@ -237,8 +237,10 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: py
         identity.own_identity()
 
 
-def _certificate(folder: Path, *, days: int = 30, password: bytes | None = None) -> tuple[Path, Path]:
-    """A self-issued end certificate with its root, as a user would bring them."""
+def _certificate(
+    folder: Path, *, days: int = 30, password: bytes | None = None, ocsp: str | None = None
+) -> tuple[Path, Path]:
+    """A self-issued end certificate with its root, as a user would bring them; ``ocsp``: who knows of revocations."""
     now = datetime.datetime.now(datetime.UTC)
     start = now - datetime.timedelta(days=60)
     root_key, key = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP384R1())
@@ -253,6 +255,9 @@ def _certificate(folder: Path, *, days: int = 30, password: bytes | None = None)
     leaf = leaf.add_extension(x509.BasicConstraints(False, None), True).add_extension(authority, False)
     leaf = leaf.add_extension(identity._usage(signs_certificates=False), True)
     leaf = leaf.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)
+    if ocsp is not None:
+        service = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(ocsp))
+        leaf = leaf.add_extension(x509.AuthorityInformationAccess([service]), False)
     root = builder.subject_name(root_name).public_key(root_key.public_key()).serial_number(8)
     root = root.add_extension(x509.BasicConstraints(True, 0), True)
     chain, secret = folder / "chain.pem", folder / "key.pem"

@@ -146,6 +146,8 @@ def _marks_of(photo: Any) -> tuple[Path | None, tuple[str, ...]]:
     notes = []
     if manifest.present and manifest.error is None:
         notes.append("the photo carries a C2PA manifest: it is kept as an ingredient of the film's")
+    if manifest.elsewhere is not None:
+        notes.append("the photo's C2PA manifest is not in its file, and nothing is fetched: the film goes without it")
     named = manifest.source_type if is_synthetic_type(manifest.source_type) else metadata.source_type(photo)
     if named is not None:
         notes.append(f"the photo is itself marked as synthetic ({named})")
