@@ -62,6 +62,7 @@ def _make(photo: Path, film: Path, **options: Any) -> Provenance:
     ) as writer:
         for i in range(12):
             writer.write(marker.mark(pixels, i))
+    provenance.record(film)
     return provenance
 
 
@@ -303,10 +304,10 @@ def test_certificates_that_cannot_be_used_are_told(tmp_path: Path) -> None:
 
 def test_the_audit_log_is_opt_in_and_local(photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "films.jsonl"
-    _make(photo, tmp_path / "a.mp4", output=tmp_path / "a.mp4")
+    _make(photo, tmp_path / "a.mp4")
     assert not log.exists()
     monkeypatch.setenv("PORTRAIT_ANIM_AUDIT_LOG", str(log))
-    made = _make(photo, tmp_path / "b.mp4", output=tmp_path / "b.mp4")
+    made = _make(photo, tmp_path / "b.mp4")
     _make(photo, tmp_path / "c.mp4", audit_log=log)
     first, second = map(json.loads, log.read_text(encoding="utf-8").splitlines())
     assert first["content_id"] == f"{made.content_id:08x}" == second["content_id"]
