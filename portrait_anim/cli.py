@@ -1,6 +1,8 @@
 """The commands ``animate`` and ``portrait-anim``: arguments and printing, nothing else.
 
-Exit codes: 0 done, 1 a bug, 2 something about the input (one ``error:`` line on stderr), 130 ended by Ctrl-C.
+Exit codes: 0 done, 1 a bug, 2 something about the input (one ``error:`` line on stderr), 130 ended by Ctrl-C,
+141 whoever read the output has gone. Without a usable stderr there is no progress and no note; the work is done all the
+same.
 """
 
 from __future__ import annotations
@@ -16,16 +18,16 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from portrait_anim import __version__
-from portrait_anim.cli_display import notes, progress_display
-from portrait_anim.errors import PortraitAnimError
+from portrait_anim.cli_display import notes, progress_display, unfailing_streams
+from portrait_anim.errors import OutputError, PortraitAnimError
 from portrait_anim.timeline import EMOTIONS
 
 Run = Callable[[argparse.Namespace], int]
 
-OK, BUG, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+OK, BUG, BAD_INPUT, INTERRUPTED, READER_GONE = 0, 1, 2, 130, 141  # as a shell tells of SIGINT and SIGPIPE
 PARTS = {  # command -> the module with add_arguments(parser) and run(args), and what it does
     "prepare": ("portrait_anim.training.prepare_cli", "turn clips of talking heads into training data"),
     "train": ("portrait_anim.training.train_cli", "train the motion model"),
@@ -118,14 +120,16 @@ def add_animate_arguments(parser: argparse.ArgumentParser) -> None:
     marks.add_argument("--sign-key", metavar="PEM", help="its key")
     marks.add_argument("--audit-log", metavar="FILE", help="add a line for this film to FILE")
     parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
-    add_common_arguments(parser)
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what every command takes."""
+def add_common_arguments(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """Add what every command takes; ``again``: to a subcommand, where they may have come before its name."""
+    default: Any = argparse.SUPPRESS if again else False
     loud = parser.add_mutually_exclusive_group()
-    loud.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-    loud.add_argument("-v", "--verbose", action="store_true", help="print details, and where an error comes from")
+    loud.add_argument("-q", "--quiet", action="store_true", default=default, help="print nothing but errors")
+    loud.add_argument(
+        "-v", "--verbose", action="store_true", default=default, help="print details, and where an error comes from"
+    )
 
 
 def run_animate(args: argparse.Namespace) -> int:
@@ -145,14 +149,14 @@ def run_animate(args: argparse.Namespace) -> int:
 
         width, height = film.size
         length = f"{film.duration_s:.2f} s, {film.n_frames} frames at {film.fps:g} fps, {width}x{height}"
-        print(f"wrote {shown(film.path)}: {length}")
+        with contextlib.suppress(BrokenPipeError):
+            print(f"wrote {shown(film.path)}: {length}", flush=True)
     return OK
 
 
 def add_info_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``info`` takes."""
     parser.add_argument("--json", action="store_true", help="print it as JSON")
-    add_common_arguments(parser)
 
 
 def run_info(args: argparse.Namespace) -> int:
@@ -189,6 +193,16 @@ def interruptible() -> Iterator[None]:
             signal.signal(getattr(signal, name), handler)
 
 
+def _printed(run: Run, args: argparse.Namespace) -> int:
+    """Run a command; what it printed has arrived, or that is said. A film that is there counts, whoever hears of it."""
+    status = run(args)
+    sys.stdout.flush()
+    lost: OSError | None = getattr(sys.stdout, "lost", None)
+    if lost is not None and run is not run_animate:
+        raise OutputError(f"cannot print ({lost.strerror}): give a standard output that takes it")
+    return status
+
+
 def guarded(run: Run, args: argparse.Namespace) -> int:
     """Run a command and turn what it raises into one line and an exit code."""
     verbose = getattr(args, "verbose", False)
@@ -201,16 +215,15 @@ def guarded(run: Run, args: argparse.Namespace) -> int:
 
     try:
         with interruptible(), notes(quiet=getattr(args, "quiet", False), verbose=verbose):
-            return run(args)
+            return _printed(run, args)
     except PortraitAnimError as e:
         return fail(BAD_INPUT, str(e))
     except KeyboardInterrupt:
         return fail(INTERRUPTED, "interrupted, nothing was written")
     except MemoryError:
         return fail(BAD_INPUT, "out of memory: reduce the picture with --max-size")
-    except BrokenPipeError:  # whoever read our output has gone, e.g. head
-        sys.stdout = None
-        return BUG
+    except BrokenPipeError:  # e.g. head has seen enough
+        return READER_GONE
     except Exception as e:
         return fail(BUG, f"{type(e).__name__}: {e}; this is a bug: run it with --verbose and report what it prints")
 
@@ -228,7 +241,9 @@ def animate_main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"portrait_anim {__version__}")
     add_animate_arguments(parser)
-    return guarded(run_animate, parser.parse_args(argv))
+    add_common_arguments(parser)
+    with unfailing_streams():
+        return guarded(run_animate, parser.parse_args(argv))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -239,6 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=EXAMPLES.format(prog="portrait-anim animate"), allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"portrait_anim {__version__}")
+    add_common_arguments(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, text: str, run: Run, epilog: str = "") -> argparse.ArgumentParser:
@@ -247,21 +263,26 @@ def main(argv: Sequence[str] | None = None) -> int:
             allow_abbrev=False,
         )  # fmt: skip
         part.set_defaults(run=run)
+        add_common_arguments(part, again=True)
         return part
 
+    chosen = next((word for word in argv if not word.startswith("-")), None)
     examples = EXAMPLES.format(prog="portrait-anim animate")
     add_animate_arguments(add("animate", "make one still photo talk or sing", run_animate, examples))
     for name, (module_name, text) in PARTS.items():
         if importlib.util.find_spec(module_name) is None:
             continue
-        if name in argv[:1]:  # the others are only listed, so that --help loads nothing
+        if name == chosen:  # the others are only listed, so that --help loads nothing
             module = importlib.import_module(module_name)
             module.add_arguments(add(name, text, module.run))
         else:
             add(name, text, run_animate)
     add_info_arguments(add("info", "print versions, device, weights and their licences", run_info))
-    args = parser.parse_args(argv)
-    return guarded(args.run, args)
+    with unfailing_streams():
+        args = parser.parse_args(argv)
+        if args.quiet and args.verbose:
+            parser.error("argument -v/--verbose: not allowed with argument -q/--quiet")
+        return guarded(args.run, args)
 
 
 if __name__ == "__main__":

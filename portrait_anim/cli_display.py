@@ -3,14 +3,86 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import IO, Any, cast
 
 LINES = 10  # of progress, when stderr is not a terminal
+
+
+class Unfailing:
+    """A text stream that goes on when its file does not: what cannot be written is dropped, and remembered.
+
+    Args:
+        stream: sys.stdout or sys.stderr; None when the process was started without one.
+        ends: raise BrokenPipeError when its reader has gone, so that the command can end.
+
+    Attributes:
+        lost: why something could not be written, None while everything could.
+    """
+
+    def __init__(self, stream: IO[str] | None, *, ends: bool = False) -> None:
+        self._ends = ends
+        self._stream = stream if stream is not None else open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        self.lost: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, or drop what cannot be written. Returns the number of characters."""
+        with self._dropping():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what is written on its way, or drop it."""
+        with self._dropping():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _dropping(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError:  # closed
+            self.lost = self.lost or OSError(errno.EBADF, os.strerror(errno.EBADF))
+        except OSError as e:
+            self.lost = self.lost or e
+            with contextlib.suppress(OSError, ValueError):  # what the stream still holds goes nowhere, not to the end
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
+            if self._ends and isinstance(e, BrokenPipeError):
+                raise
+
+
+@contextlib.contextmanager
+def unfailing_streams() -> Iterator[None]:
+    """Let stdout and stderr not fail in the block, but for BrokenPipeError of stdout.
+
+    A service or a cron job may have started the process without them, or on a full disk. Descriptors 0 to 2 that are
+    closed are opened on nothing first: else the next file that is opened (the photo, the film) would get the number
+    that native libraries print to.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+    before = sys.stdout, sys.stderr
+    out, err = Unfailing(before[0], ends=True), Unfailing(before[1])
+    sys.stdout, sys.stderr = cast(Any, out), cast(Any, err)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            out.flush()
+        err.flush()
+        sys.stdout, sys.stderr = before
 
 
 @contextlib.contextmanager
@@ -18,11 +90,19 @@ def progress_display(*, quiet: bool) -> Iterator[Callable[[int, int], None] | No
     """Give a progress callback: a bar on a terminal (that knows its width), ten lines elsewhere, None when quiet."""
     if quiet:
         yield None
-    elif sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns:
+    elif _terminal_columns():
         with progress_bar() as update:
             yield update
     else:
         yield progress_lines()
+
+
+def _terminal_columns() -> int:
+    """Return how wide the terminal is that stderr is, 0 when it is none or does not know."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns if sys.stderr.isatty() else 0
+    except (OSError, ValueError):  # it has gone, or never had a descriptor
+        return 0
 
 
 @contextlib.contextmanager

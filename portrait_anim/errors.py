@@ -43,5 +43,9 @@ class DependencyError(PortraitAnimError):
     """A library or a system package that this feature needs is not on the machine."""
 
 
+class ForkError(PortraitAnimError):
+    """This process was forked from one that had run the nets; they would hang here."""
+
+
 class DataError(PortraitAnimError):
     """Training or evaluation data is missing or unusable."""

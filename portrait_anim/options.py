@@ -6,6 +6,7 @@ import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from portrait_anim.config import FPS
 from portrait_anim.errors import OptionError
@@ -20,7 +21,7 @@ MIN_MAX_SIZE_PX = 64
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """How one film moves.
+    """How one film moves. Numbers of any type (numpy's, fractions, decimals) become Python's own.
 
     Attributes:
         emotion: an emotion or a timeline of them, see :func:`portrait_anim.timeline.parse_emotion`; None is neutral.
@@ -41,25 +42,53 @@ class FilmOptions:
 
     def __post_init__(self) -> None:
         parse_emotion(self.emotion)
-        check_range("head_motion", self.head_motion, 0, MAX_HEAD_MOTION)
-        check_range("blinks", self.blinks, 0, MAX_BLINKS)
-        check_range("fps", self.fps, MIN_FPS, MAX_FPS)
-        check_whole("seed", self.seed, 0, MAX_SEED)
+        plain = {
+            "head_motion": check_range("head_motion", self.head_motion, 0, MAX_HEAD_MOTION),
+            "blinks": check_range("blinks", self.blinks, 0, MAX_BLINKS),
+            "fps": check_range("fps", self.fps, MIN_FPS, MAX_FPS),
+            "seed": check_whole("seed", self.seed, 0, MAX_SEED),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
 
-def check_range(name: str, value: object, low: float, high: float) -> None:
-    """Raise OptionError unless ``value`` is a number from ``low`` to ``high``."""
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not math.isfinite(float(value)) or not low <= float(value) <= high:  # type: ignore[arg-type]
-        raise OptionError(f"{name} {value!r} is out of range: give a number from {low:g} to {high:g}")
+def plain_number(value: object) -> int | float | None:
+    """Return a number of any type as Python's int or float; None for what is no number, truth values among them.
+
+    >>> plain_number(Decimal("0.5")), plain_number(2), plain_number(True)
+    (0.5, 2, None)
+    """
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # numpy's scalars and arrays without axes
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, Decimal)):
+        return None
+    try:
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
+    except (ValueError, OverflowError):  # a signalling NaN; beyond what a float holds
+        return math.nan
 
 
-def check_whole(name: str, value: object, low: int, high: int | None = None) -> None:
-    """Raise OptionError unless ``value`` is a whole number from ``low`` to ``high``."""
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or int(value) < low or (high is not None and int(value) > high):  # type: ignore[call-overload]
+def check_range(name: str, value: object, low: float, high: float) -> int | float:
+    """Return ``value`` as Python's own number; raise OptionError unless it is one from ``low`` to ``high``."""
+    number = plain_number(value)
+    if number is None or not low <= number <= high:
+        raise OptionError(f"{name} {_given(value)} is out of range: give a number from {low:g} to {high:g}")
+    return number
+
+
+def check_whole(name: str, value: object, low: int, high: int | None = None) -> int:
+    """Return ``value`` as an int; raise OptionError unless it is a whole number from ``low`` to ``high``."""
+    number = plain_number(value)
+    if not isinstance(number, int) or number < low or (high is not None and number > high):
         most = "" if high is None else f" and at most {high}"
-        raise OptionError(f"{name} {value!r} is out of range: give a whole number of at least {low}{most}")
+        raise OptionError(f"{name} {_given(value)} is out of range: give a whole number of at least {low}{most}")
+    return number
+
+
+def _given(value: object) -> str:
+    """Return a value for a message, as one line of at most 60 characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import asdict
-from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +18,20 @@ from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.device import DEVICES, pick_device
 from portrait_anim.errors import OptionError
 from portrait_anim.face.choose import Which, check_face, choose_faces
-from portrait_anim.face.detect import LANDMARKERS, make_landmarker
+from portrait_anim.face.detect import LANDMARKERS, shared_landmarker
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
 from portrait_anim.motion.emotion import photo_smile
 from portrait_anim.options import MIN_MAX_SIZE_PX, FilmOptions, check_choice, check_whole
 from portrait_anim.provenance.film import Provenance
+from portrait_anim.provenance.label import Label, Style
 from portrait_anim.render.group import Group
 from portrait_anim.threads import in_order
 from portrait_anim.timeline import parse_emotion
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer, check_fps
-from portrait_anim.weights import WEIGHT_SETS, registry
+from portrait_anim.waveform import PieceReader
+from portrait_anim.weights import WEIGHT_SETS, digests
 
 if TYPE_CHECKING:
     from portrait_anim.motion.model import MotionModel
@@ -95,7 +96,7 @@ def animate(
         PortraitAnimError: every error is one of its kinds, see :mod:`portrait_anim.errors`; no file is left then.
     """
     options = FilmOptions(emotion, head_motion, blinks, seed, fps)
-    _check_choices(face, max_size, weights, device, landmarker)
+    face, max_size = _check_choices(face, max_size, weights, device, landmarker)
     sounds = as_sounds(audio)
     output = film_target(photo, sounds, output, overwrite=overwrite)
     if face is None and len(sounds) > 1:
@@ -108,7 +109,7 @@ def animate(
 
 
 class Animator:
-    """One photo, for several films; the speech nets are loaded once, with the first of them.
+    """One photo, for several films; the speech nets are loaded once a process, with the first of them.
 
     Arguments as in :func:`animate`.
 
@@ -127,12 +128,13 @@ class Animator:
         landmarker: str = "facemesh",
         max_size: int | None = None,
     ) -> None:
-        _check_choices(face, max_size, weights, device, landmarker)
+        face, max_size = _check_choices(face, max_size, weights, device, landmarker)
         self._given, self._weights, self._device = photo, weights, device
         self.photo = load_photo(photo, max_size)
-        # one picture only, so the processor will do whatever the device
-        self.faces = choose_faces(self.photo, make_landmarker(landmarker, "cpu"), face)
+        finder = shared_landmarker(landmarker)
+        self.faces = choose_faces(self.photo, finder, face)
         self._group = Group(self.photo, self.faces)
+        self._models = {**finder.models(), **self._group.models()}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -161,11 +163,12 @@ class Animator:
         options = FilmOptions(emotion, head_motion, blinks, seed, fps)
         sounds = self._cast(audio)
         target = film_target(self._given, sounds, output, overwrite=overwrite)
+        if label is not None:
+            Label(Style.parse(label), self.size, options.fps)  # it fits, or this is said before the nets run
         waveforms = [load_audio(sound) for sound in sounds]
         marks = self._provenance(
-            sounds, options, sign_cert=sign_cert, sign_key=sign_key, visible_label=label, audit_log=audit_log,
-            output=target,
-        )  # fmt: skip
+            sounds, options, sign_cert=sign_cert, sign_key=sign_key, visible_label=label, audit_log=audit_log
+        )
         writer = Writer(
             target, self.size, options.fps, sounds, overwrite=overwrite, metadata=marks.metadata,
             before_rename=marks.finish,
@@ -177,7 +180,8 @@ class Animator:
                 writer.write(frame)
                 if progress is not None:
                     progress(done, n_frames)
-        return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, seed)
+        marks.record(writer.path)
+        return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)
 
     def frames(
         self,
@@ -200,7 +204,7 @@ class Animator:
 
     def live(
         self,
-        pieces: Iterable[npt.NDArray[np.floating]],
+        pieces: Iterable[Any],
         *,
         head_motion: float = 1.0,
         blinks: float = 1.0,
@@ -209,7 +213,8 @@ class Animator:
         """Return marked frames at 25 fps while the sound still comes, each 200 ms to 360 ms after its sound.
 
         Args:
-            pieces: of the sound, (N,) at 16 kHz, -1..1, each of any length; they are asked for as frames are taken.
+            pieces: of the sound at 16 kHz, each of any length; they are asked for as frames are taken. Floats with
+                full scale 1, integers, lists, or bytes of 16-bit samples: see :class:`waveform.PieceReader`.
             head_motion: 0 (perfectly still) to 2 (lively).
             blinks: 0 (none) to 3, times the natural rate.
             seed: of blinks, gaze and head motion.
@@ -242,11 +247,11 @@ class Animator:
             )
         return sounds
 
-    @cached_property
+    @property
     def _model(self) -> MotionModel:
-        from portrait_anim.motion.model import MotionModel  # imports torch: only when everything else is in order
+        from portrait_anim.motion.model import shared_model  # imports torch: only when everything else is in order
 
-        return MotionModel.from_weights(self._weights, pick_device(self._device))
+        return shared_model(self._weights, str(pick_device(self._device)))
 
     def _motions(self, waveforms: list[npt.NDArray[np.float32]], options: FilmOptions) -> tuple[Motion, ...]:
         fps = float(check_fps(options.fps))  # 29.97 means 30000/1001
@@ -263,7 +268,7 @@ class Animator:
             motions.append(motion.resampled(fps, max(1, round(longest / SAMPLE_RATE * fps))))
         return tuple(motions)
 
-    def _live(self, pieces: Iterable[npt.NDArray[np.floating]], options: FilmOptions) -> Generator[Frame, None, None]:
+    def _live(self, pieces: Iterable[Any], options: FilmOptions) -> Generator[Frame, None, None]:
         """Frames as pieces come; the mark is that of the photo and the first piece."""
         faces = [
             self._model.live(
@@ -273,12 +278,13 @@ class Animator:
             for number, face in enumerate(self.faces)
         ]  # fmt: skip
         marker, space, n_frames = None, self._model.space, 0
-        for piece in chain(pieces, [None]):  # None: no more will come
-            sound = np.zeros(0, np.float32) if piece is None else np.asarray(piece, np.float32)
+        take, end = PieceReader(), object()
+        for piece in chain(pieces, [end]):
+            sound = np.zeros(0, np.float32) if piece is end else take(piece)
             if marker is None:
                 marks = self._provenance([(sound, SAMPLE_RATE)], options, ears=("streaming_encoder",))
                 marker = marks.marker(self.photo.pixels, FPS)
-            motions = [face.push(sound, last=piece is None) for face in faces]
+            motions = [face.push(sound, last=piece is end) for face in faces]
             for i in range(len(motions[0])):
                 yield marker.mark(self._group.render([space.state(motion, i) for motion in motions]), n_frames)
                 n_frames += 1
@@ -286,11 +292,11 @@ class Animator:
     def _provenance(
         self, sounds: list[SoundLike], options: FilmOptions, *, ears: tuple[str, ...] = EARS, **choices: Any
     ) -> Provenance:
-        used = ["face_detector", "face_landmarks_detector", *ears, f"motion_{self._weights}"]
+        used = [*ears, f"motion_{self._weights}"]
         emotion = None if parse_emotion(options.emotion).neutral else options.emotion
         if emotion is not None and self._weights == "default":
             used.append("action_units")
-        models = {name: registry()[name].sha256 for name in used if name in registry()}
+        models = {**self._models, **digests(*used)}
         marks = Provenance(
             self._given,
             sounds[0] if len(sounds) == 1 else sounds,
@@ -313,10 +319,10 @@ class Animator:
         return in_order(frame, len(motions[0]))
 
 
-def _check_choices(face: Which, max_size: int | None, weights: str, device: str, landmarker: str) -> None:
-    check_face(face)
-    if max_size is not None:
-        check_whole("max_size", max_size, MIN_MAX_SIZE_PX)
+def _check_choices(
+    face: Which, max_size: int | None, weights: str, device: str, landmarker: str
+) -> tuple[int | str | tuple[int, ...] | None, int | None]:
     check_choice("weights", weights, WEIGHT_SETS)
     check_choice("device", device, DEVICES)
     check_choice("landmarker", landmarker, LANDMARKERS)
+    return check_face(face), None if max_size is None else check_whole("max_size", max_size, MIN_MAX_SIZE_PX)

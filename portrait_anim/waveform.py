@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import numbers
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import AudioError
+
+logger = logging.getLogger(__name__)
 
 MAX_CHANNELS = 8  # 7.1; the longer axis is time
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000  # Hz
 
+MAX_LIVE_VALUE = 2.0**15  # of a live float sample; larger ones are no sound on any scale
+
+_INT16 = np.iinfo(np.int16)
 _KNOWN_INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32")
 
 
@@ -74,6 +81,59 @@ def as_channels(waveform: object) -> npt.NDArray[np.float32]:
     limits = np.iinfo(samples.dtype)
     middle = 0 if limits.min else (limits.max + 1) // 2
     return ((samples.astype(np.float64) - middle) / ((limits.max + 1) / (2 if middle else 1))).astype(np.float32)
+
+
+class PieceReader:
+    """Turn pieces of live sound, as microphones and speech services send them, into samples.
+
+    What is NaN, infinite or beyond any scale becomes silence, with one note for the whole sound: a stream goes on.
+
+    Attributes:
+        n_bad: samples that became silence so far.
+    """
+
+    def __init__(self) -> None:
+        self.n_bad = 0
+        self._odd = b""  # half a sample, whose other half comes with the next bytes
+
+    def __call__(self, piece: object) -> npt.NDArray[np.float32]:
+        """Return a piece as (N,) float32, full scale 1, channels mixed.
+
+        Args:
+            piece: an array or list, (N,), (N, C) or (C, N): floats with full scale 1, integers of 8 to 32 bit, wider
+                ones whose values fit in 16 bits; or bytes: 16-bit samples, little-endian, one channel.
+
+        Raises:
+            AudioError: it is no sound.
+        """
+        if isinstance(piece, (bytes, bytearray)) or (isinstance(piece, memoryview) and piece.format in "Bbc"):
+            data = self._odd + bytes(piece)
+            whole = len(data) - len(data) % 2
+            self._odd = data[whole:]
+            samples: npt.NDArray[Any] = np.frombuffer(data[:whole], "<i2")
+        else:
+            try:
+                samples = np.asarray(piece)
+            except (TypeError, ValueError, RuntimeError) as e:
+                kind = type(piece).__name__
+                raise AudioError(f"a live piece is a {kind} that is no sound: give samples at {SAMPLE_RATE} Hz") from e
+        if samples.size == 0:
+            return np.zeros(0, np.float32)
+        if np.issubdtype(samples.dtype, np.floating):
+            samples = self._clean(samples)
+        elif samples.dtype.name in ("int64", "uint64") and samples.min() >= _INT16.min and samples.max() <= _INT16.max:
+            samples = samples.astype(np.int16)  # a list of 16-bit samples
+        channels = as_channels(samples)  # (N, C)
+        return channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1, dtype=np.float32)
+
+    def _clean(self, samples: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        good = np.abs(samples) <= MAX_LIVE_VALUE  # False for NaN too
+        if good.all():
+            return samples
+        if not self.n_bad:
+            logger.warning("the live sound holds NaN, infinite or impossibly large samples: they are taken as silence")
+        self.n_bad += int(good.size - np.count_nonzero(good))
+        return np.where(good, samples, 0)
 
 
 def in_range(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -84,6 +84,11 @@ def weight_path(name: str) -> Path:
     return path
 
 
+def digests(*names: str) -> dict[str, str]:
+    """Return name -> SHA-256 of registered weight files."""
+    return {name: registry()[name].sha256 for name in names}
+
+
 def load_tensors(name: str) -> dict[str, Tensor]:
     """Return the tensors of the safetensors weights called ``name``, on the CPU."""
     from safetensors.torch import load_file

@@ -20,7 +20,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 from PIL import Image
 
 from portrait_anim.errors import OptionError, OutputError, VideoError
@@ -62,6 +62,7 @@ def _make(photo: Path, film: Path, **options: Any) -> Provenance:
     ) as writer:
         for i in range(12):
             writer.write(marker.mark(pixels, i))
+    provenance.record(film)
     return provenance
 
 
@@ -237,8 +238,10 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: py
         identity.own_identity()
 
 
-def _certificate(folder: Path, *, days: int = 30, password: bytes | None = None) -> tuple[Path, Path]:
-    """A self-issued end certificate with its root, as a user would bring them."""
+def _certificate(
+    folder: Path, *, days: int = 30, password: bytes | None = None, ocsp: str | None = None
+) -> tuple[Path, Path]:
+    """A self-issued end certificate with its root, as a user would bring them; ``ocsp``: who knows of revocations."""
     now = datetime.datetime.now(datetime.UTC)
     start = now - datetime.timedelta(days=60)
     root_key, key = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP384R1())
@@ -253,6 +256,9 @@ def _certificate(folder: Path, *, days: int = 30, password: bytes | None = None)
     leaf = leaf.add_extension(x509.BasicConstraints(False, None), True).add_extension(authority, False)
     leaf = leaf.add_extension(identity._usage(signs_certificates=False), True)
     leaf = leaf.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)
+    if ocsp is not None:
+        service = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(ocsp))
+        leaf = leaf.add_extension(x509.AuthorityInformationAccess([service]), False)
     root = builder.subject_name(root_name).public_key(root_key.public_key()).serial_number(8)
     root = root.add_extension(x509.BasicConstraints(True, 0), True)
     chain, secret = folder / "chain.pem", folder / "key.pem"
@@ -298,10 +304,10 @@ def test_certificates_that_cannot_be_used_are_told(tmp_path: Path) -> None:
 
 def test_the_audit_log_is_opt_in_and_local(photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "films.jsonl"
-    _make(photo, tmp_path / "a.mp4", output=tmp_path / "a.mp4")
+    _make(photo, tmp_path / "a.mp4")
     assert not log.exists()
     monkeypatch.setenv("PORTRAIT_ANIM_AUDIT_LOG", str(log))
-    made = _make(photo, tmp_path / "b.mp4", output=tmp_path / "b.mp4")
+    made = _make(photo, tmp_path / "b.mp4")
     _make(photo, tmp_path / "c.mp4", audit_log=log)
     first, second = map(json.loads, log.read_text(encoding="utf-8").splitlines())
     assert first["content_id"] == f"{made.content_id:08x}" == second["content_id"]

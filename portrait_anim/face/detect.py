@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.errors import OptionError
+from portrait_anim.torch_guard import undrawn
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
@@ -48,6 +51,10 @@ class Landmarker(Protocol):
 
     name: str
 
+    def models(self) -> dict[str, str]:
+        """Return name -> SHA-256 of every weight file it uses."""
+        ...
+
     def detect(self, image: Image) -> list[Face]:
         """Return the faces of ``image`` (H, W, 3) RGB, largest first; an empty list when there is none."""
         ...
@@ -73,3 +80,16 @@ def make_landmarker(name: str = "facemesh", device: str = "cpu") -> Landmarker:
 
         return FaceAlignmentLandmarker(device)
     raise OptionError(f"unknown landmarker {name!r}: choose one of {', '.join(LANDMARKERS)}")
+
+
+_loading = Lock()
+_loaded = cache(make_landmarker)
+
+
+def shared_landmarker(name: str = "facemesh") -> Landmarker:
+    """Return the backend called ``name``, on the processor, loaded once a process; errors as of ``make_landmarker``."""
+    with _loading:
+        if name == "facemesh":  # needs no torch
+            return _loaded(name)
+        with undrawn():
+            return _loaded(name)

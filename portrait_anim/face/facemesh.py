@@ -8,10 +8,8 @@ are seen in the same framing, without which lips differ by .005 IOD.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +18,12 @@ import numpy.typing as npt
 
 from portrait_anim.config import N_LANDMARKS
 from portrait_anim.face.detect import Array, Face, Image
+from portrait_anim.face.litert import interpreter
 from portrait_anim.face.mesh import OUTER_EYE_CORNERS
 from portrait_anim.opencv import cv2
-from portrait_anim.weights import weight_path
+from portrait_anim.weights import digests
 
+WEIGHTS = ("face_detector", "face_landmarks_detector")
 DETECTOR_SIZE = 128  # px, BlazeFace short range
 MESH_SIZE = 256  # px
 CROP_SCALE = 1.5  # crop side over the longer side of the box
@@ -116,39 +116,19 @@ def _spread(length: float, side: float) -> list[float]:
     return [float(x) for x in np.linspace(side / 2, length - side / 2, max(count, 2))]
 
 
-@contextlib.contextmanager
-def stderr_closed() -> Iterator[None]:
-    """Keep LiteRT from announcing its delegate on the process's stderr; no log level of its own does."""
-    try:
-        saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    except OSError:  # started without a stderr
-        yield
-        return
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)
-
-
 class FacemeshLandmarker:
     """Finds faces and places 478 points; about 7 ms a face on one core. Safe to share between threads."""
 
     name = "facemesh"
 
     def __init__(self) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
         self._lock = threading.Lock()
-        self._nets: dict[str, Any] = {}
-        for entry in ("face_detector", "face_landmarks_detector"):
-            with stderr_closed():
-                net = Interpreter(str(weight_path(entry)), num_threads=1)
-                net.allocate_tensors()
-            self._nets[entry] = net
+        self._nets: dict[str, Any] = {name: interpreter(name) for name in WEIGHTS}
         self._anchors = _anchors()
+
+    def models(self) -> dict[str, str]:
+        """Return name -> SHA-256 of the weight files."""
+        return digests(*WEIGHTS)
 
     def detect(self, image: Image, refine: int = 2) -> list[Face]:
         """Return the faces of ``image`` (H, W, 3) RGB, largest first.

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.face.detect import Face, Image
-from portrait_anim.face.facemesh import stderr_closed
+from portrait_anim.face.litert import interpreter
 from portrait_anim.opencv import cv2
-from portrait_anim.weights import weight_path
 
+WEIGHTS = "selfie_segmenter"
 MATTE_SIZE = 256  # px, the net's input and output
 REACH = 1.6  # half the side of what it sees, over the longer side of the face's landmarks
 _lock = threading.Lock()
@@ -24,12 +24,7 @@ _lock = threading.Lock()
 
 @cache
 def _net() -> Any:
-    from ai_edge_litert.interpreter import Interpreter
-
-    with stderr_closed():
-        net = Interpreter(str(weight_path("selfie_segmenter")), num_threads=1)
-        net.allocate_tensors()
-    return net
+    return interpreter(WEIGHTS)
 
 
 def person_matte(image: Image, face: Face) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from portrait_anim.config import N_LANDMARKS
 
+WEIGHTS = "face_mesh"
+
 # Lips, from the image-left corner to the image-right corner; the corners belong to both rows.
 LIPS_OUTER_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 LIPS_OUTER_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
@@ -66,7 +68,7 @@ def topology() -> MeshTopology:
 
     from portrait_anim.weights import weight_path
 
-    tensors = load_file(weight_path("face_mesh"))
+    tensors = load_file(weight_path(WEIGHTS))
     vertices, triangles = tensors["vertices"], tensors["triangles"]
     if vertices.shape != (N_LANDMARKS, 3):
         raise ValueError(f"face_mesh has {vertices.shape} vertices, not ({N_LANDMARKS}, 3)")

@@ -6,6 +6,7 @@ the 68 points and bent onto them by a thin-plate spline; the iris is put in the 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from pathlib import Path
@@ -72,6 +73,12 @@ def mesh_from_68(points: npt.NDArray[np.floating]) -> Array:
     return np.asarray(placed, np.float32)
 
 
+def weight_file() -> Path:
+    """Return where face-alignment's weights are, or should be, on this machine."""
+    home = Path(os.environ.get("TORCH_HOME") or Path.home() / ".cache" / "torch")
+    return home / "hub" / "checkpoints" / WEIGHTS
+
+
 class FaceAlignmentLandmarker:
     """Finds faces with our detector and places 68 points with face-alignment's net; about 1 s a face on a CPU.
 
@@ -86,12 +93,12 @@ class FaceAlignmentLandmarker:
 
     def __init__(self, device: str = "cpu") -> None:
         self._net = self._load(device)
+        self._digest = hashlib.sha256(weight_file().read_bytes()).hexdigest()
         self._finder = FacemeshLandmarker()
 
     @staticmethod
     def _load(device: str) -> Any:
-        home = Path(os.environ.get("TORCH_HOME") or Path.home() / ".cache" / "torch")
-        cached = home / "hub" / "checkpoints" / WEIGHTS
+        cached = weight_file()
         if not cached.is_file():
             raise DependencyError(
                 f"face-alignment's weights are not at {cached}: curl -L --create-dirs -o '{cached}' {URL} "
@@ -109,6 +116,10 @@ class FaceAlignmentLandmarker:
             flip_input=False,
             face_detector="folder",
         )
+
+    def models(self) -> dict[str, str]:
+        """Return name -> SHA-256 of the weight files: face-alignment's own and those of the face detector."""
+        return {**self._finder.models(), WEIGHTS.split(".")[0]: self._digest}
 
     def _place(self, image: Image, found: Face) -> Face:
         boxes = [np.append(found.bbox, found.score)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from functools import cache
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,7 @@ from portrait_anim.motion.live import HOP, LiveMotion, LiveMouth, LiveNets
 from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.motion.upper import UpperConfig, UpperGenerator, upper_motion
 from portrait_anim.timeline import EmotionTimeline
+from portrait_anim.torch_guard import check_fork, undrawn
 from portrait_anim.weights import load_metadata, load_tensors
 
 WEIGHT_SETS = ("default", "open")
@@ -130,7 +133,7 @@ class MotionModel:
             part.load_state_dict({name.removeprefix(prefix): value for name, value in mine.items()})
             part.requires_grad_(False).eval().to(device)
         speech = SpeechFeatures.from_weights(device, config.speech)
-        space = MotionSpace(basis.numpy(), ActionUnits.from_weights(name).fields)
+        space = MotionSpace(basis.numpy(), lambda: ActionUnits.from_weights(name).fields)
         return cls(speech, VoiceDetector.from_weights().to(device), net, upper, space, head)
 
     @torch.no_grad()
@@ -172,9 +175,9 @@ class MotionModel:
             blinks: 0 to 3.
             hop: frames made at a time.
         """
-        return LiveMotion(
-            LiveMouth(self.live_nets(), hop), self.upper, shape=shape, seed=seed, head_motion=head_motion, blinks=blinks
-        )
+        with undrawn():
+            mouth = LiveMouth(self.live_nets(), hop)
+        return LiveMotion(mouth, self.upper, shape=shape, seed=seed, head_motion=head_motion, blinks=blinks)
 
     def motion(
         self,
@@ -207,7 +210,23 @@ class MotionModel:
             self.upper, heard.latents, shape=shape, seed=seed, head_motion=head_motion, blinks=blinks
         )  # fmt: skip
         expression = np.zeros((n_frames, 0), np.float32)
-        if emotion is not None and not emotion.neutral:
+        if emotion is not None and not emotion.neutral and len(self.space.expressions):  # loaded here, if not before
             expression = activations(emotion, n_frames, FPS, seed, heard.waveform, smile)
             expression = keep_closures(expression, self.space.aperture(mouth), FPS)
         return Motion(expression=expression, mouth=mouth, **vars(lively))
+
+
+_loading = Lock()
+_loaded = cache(MotionModel.from_weights)
+
+
+def shared_model(name: str = "default", device: str = "cpu") -> MotionModel:
+    """Return a set's model, loaded once a process.
+
+    Raises:
+        ForkError: the nets would hang in this process.
+        OptionError, WeightsError: as of :meth:`MotionModel.from_weights`.
+    """
+    check_fork()
+    with _loading, undrawn():
+        return _loaded(name, device)

@@ -6,7 +6,10 @@ The lower face moves in a PCA basis of displacement from the clip's neutral (two
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,7 @@ from portrait_anim.face.mesh import BROW_LEFT, BROW_RIGHT, LIPS_INNER_UPPER, MOU
 from portrait_anim.face.state import FaceState
 
 Array = npt.NDArray[np.float32]
+Expressions: TypeAlias = "npt.NDArray[np.floating] | Callable[[], npt.NDArray[np.floating]]"
 
 N_COMPONENTS = 16
 INNER_LIPS = (13, 14)  # upper and lower, in the middle
@@ -90,17 +94,23 @@ class MotionSpace:
 
     Args:
         basis: (K, 478, 3), orthonormal as (K, 1434), normalised face space.
-        expressions: (A, 478, 3) IOD at activation 1, what :attr:`Motion.expression` weighs; None: no expressions.
+        expressions: (A, 478, 3) IOD at activation 1, what :attr:`Motion.expression` weighs, or what loads them when
+            they are first asked for; None: no expressions.
     """
 
-    def __init__(self, basis: npt.NDArray[np.floating], expressions: npt.NDArray[np.floating] | None = None) -> None:
+    def __init__(self, basis: npt.NDArray[np.floating], expressions: Expressions | None = None) -> None:
         if basis.ndim != 3 or basis.shape[1:] != (N_LANDMARKS, 3):
             raise ValueError(f"basis has shape {basis.shape}, not (K, {N_LANDMARKS}, 3)")
         self.basis = np.asarray(basis, np.float32)
-        self.expressions = np.zeros((0, N_LANDMARKS, 3), np.float32)
-        if expressions is not None:
-            self.expressions = np.asarray(expressions, np.float32)
+        self._given = expressions
         self._brow_fields = brow_fields()
+
+    @cached_property
+    def expressions(self) -> Array:
+        """(A, 478, 3) IOD at activation 1; A is 0 without expressions."""
+        if self._given is None:
+            return np.zeros((0, N_LANDMARKS, 3), np.float32)
+        return np.asarray(self._given() if callable(self._given) else self._given, np.float32)
 
     @property
     def n_components(self) -> int:

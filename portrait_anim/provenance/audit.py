@@ -21,6 +21,24 @@ def log_path(path: str | os.PathLike[str] | None) -> Path | None:
     return Path(named) if named else None
 
 
+def check(path: str | os.PathLike[str]) -> None:
+    """See that the log can be written, without making it or changing it.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    log = Path(path)
+    try:
+        if log.exists():
+            os.close(os.open(log, os.O_WRONLY | os.O_APPEND))
+        elif not log.parent.is_dir():
+            raise OutputError(f"cannot write the audit log {shown(path)}: its folder does not exist, make it first")
+        elif not os.access(log.parent, os.W_OK | os.X_OK):
+            raise OutputError(f"cannot write the audit log {shown(path)}: no permission to write in its folder")
+    except (OSError, ValueError) as e:  # a null byte in the name
+        raise OutputError(f"cannot write the audit log {shown(path)} ({_reason(e)}): choose another file") from e
+
+
 def append(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> None:
     """Append one line of JSON with the time (UTC) in front. Several processes may do so at once.
 
@@ -34,4 +52,9 @@ def append(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> None:
         with open(descriptor, "ab", buffering=0) as file:  # noqa: PTH123 (a descriptor); one write: whole lines
             file.write(line.encode("utf-8", "backslashreplace"))
     except OSError as e:
-        raise OutputError(f"cannot write the audit log {shown(path)} ({e.strerror}): choose another file") from e
+        reason = _reason(e)
+        raise OutputError(f"cannot write the audit log {shown(path)} ({reason}): free some space there") from e
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

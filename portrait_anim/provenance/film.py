@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.errors import OutputError
+from portrait_anim.files import shown
 from portrait_anim.provenance import audit, label, metadata
 from portrait_anim.provenance.identity import load_identity
 from portrait_anim.provenance.manifest import is_synthetic_type, read_manifest, sign
@@ -50,7 +52,6 @@ class Provenance:
         sign_key: its PEM key; both or neither.
         visible_label: "auto", "eu", "cn" or a text to show; None for none.
         audit_log: file that gets a line for this film; None: the environment's ``PORTRAIT_ANIM_AUDIT_LOG``, if set.
-        output: the film's name, for the audit log only.
 
     Attributes:
         content_id: 32 bits, in mark and manifest; the same inputs give the same one.
@@ -59,7 +60,7 @@ class Provenance:
 
     Raises:
         OptionError: certificate, key or label cannot be used.
-        OutputError: no place for this machine's key.
+        OutputError: no place for this machine's key, or the audit log cannot be written.
     """
 
     def __init__(
@@ -74,7 +75,6 @@ class Provenance:
         sign_key: str | os.PathLike[str] | None = None,
         visible_label: str | None = None,
         audit_log: str | os.PathLike[str] | None = None,
-        output: str | os.PathLike[str] | None = None,
     ) -> None:
         self._identity = load_identity(sign_cert, sign_key)
         self._style = None if visible_label is None else label.Style.parse(visible_label)
@@ -90,7 +90,8 @@ class Provenance:
         self.metadata = {"comment": metadata.COMMENT}
         self._kept_photo, self.notes = _marks_of(photo)
         self._log = audit.log_path(audit_log)
-        self._output = None if output is None else str(Path(output).absolute())
+        if self._log is not None:
+            audit.check(self._log)
 
     def marker(self, pixels: Frame, fps: float) -> FilmMarker:
         """Return the marker of the film's frames, planned on the photo: the same whichever frame comes first.
@@ -116,8 +117,20 @@ class Provenance:
         """
         metadata.append_xmp(path, metadata.xmp(self.content_id))
         sign(path, **self._record, content_id=self.content_id, signer=self._identity, photo=self._kept_photo)
-        if self._log is not None:
-            audit.append(self._log, {"content_id": f"{self.content_id:08x}", "film": self._output, **self._record})
+
+    def record(self, film: Path) -> None:
+        """Write the film's line into the audit log, if there is one: once the film has its name.
+
+        Raises:
+            OutputError: the log cannot be written; the film stays, and the message says so.
+        """
+        if self._log is None:
+            return
+        name = str(film.absolute())
+        try:
+            audit.append(self._log, {"content_id": f"{self.content_id:08x}", "film": name, **self._record})
+        except OutputError as e:
+            raise OutputError(f"{shown(film)} is written, but it has no line in the audit log: {e}") from e
 
 
 def digest(source: Any) -> str:
@@ -146,6 +159,8 @@ def _marks_of(photo: Any) -> tuple[Path | None, tuple[str, ...]]:
     notes = []
     if manifest.present and manifest.error is None:
         notes.append("the photo carries a C2PA manifest: it is kept as an ingredient of the film's")
+    if manifest.elsewhere is not None:
+        notes.append("the photo's C2PA manifest is not in its file, and nothing is fetched: the film goes without it")
     named = manifest.source_type if is_synthetic_type(manifest.source_type) else metadata.source_type(photo)
     if named is not None:
         notes.append(f"the photo is itself marked as synthetic ({named})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,17 @@ from portrait_anim.provenance.metadata import COMPOSITE, SOURCE_TYPES, SYNTHETIC
 
 ALGORITHM = "org.portrait-anim.spread-spectrum.1"  # our own name; it is not in C2PA's list of algorithms
 GENERATION = "org.portrait-anim.generation"  # label of the assertion with seed, emotion and models
-_NO_THUMBNAILS = {"builder": {"thumbnail": {"enabled": False}}}  # a picture of the photo would say who it is
+# What c2pa may do. Nothing is ever fetched: by itself it would ask any host that a photo's XMP names as its provenance,
+# and the certificate's issuer whether it was revoked (OCSP). No host is allowed, whatever else it finds to ask for.
+_SETTINGS = {
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+    "core": {"allowed_network_hosts": [], "allow_redirects": False},
+    "builder": {
+        "thumbnail": {"enabled": False},  # a picture of the photo would say who it is
+        "auto_timestamp_assertion": {"enabled": False},
+    },
+}
+_REMOTE = re.compile(r"^Remote: must fetch remote manifests from url (.+)$")  # c2pa's words for what it did not do
 _MP4 = "video/mp4"
 
 
@@ -32,7 +43,7 @@ class ManifestReading:
         present: there is one.
         valid: signature and structure are sound and the file is unchanged since.
         changed: the file's content is not what was signed.
-        trusted: the signer is on the trust list in use (c2pa's settings; empty unless set).
+        trusted: the signer is on the trust list in use; this program sets none.
         ours: made by this program.
         signer: the certificate's organisation and name; "" when unknown.
         serial: its serial number; "" when unknown.
@@ -42,6 +53,8 @@ class ManifestReading:
         content_id: from the soft binding to our mark, None without one.
         problems: codes of the checks that failed.
         error: the manifest is there but cannot be read at all.
+        elsewhere: the address at which the file says that its manifest lies; it is not asked. None without one, or
+            when the file holds a manifest.
     """
 
     present: bool = False
@@ -57,6 +70,7 @@ class ManifestReading:
     content_id: int | None = None
     problems: tuple[str, ...] = ()
     error: str | None = None
+    elsewhere: str | None = None
 
 
 def sign(
@@ -97,7 +111,7 @@ def sign(
     try:
         info = c2pa.C2paSignerInfo(signer.algorithm, signer.chain, signer.key, None)
         with contextlib.ExitStack() as stack:
-            context = stack.enter_context(c2pa.Context.from_dict(_NO_THUMBNAILS))
+            context = stack.enter_context(c2pa.Context.from_dict(_SETTINGS))
             builder = stack.enter_context(c2pa.Builder(definition, context=context))
             if photo is not None:
                 file = stack.enter_context(Path(photo).open("rb"))
@@ -117,7 +131,7 @@ def sign(
 
 
 def read_manifest(path: str | os.PathLike[str]) -> ManifestReading:
-    """Read and check the manifest of an image or video. Never raises for what is in the file.
+    """Read and check the manifest in an image or video. Never raises for what is in the file, and fetches nothing.
 
     Raises:
         OSError: the file cannot be read.
@@ -128,7 +142,10 @@ def read_manifest(path: str | os.PathLike[str]) -> ManifestReading:
     if kind is None:
         return ManifestReading()
     try:
-        with Path(path).open("rb") as file, c2pa.Reader(kind, file) as reader:
+        with contextlib.ExitStack() as stack:
+            context = stack.enter_context(c2pa.Context.from_dict(_SETTINGS))
+            file = stack.enter_context(Path(path).open("rb"))
+            reader = stack.enter_context(c2pa.Reader(kind, file, context=context))
             store = json.loads(reader.json())
             state = reader.get_validation_state() or ""
     except c2pa.C2paError as e:
@@ -137,6 +154,8 @@ def read_manifest(path: str | os.PathLike[str]) -> ManifestReading:
             return ManifestReading()
         if "NotSupported" in message or "UnsupportedType" in message:
             return ManifestReading()
+        if remote := _REMOTE.match(message):
+            return ManifestReading(elsewhere=remote[1])
         return ManifestReading(present=True, error=message)
     return _summary(store, state)
 

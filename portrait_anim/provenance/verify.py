@@ -104,7 +104,7 @@ class Verification:
 def verify(path: str | os.PathLike[str]) -> Verification:
     """Look for every mark in an image or video.
 
-    Of a video 32 frames vote, spread over its first 90 seconds.
+    Of a video 32 frames vote, spread over its first 90 seconds. Nothing is fetched, whatever the file names.
 
     Raises:
         VideoError: no such file, or neither an image nor a video.
@@ -161,6 +161,8 @@ def _own_serial() -> str | None:
 
 
 def _about_manifest(manifest: ManifestReading, signed_here: bool) -> str:
+    if manifest.elsewhere is not None:
+        return f"Signed manifest (C2PA): none in the file; it names {shown(manifest.elsewhere)}, which is not fetched."
     if not manifest.present:
         return "Signed manifest (C2PA): none."
     if manifest.error is not None:

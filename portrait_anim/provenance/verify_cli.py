@@ -10,7 +10,8 @@ MARKED, NOT_FOUND, UNREADABLE = 0, 1, 2
 
 DESCRIPTION = (
     "Say what an image or video tells about its making: signed manifest, invisible mark, metadata. "
-    "Exit status: 0 marked as synthetic, 1 no mark found (which proves nothing), 2 the file cannot be read."
+    "Exit status: 0 marked as synthetic, 1 no mark found (which proves nothing), 2 the file cannot be read. "
+    "With --quiet the exit status is the whole answer."
 )
 
 
@@ -30,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     except PortraitAnimError as e:
         sys.stderr.write(f"error: {e}\n")
         return UNREADABLE
+    if getattr(args, "quiet", False) and not args.json:
+        return MARKED if found.marked else NOT_FOUND
     text = json.dumps(found.to_dict(), indent=2, ensure_ascii=False) if args.json else found.summary()
     sys.stdout.write(text + "\n")
     return MARKED if found.marked else NOT_FOUND

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.face import matte, mesh
 from portrait_anim.face.detect import Face
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.render.portrait import Portrait
+from portrait_anim.weights import digests
 
 
 class Group:
@@ -24,6 +26,11 @@ class Group:
     def __init__(self, photo: Photo, faces: Sequence[Face]) -> None:
         self.photo = photo
         self.portraits = [Portrait(photo, face) for face in faces]
+
+    @staticmethod
+    def models() -> dict[str, str]:
+        """Return name -> SHA-256 of the weight files that drawing uses."""
+        return digests(mesh.WEIGHTS, matte.WEIGHTS)
 
     def render(self, states: Sequence[FaceState]) -> npt.NDArray[np.uint8]:
         """Return the frame (H, W, 3) uint8 that shows each face in its state.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import numbers
 import os
 import secrets
 import tempfile
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from portrait_anim import ffmpeg
 from portrait_anim.errors import AudioError, OptionError, OutputError
 from portrait_anim.files import readable_file, shown
+from portrait_anim.options import plain_number
 from portrait_anim.waveform import as_channels, check_sample_rate, in_range
 
 logger = logging.getLogger(__name__)
@@ -281,12 +281,13 @@ def check_fps(fps: float | Fraction) -> Fraction:
     Raises:
         OptionError: not a number over 0 and up to 240.
     """
-    if isinstance(fps, bool) or not isinstance(fps, numbers.Real) or not 0 < fps <= MAX_FPS:
+    number: float | Fraction | None = fps if isinstance(fps, Fraction) else plain_number(fps)
+    if number is None or not 0 < number <= MAX_FPS:
         raise OptionError(f"fps {fps!r} is outside 0-{MAX_FPS}: give for example 25")
-    ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
-    if ntsc and abs(fps / ntsc - 1) < 1e-4 and fps != round(fps):
+    ntsc = Fraction(round(number * 1.001) * 1000, 1001)
+    if ntsc and abs(float(number) / ntsc - 1) < 1e-4 and number != round(number):
         return ntsc
-    return Fraction(fps).limit_denominator(1001)
+    return Fraction(number).limit_denominator(1001)
 
 
 def _check_size(size: tuple[int, int]) -> tuple[int, int]:
