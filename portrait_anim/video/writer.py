@@ -9,7 +9,7 @@ import numbers
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -21,12 +21,13 @@ import numpy.typing as npt
 from portrait_anim import ffmpeg
 from portrait_anim.errors import AudioError, OptionError, OutputError
 from portrait_anim.files import readable_file, shown
+from portrait_anim.track import Track, blocks
 from portrait_anim.waveform import as_channels, check_sample_rate, in_range
 
 logger = logging.getLogger(__name__)
 
 Waveform: TypeAlias = tuple[npt.NDArray[np.float32], int]
-Sound: TypeAlias = "str | os.PathLike[str] | tuple[Any, int]"
+Sound: TypeAlias = "str | os.PathLike[str] | Track | tuple[Any, int]"
 
 SUFFIX = ".mp4"
 PRESET = "veryfast"
@@ -82,8 +83,8 @@ class Writer:
         size: (width, height) of the frames in px.
         fps: frames/s, up to 240; turned into a fraction such as 30000/1001.
         audio: a sound file (or a video with sound), ``(waveform, sample_rate)`` as ``audio.load.load_audio`` takes
-            it, or None for a silent film. It keeps its length, channels (stereo at most) and level. A list of them
-            is mixed, each at its own level (limited where the sum would clip), as long as the longest.
+            it, a ``Track`` as ``audio.load.load_sound`` finds it, or None for a silent film. It keeps its length,
+            channels (stereo at most) and level. A list of them is mixed, each at its own level (limited where the sum would clip), as long as the longest.
         overwrite: replace a file already there.
         duration_s: cut the sound to this length, or fill it up with silence.
         metadata: fields of the mp4, e.g. ``{"comment": "...", "title": "..."}``; nothing is taken over from the
@@ -204,7 +205,7 @@ class Writer:
         reason = self._child.reason()
         advice = "free some space" if "space" in reason.lower() else "see the reason in brackets"
         if "matches no streams" in self._child.log:
-            files = " or ".join(shown(sound) for sound in self._sounds if isinstance(sound, Path))
+            files = " or ".join(shown(sound.path) for sound in self._sounds if isinstance(sound, Track))
             reason, advice = f"{files} has no sound track", "give a file with sound"
         return OutputError(f"cannot write {shown(self.path)}, the encoder stopped ({reason}): {advice}")
 
@@ -223,56 +224,79 @@ class Writer:
         arguments = [*ffmpeg.QUIET, "-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}"]
         arguments += ["-framerate", rate, "-i", "pipe:0"]
         for sound in self._sounds:
-            arguments += ffmpeg.file_input(sound) if isinstance(sound, Path) else self._raw_input(*sound)
+            arguments += self._input(sound)
         arguments += ["-map", "0:v:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", _COLOUR_FILTER]
         arguments += ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), *_COLOUR_TAGS]
         if self._threads is not None:
             arguments += ["-threads:v", str(self._threads)]
         if self._sounds:
-            filters = [ffmpeg.SOUND_FILTER, _SOUND_FORMAT]
-            if self._duration_s is not None:
-                filters += [f"atrim=end={self._duration_s:.6f}", f"apad=whole_dur={self._duration_s:.6f}"]
-            if len(self._sounds) == 1:
-                arguments += ["-map", "1:a:0", "-af", ",".join(filters)]
+            chains = [self._chain(number, sound) for number, sound in enumerate(self._sounds, 1)]
+            if len(chains) == 1:
+                arguments += ["-map", chains[0][0], "-af", chains[0][1]]
             else:
-                arguments += ["-filter_complex", _mixed(len(self._sounds), filters), "-map", "[mix]"]
+                arguments += ["-filter_complex", _mixed(chains), "-map", "[mix]"]
             arguments += ["-c:a", "aac", "-b:a", AUDIO_BITRATE]
         for key, value in self._metadata.items():
             arguments += ["-metadata", f"{key}={value}"]
         return [*arguments, "-movflags", "+faststart", "-f", "mp4", "-n", ffmpeg.file_url(self._temporary)]
 
-    def _check_sound(self, sound: Sound) -> Path | Waveform:
-        if not isinstance(sound, (str, os.PathLike)):
-            return in_range(as_channels(sound[0])), check_sample_rate(sound[1])
-        file = readable_file(sound, AudioError, "sound")
-        if self.path.exists() and self.path.samefile(file):
-            raise OutputError(f"{shown(self.path)} is the sound file itself: choose another name for the film")
-        return file
+    def _chain(self, number: int, sound: Track | Waveform) -> tuple[str, str]:
+        """Return the name of a sound's track when it is ffmpeg's input ``number``, and the filters it goes through."""
+        filters = [ffmpeg.SOUND_FILTER, _SOUND_FORMAT]
+        name = f"{number}:a:0"
+        if isinstance(sound, Track) and sound.repair is None:
+            name = sound.selector(number)
+            if sound.gain != 1:  # before all else: no format in between may cut off what is over full scale
+                filters.insert(0, f"volume={sound.gain!r}:precision=float")
+        if self._duration_s is not None:
+            filters += [f"atrim=end={self._duration_s:.6f}", f"apad=whole_dur={self._duration_s:.6f}"]
+        return name, ",".join(filters)
 
-    def _raw_input(self, samples: npt.NDArray[np.float32], sample_rate: int) -> list[str]:
-        """Return the input's arguments for a waveform (N, C), kept in a temporary file."""
-        if samples.shape[1] > 2:
-            samples = samples.mean(axis=1, keepdims=True)  # channels of unknown places: (N, 1)
+    def _check_sound(self, sound: Sound) -> Track | Waveform:
+        if isinstance(sound, Track):
+            track = sound
+        elif isinstance(sound, (str, os.PathLike)):
+            track = Track(readable_file(sound, AudioError, "sound"))
+        else:
+            return in_range(as_channels(sound[0])), check_sample_rate(sound[1])
+        if self.path.exists() and self.path.samefile(track.path):
+            raise OutputError(f"{shown(self.path)} is the sound file itself: choose another name for the film")
+        return track
+
+    def _input(self, sound: Track | Waveform) -> list[str]:
+        """Return the arguments of ffmpeg's input for a sound; what is not read from its file is kept in one of ours."""
+        if isinstance(sound, Track):
+            if sound.repair is None:
+                return ffmpeg.file_input(sound.path)
+            pieces = (block * np.float32(sound.gain) for block in blocks(sound, sound.repair))
+            return self._raw_input(pieces, sound.repair.sample_rate, sound.repair.channels_out)
+        samples, sample_rate = sound
+        return self._raw_input(iter([samples]), sample_rate, samples.shape[1])
+
+    def _raw_input(self, pieces: Iterator[npt.NDArray[np.float32]], sample_rate: int, n_channels: int) -> list[str]:
+        """Return the input's arguments for blocks (n, C), kept in a temporary file."""
         handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=".f32")
         raw = Path(name)
         self._raw_audio.append(raw)
         try:
             with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor)
-                file.write(np.ascontiguousarray(samples, "<f4").data)
+                for piece in pieces:
+                    # channels of unknown places become one: (n, 1)
+                    kept = piece.mean(axis=1, keepdims=True) if n_channels > 2 else piece
+                    file.write(np.ascontiguousarray(kept, "<f4").data)
         except OSError as e:
             folder = shown(raw.parent)
             raise OutputError(f"cannot keep the sound in {folder} ({e.strerror}): free some space there") from e
-        layout = ["-f", "f32le", "-ar", str(sample_rate), "-ch_layout", "mono" if samples.shape[1] == 1 else "stereo"]
-        return [*layout, *ffmpeg.file_input(raw)]
+        return ffmpeg.raw_input(raw, sample_rate, n_channels if n_channels <= 2 else 1)
 
 
-def _mixed(n_sounds: int, filters: list[str]) -> str:
-    """Return the filter graph that adds inputs 1 to ``n_sounds``, each filtered alone first."""
-    alone = f"{','.join(filters)},aformat=channel_layouts=stereo:sample_rates=48000"
-    numbers = range(1, n_sounds + 1)
-    chains = [f"[{k}:a:0]{alone}[s{k}]" for k in numbers]
-    added = "".join(f"[s{k}]" for k in numbers) + f"amix=inputs={n_sounds}:duration=longest:normalize=0"
-    return ";".join([*chains, f"{added},alimiter=limit=0.98:level=0:latency=1[mix]"])
+def _mixed(chains: list[tuple[str, str]]) -> str:
+    """Return the filter graph that adds the inputs' tracks, each filtered alone first."""
+    stereo = "aformat=channel_layouts=stereo:sample_rates=48000"
+    alone = [f"[{name}]{filters},{stereo}[s{number}]" for number, (name, filters) in enumerate(chains, 1)]
+    added = "".join(f"[s{number}]" for number in range(1, len(chains) + 1))
+    added += f"amix=inputs={len(chains)}:duration=longest:normalize=0"
+    return ";".join([*alone, f"{added},alimiter=limit=0.98:level=0:latency=1[mix]"])
 
 
 def check_fps(fps: float | Fraction) -> Fraction:
