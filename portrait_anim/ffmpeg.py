@@ -30,7 +30,9 @@ QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error")
 SOUND_FILTER = "aresample=rematrix_maxval=1.0:async=1:first_pts=0"
 PIPE_BYTES = 1 << 20  # the largest pipe Linux gives without privileges; a 512x512 frame fits in whole
 _KEPT_LINES = 200  # of stderr
-_NOISE = re.compile(r"^\s*(\[([^\]]*@ 0x[0-9a-f]+|error|fatal|panic)\]\s*)+", re.IGNORECASE)  # "[mp4 @ 0x55d4] [error] "
+_NOISE = re.compile(
+    r"^\s*(\[([^\]]*@ 0x[0-9a-f]+|error|fatal|panic)\]\s*)+", re.IGNORECASE
+)  # "[mp4 @ 0x55d4] [error] "
 _EMPTY_WORDS = (  # lines that only repeat that something failed
     "conversion failed",
     "last message repeated",

@@ -72,10 +72,10 @@ def blocks(track: Track, repair: Repair) -> Iterator[npt.NDArray[np.float32]]:
     Shape:
         yields: (n, ``repair.channels_out``) float32, finite unless ``repair.limit`` is inf, ``track.gain`` not applied.
     """
-    for block in _filled(_decoded(track, repair), repair):
+    for read in _filled(_decoded(track, repair), repair):
+        block = read
         if np.isfinite(repair.limit):
-            block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)  # noqa: PLW2901
-            block = block.clip(-repair.limit, repair.limit)  # noqa: PLW2901
+            block = np.nan_to_num(read, nan=0.0, posinf=0.0, neginf=0.0).clip(-repair.limit, repair.limit)
         yield block if repair.kept is None else block[:, repair.kept].mean(axis=1, keepdims=True, dtype=np.float32)
 
 
@@ -95,9 +95,7 @@ def _decoded(track: Track, repair: Repair) -> Iterator[npt.NDArray[np.float32]]:
         child.kill()
 
 
-def _filled(
-    pieces: Iterator[npt.NDArray[np.float32]], repair: Repair
-) -> Iterator[npt.NDArray[np.float32]]:
+def _filled(pieces: Iterator[npt.NDArray[np.float32]], repair: Repair) -> Iterator[npt.NDArray[np.float32]]:
     """Put the silences in."""
     due = [(round(at * repair.sample_rate), length) for at, length in repair.silences or ()]
     done = 0  # decoded samples given so far

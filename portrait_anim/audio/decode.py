@@ -16,6 +16,7 @@ from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.track import Repair, Track, blocks
 
 _CHUNK_BYTES = 1 << 20
+_LINES_OF_ONE_ERROR = 2  # the decoder's own and ffmpeg's
 _BYTES_PER_S = 4 * SAMPLE_RATE
 Waveform = npt.NDArray[np.float32]
 
@@ -28,15 +29,13 @@ class Decoded:
         waveform: (N,) at 16 kHz; as far as it was read where the clock is odd or the sound too long.
         clock: of the track.
         complaint: ffmpeg's reason where it failed or said something, else empty.
-        n_errors: lines it complained with.
-        status: its exit status.
+        one_error: whether it ended well and complained once.
     """
 
     waveform: Waveform
     clock: Clock
     complaint: str
-    n_errors: int
-    status: int
+    one_error: bool
 
 
 def decode(track: Track, limit_s: float) -> Decoded:
@@ -63,7 +62,7 @@ def decode(track: Track, limit_s: float) -> Decoded:
     except BaseException:
         child.kill()
         raise
-    return Decoded(_samples(data), clock, _complaint(child, status), len(child.log.splitlines()), status)
+    return Decoded(_samples(data), clock, *_complaint(child, status))
 
 
 def survey(track: Track, limit_s: float) -> Decoded:
@@ -85,15 +84,16 @@ def survey(track: Track, limit_s: float) -> Decoded:
     except BaseException:
         child.kill()
         raise
-    return Decoded(np.zeros(0, np.float32), clock, _complaint(child, status), len(child.log.splitlines()), status)
+    return Decoded(np.zeros(0, np.float32), clock, *_complaint(child, status))
 
 
 def _samples(data: bytearray) -> Waveform:
     return np.frombuffer(data, "<f4", count=len(data) // 4).astype(np.float32, copy=False)
 
 
-def _complaint(child: ffmpeg.Child, status: int) -> str:
-    return child.reason() if status or child.log else ""
+def _complaint(child: ffmpeg.Child, status: int) -> tuple[str, bool]:
+    n_lines = len(child.log.splitlines())
+    return child.reason() if status or n_lines else "", not status and 0 < n_lines <= _LINES_OF_ONE_ERROR
 
 
 def mono(pieces: Iterator[Waveform], sample_rate: int, mix: Callable[[Waveform], Waveform]) -> Waveform:
@@ -139,5 +139,3 @@ def ends_in_a_part(track: Track) -> bool:
         child.kill()
         raise
     return whole and bool(last) and int(last) < int(first)
-
-

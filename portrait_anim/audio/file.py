@@ -11,13 +11,13 @@ import numpy as np
 from portrait_anim import ffmpeg
 from portrait_anim.audio.decode import Decoded, Waveform, channel, decode, ends_in_a_part, mono, survey
 from portrait_anim.audio.mix import MAX_BROKEN_SHARE, Contents, measure, replaced
-from portrait_anim.audio.notes import tell_clock, tell_gaps, tell_tracks
-from portrait_anim.audio.sound import Sound, check_duration, clock_time
+from portrait_anim.audio.notes import tell_better, tell_clock, tell_gaps, tell_many, tell_strays, tell_tracks
+from portrait_anim.audio.sound import Sound, check_duration
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.containers import SoundTrack, duration_s, playlist, sound_tracks
 from portrait_anim.errors import AudioError
 from portrait_anim.files import readable_file, shown
-from portrait_anim.fingerprint import Fingerprint
+from portrait_anim.fingerprint import fingerprint
 from portrait_anim.track import MAX_MIXED_CHANNELS, Repair, Track, blocks
 from portrait_anim.waveform import in_range
 
@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 MAX_FILM_RATE = 48_000  # Hz, of repaired sound
 SILENT_DBFS = -70.0  # a track whose loudest 20 ms are below is silent
 _STEP = SAMPLE_RATE // 50  # 20 ms
-LINES_OF_ONE_ERROR = 2  # the decoder's own and ffmpeg's
 SHORT_S = 0.1  # less than this is not missed at the end
 
 
@@ -35,7 +34,7 @@ def open_file(audio: str | os.PathLike[str], max_duration: float) -> Sound:
     name, path = shown(audio), readable_file(audio, AudioError, "sound")
     if kind := playlist(path):
         raise AudioError(f"{name} is {kind}, it names other files and holds no sound: give the recording itself")
-    fingerprint = Fingerprint.of(path)
+    read = fingerprint(path, AudioError, "sound")
     header = ffmpeg.header(path)
     if (told := duration_s(header)) is not None:
         check_duration(name, told, max_duration)
@@ -44,7 +43,7 @@ def open_file(audio: str | os.PathLike[str], max_duration: float) -> Sound:
     chosen, track, waveform = _first_heard(order, Track(path), name, header, max_duration)
     if chosen is not None and len(tracks) > 1:
         tell_tracks(name, tracks, chosen)
-    return Sound(name, in_range(waveform), track, fingerprint)
+    return Sound(name, in_range(waveform), track, read)
 
 
 def _first_heard(
@@ -69,9 +68,7 @@ def _loudest(waveform: Waveform) -> float:
     return float(np.sqrt((whole**2).mean(1).max(initial=0.0)))
 
 
-def _read(
-    track: Track, found: SoundTrack | None, name: str, header: str, limit_s: float
-) -> tuple[Track, Waveform]:
+def _read(track: Track, found: SoundTrack | None, name: str, header: str, limit_s: float) -> tuple[Track, Waveform]:
     if found is not None and found.channels > MAX_MIXED_CHANNELS:
         return _many_channels(track, found.channels, name, limit_s)
     decoded = decode(track, limit_s)
@@ -106,13 +103,16 @@ def _check_decoded(decoded: Decoded, track: Track, name: str, header: str) -> No
         if not ffmpeg.streams(header, "Audio"):
             raise AudioError(f"{name} has no sound track: give a sound file, or a video with sound")
         raise AudioError(f"the sound in {name} is damaged and cannot be decoded ({why}): export it again")
-    told = duration_s(header)
-    whole = not decoded.status and not decoded.clock.silences and told is not None
-    if whole and decoded.n_errors <= LINES_OF_ONE_ERROR and told - decoded.clock.total_s < SHORT_S:  # type: ignore[operator]
-        if ends_in_a_part(track):
-            return
+    if decoded.one_error and _is_whole(decoded, header) and ends_in_a_part(track):
+        return
     seconds = len(decoded.waveform) / SAMPLE_RATE
     logger.warning("%s is damaged in places, %.2f s of it are used (%s)", name, seconds, why)
+
+
+def _is_whole(decoded: Decoded, header: str) -> bool:
+    """Whether a sound has no gaps and lasts as long as the header says."""
+    told = duration_s(header)
+    return told is not None and not decoded.clock.silences and told - decoded.clock.total_s < SHORT_S
 
 
 def _glued(track: Track, name: str, limit_s: float) -> tuple[Track, Waveform]:
@@ -140,7 +140,7 @@ def _many_channels(track: Track, channels: int, name: str, limit_s: float) -> tu
     repair = Repair(kind.sample_rate, kind.channels)
     contents = measure(blocks(track, repair), kind.sample_rate)
     kept = contents.sounding()
-    logger.info("%s has %d channels: the mean of the %d that are not silent is used", name, channels, len(kept))
+    tell_many(name, channels, len(kept))
     return _repaired(track, replace(repair, kept=kept), name)
 
 
@@ -155,16 +155,7 @@ def _mended(repair: Repair, contents: Contents, name: str) -> Repair | None:
     """Return how strays and samples that are no numbers are taken out; None where there are none."""
     if contents.broken > MAX_BROKEN_SHARE * contents.total:
         raise AudioError(f"{name} holds NaN or infinite samples: export it again, e.g. as 16-bit wav")
-    if contents.broken:
-        logger.warning(
-            "%s holds %d samples that are no numbers, the first at %s: they are silenced",
-            name, contents.broken, clock_time(contents.broken_at_s),
-        )  # fmt: skip
-    if contents.n_strays:
-        logger.warning(
-            "%s holds %d stray samples %.0f times above all others, the loudest at %s: they are cut down",
-            name, contents.n_strays, contents.peak / contents.usual_peak, clock_time(contents.peak_at_s),
-        )  # fmt: skip
+    tell_strays(name, contents)
     if not contents.broken and not contents.n_strays:
         return None
     return replace(repair, limit=max(contents.usual_peak, 1.0))
@@ -177,13 +168,13 @@ def _for_film(track: Track, contents: Contents) -> Track:
 
 
 def _heard(track: Track, repair: Repair, contents: Contents, plain: Waveform | None, name: str) -> Waveform:
-    """Return what the nets hear: ffmpeg's downmix if there is one, the mean of the blocks, a channel where they cancel."""
+    """Return what the nets hear: ffmpeg's downmix or the mean of the blocks, and one channel where they cancel."""
     mean = plain
     if mean is None:
         mean = mono(blocks(track, repair), repair.sample_rate, lambda block: block.mean(1, dtype=np.float32))
     cancels = contents.cancels
     if repair.kept is None and cancels.any():
         better = contents.better_channel(cancels)
-        logger.info("the channels of %s cancel each other: the mouth follows channel %d", name, better + 1)
+        tell_better(name, better)
         mean = replaced(mean, channel(track, repair, better), cancels)
     return mean

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import Any
 
@@ -11,12 +10,13 @@ import numpy.typing as npt
 
 from portrait_anim.audio.file import open_file
 from portrait_anim.audio.mix import measure, replaced
-from portrait_anim.audio.sound import MAX_DURATION_S, Sound, check_duration
+from portrait_anim.audio.notes import tell_better, tell_many, tell_strays
+from portrait_anim.audio.sound import Samples, Sound, check_duration
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import AudioError
+from portrait_anim.options import MAX_DURATION_S
+from portrait_anim.track import MAX_MIXED_CHANNELS
 from portrait_anim.waveform import as_channels, check_sample_rate, in_range
-
-logger = logging.getLogger(__name__)
 
 MIN_DURATION_S = 0.2
 
@@ -70,16 +70,29 @@ def _array(waveform: object, sample_rate: int, max_duration: float) -> Sound:
     name = "the waveform"
     channels = as_channels(waveform)  # (N, C)
     check_duration(name, len(channels) / sample_rate, max_duration)
+    film: Samples = (channels, sample_rate)
+    contents = None
+    if channels.shape[1] > 1 or np.abs(channels).max(initial=0.0) > 1:
+        contents = measure([channels], sample_rate)
+        if contents.n_strays:
+            tell_strays(name, contents)
+            channels = channels.clip(-contents.usual_peak, contents.usual_peak)
+            film = (channels, sample_rate)
+        if channels.shape[1] > MAX_MIXED_CHANNELS:
+            kept = contents.sounding()
+            tell_many(name, channels.shape[1], len(kept))
+            channels = channels[:, kept]
+            film = (channels.mean(axis=1, dtype=np.float32), sample_rate)
+            contents = measure([channels], sample_rate)
     mean: npt.NDArray[np.float32] = channels.mean(axis=1, dtype=np.float32)
     heard = _resampled(mean, sample_rate)
-    if channels.shape[1] > 1:
-        contents = measure([channels], sample_rate)
-        cancels = contents.cancels
-        if cancels.any():
-            better = contents.better_channel(cancels)
-            logger.info("the channels of %s cancel each other: the mouth follows channel %d", name, better + 1)
-            heard = replaced(heard, _resampled(channels[:, better], sample_rate), cancels)
-    return Sound(name, in_range(heard), (waveform, sample_rate))  # type: ignore[arg-type]
+    if contents is not None and (cancels := contents.cancels).any():
+        better = contents.better_channel(cancels)
+        tell_better(name, better)
+        heard = replaced(heard, _resampled(channels[:, better], sample_rate), cancels)
+        if channels.shape[1] > 2:  # the film would play their mean
+            film = (channels[:, better], sample_rate)
+    return Sound(name, in_range(heard), film, (waveform, sample_rate))  # type: ignore[arg-type]
 
 
 def _resampled(mono: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.float32]:

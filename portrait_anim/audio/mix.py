@@ -13,7 +13,9 @@ from portrait_anim.config import SAMPLE_RATE
 Waveform = npt.NDArray[np.float32]
 
 STRETCH_S = 0.5  # over which channels and their mean are compared
-LOST = 0.1  # the mean keeps less than this share of the energy it would have if the channels were independent: they cancel
+LOST = (
+    0.1  # the mean keeps less than this share of the energy it would have if the channels were independent: they cancel
+)
 HEARD_DBFS = -60.0  # stretches below say nothing
 SILENT_CHANNEL_DB = 30.0  # below the loudest channel: left out of a mean of many
 STRAY_SHARE = 1e-3  # at most this share of all samples may be strays
@@ -126,7 +128,7 @@ def _cuts(done: int, length: int, step: int) -> list[int]:
 
 
 def replaced(mean: Waveform, channel: Waveform, stretches: npt.NDArray[np.bool_]) -> Waveform:
-    """Return the mean, both (N,) at 16 kHz, with ``channel`` in its place in these stretches; it fades over half a second."""
+    """Return the mean with ``channel`` in its place in these stretches, fading over half a second; (N,) at 16 kHz."""
     length = min(len(mean), len(channel))
     centres = (np.arange(len(stretches)) + 0.5) * STRETCH_S * SAMPLE_RATE
     share = np.interp(np.arange(length), centres, stretches.astype(np.float32)).astype(np.float32)
