@@ -37,6 +37,7 @@ import torch
 from PIL import Image
 
 from portrait_anim import Animator, pipeline
+from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS
 from portrait_anim.face.choose import choose_faces
 from portrait_anim.motion.model import MotionModel
@@ -99,7 +100,7 @@ def stages(photo: Path, sound: Path, model: MotionModel, out: Path) -> tuple[Tim
         picture = pipeline.load_photo(photo)
         face = choose_faces(picture, pipeline.make_landmarker("facemesh", "cpu"))[0]
         portrait = Portrait(picture, face)
-    waveform = pipeline.load_audio(sound)
+    waveform = load_audio(sound)
     with timed(times, "listen"):
         heard = model.listen(waveform)
     with timed(times, "motion"):
@@ -166,7 +167,7 @@ def measure(size: str, seconds: float, repeats: int, folder: Path) -> dict[str, 
     animator = Animator(photo)
     n_frames = animator.animate(sound, out, overwrite=True).n_frames  # loads the models
     model = MotionModel.from_weights()
-    model.listen(pipeline.load_audio(sound))
+    model.listen(load_audio(sound))
     turns = []
     for _ in range(repeats):
         turn, frames = stages(photo, sound, model, out)

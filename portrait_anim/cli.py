@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 from portrait_anim import __version__
 from portrait_anim.cli_display import notes, progress_display, unfailing_streams
 from portrait_anim.errors import OutputError, PortraitAnimError
+from portrait_anim.options import MAX_DURATION_S, parse_duration
 from portrait_anim.timeline import EMOTIONS
 
 Run = Callable[[argparse.Namespace], int]
@@ -91,6 +92,14 @@ def frame_rate(text: str) -> float:
     return rate / divisor
 
 
+def duration(text: str) -> float:
+    """Read a duration: 90, 1:30 or 1:30:00."""
+    try:
+        return parse_duration(text)
+    except PortraitAnimError as e:
+        raise argparse.ArgumentTypeError(str(e)) from e
+
+
 def add_animate_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``animate`` takes."""
     parser.add_argument("photo", metavar="PHOTO", help="jpg, png, webp, bmp, tiff, gif, heic")
@@ -99,6 +108,10 @@ def add_animate_arguments(parser: argparse.ArgumentParser) -> None:
         help="wav, mp3, flac, ogg, opus, m4a, or a video with sound; several: a duet, one for each face from the left",
     )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="OUT", help="the .mp4 to write (default: PHOTO_AUDIO.mp4 here)")
+    parser.add_argument(
+        "--max-duration", type=duration, default=MAX_DURATION_S, metavar="T",
+        help="refuse a longer sound: seconds, MM:SS or HH:MM:SS (3:00:00; an hour takes about 1 GB of memory)",
+    )  # fmt: skip
     motion = parser.add_argument_group("motion")
     motion.add_argument("--emotion", metavar="E", help=f"{', '.join(EMOTIONS)}, auto; sad:0.6; happy@0-4,sad@4-")
     motion.add_argument("--head-motion", type=number, default=1.0, metavar="X", help="0 still to 2 lively (1)")
@@ -140,6 +153,7 @@ def run_animate(args: argparse.Namespace) -> int:
         film = animate(
             args.photo, args.audio, args.output, emotion=args.emotion, head_motion=args.head_motion,
             blinks=args.blinks, seed=args.seed, face=args.face, fps=args.fps, max_size=args.max_size,
+            max_duration=args.max_duration,
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
             sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,
             progress=progress, overwrite=args.force,

@@ -14,10 +14,11 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
+from portrait_anim.containers import WHITELIST
 from portrait_anim.errors import DependencyError
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,9 @@ QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error")
 SOUND_FILTER = "aresample=rematrix_maxval=1.0:async=1:first_pts=0"
 PIPE_BYTES = 1 << 20  # the largest pipe Linux gives without privileges; a 512x512 frame fits in whole
 _KEPT_LINES = 200  # of stderr
-_NOISE = re.compile(r"^\s*(\[[^\]]*@ 0x[0-9a-f]+\]\s*)+", re.IGNORECASE)  # "[mp4 @ 0x55d4] "
+_NOISE = re.compile(
+    r"^\s*(\[([^\]]*@ 0x[0-9a-f]+|error|fatal|panic)\]\s*)+", re.IGNORECASE
+)  # "[mp4 @ 0x55d4] [error] "
 _EMPTY_WORDS = (  # lines that only repeat that something failed
     "conversion failed",
     "last message repeated",
@@ -70,8 +73,15 @@ def file_url(path: str | os.PathLike[str]) -> str:
 
 
 def file_input(path: str | os.PathLike[str]) -> list[str]:
-    """Return the arguments that open ``path``; playlists in disguise cannot reach the network through it."""
-    return ["-protocol_whitelist", "file", "-i", file_url(path)]
+    """Return the arguments that open ``path``: one file with its own data, no list of other files, no network."""
+    return ["-protocol_whitelist", "file", "-format_whitelist", WHITELIST, "-i", file_url(path)]
+
+
+def raw_input(path: str | os.PathLike[str], sample_rate: int, channels: int) -> list[str]:
+    """Return the arguments that open samples kept as bare float32 (a file of our own)."""
+    layout = {1: "mono", 2: "stereo"}[channels]
+    kind = ["-f", "f32le", "-ar", str(sample_rate), "-ch_layout", layout]
+    return [*kind, "-protocol_whitelist", "file", "-i", file_url(path)]
 
 
 class Child:
@@ -83,9 +93,13 @@ class Child:
     Args:
         arguments: everything after the program's name.
         feeds: open a pipe to its stdin.
+        watch: gets every line of its stderr, in the thread that reads it; only lines for which it returns True are
+            kept in the log.
     """
 
-    def __init__(self, arguments: Sequence[str], *, feeds: bool = False) -> None:
+    def __init__(
+        self, arguments: Sequence[str], *, feeds: bool = False, watch: Callable[[str], bool] | None = None
+    ) -> None:
         creationflags = 0
         if sys.platform == "win32":
             creationflags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
@@ -101,6 +115,7 @@ class Child:
             )
         except OSError as e:
             raise DependencyError(f"ffmpeg at {exe} does not start ({e}): reinstall imageio-ffmpeg") from e
+        self._watch = watch
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._drain = threading.Thread(target=self._read_stderr, name="ffmpeg-stderr", daemon=True)
         self._drain.start()
@@ -111,7 +126,9 @@ class Child:
         assert self._process.stderr is not None  # noqa: S101
         with contextlib.suppress(ValueError):  # closed under us by kill()
             for line in self._process.stderr:
-                self._lines.append(line.decode("utf-8", "replace").rstrip())
+                text = line.decode("utf-8", "replace").rstrip()
+                if self._watch is None or self._watch(text):
+                    self._lines.append(text)
 
     @property
     def stdin(self) -> IO[bytes]:
@@ -136,6 +153,10 @@ class Child:
         self._drain.join()
         self._close()
         return status
+
+    def stop(self) -> None:
+        """End the process, without waiting for it; from any thread."""
+        self._process.kill()
 
     def kill(self) -> None:
         """End the process now, whatever it is doing, and close its pipes. Harmless when it has ended."""

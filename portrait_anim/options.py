@@ -17,6 +17,8 @@ MAX_BLINKS = 3.0  # times the natural rate
 MIN_FPS, MAX_FPS = 1, 60
 MAX_SEED = 2**63 - 1
 MIN_MAX_SIZE_PX = 64
+MAX_DURATION_S = 3 * 3600.0  # of a sound, unless more is asked for; an hour takes about 1 GB of memory
+LONGEST_S = 1000 * 3600.0  # that can be asked for
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class FilmOptions:
         blinks: 0 (none) to 3, times the natural rate.
         seed: of blinks, gaze and head motion; a whole number of at least 0.
         fps: frames/s of the film, 1 to 60.
+        max_duration: s; a longer sound is refused.
 
     Raises:
         OptionError: a value outside its range.
@@ -39,6 +42,7 @@ class FilmOptions:
     blinks: float = 1.0
     seed: int = 0
     fps: float = FPS
+    max_duration: float = MAX_DURATION_S
 
     def __post_init__(self) -> None:
         parse_emotion(self.emotion)
@@ -47,9 +51,26 @@ class FilmOptions:
             "blinks": check_range("blinks", self.blinks, 0, MAX_BLINKS),
             "fps": check_range("fps", self.fps, MIN_FPS, MAX_FPS),
             "seed": check_whole("seed", self.seed, 0, MAX_SEED),
+            "max_duration": check_range("max_duration", self.max_duration, 0, LONGEST_S),
         }
         for name, value in plain.items():
             object.__setattr__(self, name, value)
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration as seconds, MM:SS or HH:MM:SS and return it in s.
+
+    >>> parse_duration("90"), parse_duration("1:30"), parse_duration("2:00:00.5")
+    (90.0, 90.0, 7200.5)
+
+    Raises:
+        OptionError: it is written otherwise.
+    """
+    parts = text.split(":")
+    plain = all(part.isascii() and part.replace(".", "", 1).isdigit() for part in parts)
+    if not plain or len(parts) > 3 or any("." in part for part in parts[:-1]):
+        raise OptionError(f"{text!r} is no duration: give seconds, MM:SS or HH:MM:SS")
+    return float(sum(float(part) * 60.0**power for power, part in enumerate(reversed(parts))))
 
 
 def plain_number(value: object) -> int | float | None:

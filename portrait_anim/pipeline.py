@@ -10,19 +10,20 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from portrait_anim.animation import Animation, Frame, PathLike, PhotoLike, Progress, SoundLike, SoundsLike, as_sounds
-from portrait_anim.audio.load import load_audio
+from portrait_anim.audio.load import load_sound
+from portrait_anim.audio.sound import Sound, tell_voices
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.device import DEVICES, pick_device
-from portrait_anim.errors import OptionError
+from portrait_anim.errors import OptionError, PhotoError
 from portrait_anim.face.choose import Which, check_face, choose_faces
 from portrait_anim.face.detect import LANDMARKERS, shared_landmarker
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
+from portrait_anim.fingerprint import source
 from portrait_anim.motion.emotion import photo_smile
-from portrait_anim.options import MIN_MAX_SIZE_PX, FilmOptions, check_choice, check_whole
+from portrait_anim.options import MAX_DURATION_S, MIN_MAX_SIZE_PX, FilmOptions, check_choice, check_whole
 from portrait_anim.provenance.film import Provenance
 from portrait_anim.provenance.label import Label, Style
 from portrait_anim.render.group import Group
@@ -53,6 +54,7 @@ def animate(
     seed: int = 0,
     face: Which = None,
     fps: float = FPS,
+    max_duration: float = MAX_DURATION_S,
     max_size: int | None = None,
     weights: str = "default",
     device: str = "auto",
@@ -81,6 +83,7 @@ def animate(
         seed: of blinks, gaze and head motion, at least 0.
         fps: frames/s of the film, 1 to 60.
         face: which face of several, counted from the left, from 1; some as (1, 3); ``"all"``; default: the largest.
+        max_duration: s; a longer sound is refused. Default 3 h; an hour takes about 1 GB of memory.
         max_size: limit of the picture's longer side in px, at least 64; default: the photo's own size.
         weights: ``"default"`` or ``"open"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``, for the speech nets.
@@ -95,12 +98,11 @@ def animate(
     Raises:
         PortraitAnimError: every error is one of its kinds, see :mod:`portrait_anim.errors`; no file is left then.
     """
-    options = FilmOptions(emotion, head_motion, blinks, seed, fps)
+    options = FilmOptions(emotion, head_motion, blinks, seed, fps, max_duration)
     face, max_size = _check_choices(face, max_size, weights, device, landmarker)
     sounds = as_sounds(audio)
     output = film_target(photo, sounds, output, overwrite=overwrite)
-    if face is None and len(sounds) > 1:
-        face = range(1, len(sounds) + 1)
+    face = range(1, len(sounds) + 1) if face is None and len(sounds) > 1 else face
     animator = Animator(photo, face=face, weights=weights, device=device, landmarker=landmarker, max_size=max_size)
     return animator.animate(
         audio, output, **asdict(options), label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log,
@@ -130,6 +132,7 @@ class Animator:
     ) -> None:
         face, max_size = _check_choices(face, max_size, weights, device, landmarker)
         self._given, self._weights, self._device = photo, weights, device
+        self._source = source(photo, PhotoError, "photo")
         self.photo = load_photo(photo, max_size)
         finder = shared_landmarker(landmarker)
         self.faces = choose_faces(self.photo, finder, face)
@@ -152,6 +155,7 @@ class Animator:
         blinks: float = 1.0,
         seed: int = 0,
         fps: float = FPS,
+        max_duration: float = MAX_DURATION_S,
         label: str | None = None,
         sign_cert: PathLike | None = None,
         sign_key: PathLike | None = None,
@@ -160,22 +164,24 @@ class Animator:
         overwrite: bool = False,
     ) -> Animation:
         """Write the film of ``audio``; see :func:`animate`."""
-        options = FilmOptions(emotion, head_motion, blinks, seed, fps)
+        options = FilmOptions(emotion, head_motion, blinks, seed, fps, max_duration)
         sounds = self._cast(audio)
         target = film_target(self._given, sounds, output, overwrite=overwrite)
         if label is not None:
             Label(Style.parse(label), self.size, options.fps)  # it fits, or this is said before the nets run
-        waveforms = [load_audio(sound) for sound in sounds]
+        heard = [load_sound(sound, options.max_duration) for sound in sounds]
         marks = self._provenance(
-            sounds, options, sign_cert=sign_cert, sign_key=sign_key, visible_label=label, audit_log=audit_log
-        )
-        writer = Writer(
-            target, self.size, options.fps, sounds, overwrite=overwrite, metadata=marks.metadata,
-            before_rename=marks.finish,
+            [sound.source for sound in heard], options, sign_cert=sign_cert, sign_key=sign_key, visible_label=label,
+            audit_log=audit_log,
         )  # fmt: skip
-        motions = self._motions(waveforms, options)
+        writer = Writer(
+            target, self.size, options.fps, [sound.film for sound in heard], overwrite=overwrite,
+            metadata=marks.metadata, before_rename=marks.finish,
+        )  # fmt: skip
+        motions = self._motions(heard, options)
         n_frames, fps = len(motions[0]), motions[0].fps
         with writer, closing(self._render(motions, marks)) as frames:
+            marks.check_files()
             for done, frame in enumerate(frames, 1):
                 writer.write(frame)
                 if progress is not None:
@@ -192,15 +198,15 @@ class Animator:
         blinks: float = 1.0,
         seed: int = 0,
         fps: float = FPS,
+        max_duration: float = MAX_DURATION_S,
     ) -> Generator[Frame, None, None]:
         """Return the film's marked frames one by one, (H, W, 3) uint8 RGB, as they are before encoding.
 
         Memory does not grow with the duration.
         """
-        options = FilmOptions(emotion, head_motion, blinks, seed, fps)
-        sounds = self._cast(audio)
-        motions = self._motions([load_audio(sound) for sound in sounds], options)
-        return self._render(motions, self._provenance(sounds, options))
+        options = FilmOptions(emotion, head_motion, blinks, seed, fps, max_duration)
+        heard = [load_sound(sound, options.max_duration) for sound in self._cast(audio)]
+        return self._render(self._motions(heard, options), self._provenance([sound.source for sound in heard], options))
 
     def live(
         self,
@@ -231,10 +237,11 @@ class Animator:
         blinks: float = 1.0,
         seed: int = 0,
         fps: float = FPS,
+        max_duration: float = MAX_DURATION_S,
     ) -> tuple[Motion, ...]:
         """Return how each face moves to ``audio``, without rendering."""
-        options = FilmOptions(emotion, head_motion, blinks, seed, fps)
-        return self._motions([load_audio(sound) for sound in self._cast(audio)], options)
+        options = FilmOptions(emotion, head_motion, blinks, seed, fps, max_duration)
+        return self._motions([load_sound(sound, options.max_duration) for sound in self._cast(audio)], options)
 
     def _cast(self, audio: SoundsLike) -> list[SoundLike]:
         """Return the sounds: one, or one for each face."""
@@ -253,10 +260,11 @@ class Animator:
 
         return shared_model(self._weights, str(pick_device(self._device)))
 
-    def _motions(self, waveforms: list[npt.NDArray[np.float32]], options: FilmOptions) -> tuple[Motion, ...]:
+    def _motions(self, sounds: list[Sound], options: FilmOptions) -> tuple[Motion, ...]:
         fps = float(check_fps(options.fps))  # 29.97 means 30000/1001
-        longest = max(map(len, waveforms))
-        heard = [self._model.listen(np.pad(waveform, (0, longest - len(waveform)))) for waveform in waveforms]
+        longest = max(len(sound.waveform) for sound in sounds)
+        heard = [self._model.listen(np.pad(s.waveform, (0, longest - len(s.waveform)))) for s in sounds]
+        tell_voices(sounds, [self._model.space.aperture(sounded.mouth) for sounded in heard])
         motions = []
         for number, face in enumerate(self.faces):
             shape, _ = normalise(face.landmarks)
@@ -290,7 +298,7 @@ class Animator:
                 n_frames += 1
 
     def _provenance(
-        self, sounds: list[SoundLike], options: FilmOptions, *, ears: tuple[str, ...] = EARS, **choices: Any
+        self, sources: list[Any], options: FilmOptions, *, ears: tuple[str, ...] = EARS, **choices: Any
     ) -> Provenance:
         used = [*ears, f"motion_{self._weights}"]
         emotion = None if parse_emotion(options.emotion).neutral else options.emotion
@@ -298,8 +306,8 @@ class Animator:
             used.append("action_units")
         models = {**self._models, **digests(*used)}
         marks = Provenance(
-            self._given,
-            sounds[0] if len(sounds) == 1 else sounds,
+            self._source,
+            sources[0] if len(sources) == 1 else sources,
             seed=options.seed,
             emotion=emotion,
             models=models,

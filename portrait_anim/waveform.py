@@ -14,7 +14,9 @@ from portrait_anim.errors import AudioError
 
 logger = logging.getLogger(__name__)
 
-MAX_CHANNELS = 8  # 7.1; the longer axis is time
+MAX_CHANNELS = 64  # the shorter axis, where both could be channels
+SURE_CHANNELS = 8  # 7.1; an axis of so many is taken for channels without a look at the other
+MIN_LENGTH_RATIO = 16  # that time must be longer than more channels than these
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000  # Hz
 
 MAX_LIVE_VALUE = 2.0**15  # of a live float sample; larger ones are no sound on any scale
@@ -48,7 +50,8 @@ def as_channels(waveform: object) -> npt.NDArray[np.float32]:
     their own full scale, the unsigned ones after taking off their middle.
 
     Shape:
-        waveform: (N,), (N, C) or (C, N) with at most 8 channels; the channel axis is the one of 8 or fewer.
+        waveform: (N,), (N, C) or (C, N); the channel axis is the one of 8 or fewer, or else the one of 64 or fewer
+            where the other is at least 16 times as long.
         returns: (N, C) float32; shares no memory with integers' input, may share it with float32 input.
 
     Raises:
@@ -60,12 +63,14 @@ def as_channels(waveform: object) -> npt.NDArray[np.float32]:
         raise AudioError(f"the waveform has shape {samples.shape}: give (samples,) or (samples, channels)")
     if samples.ndim == 1:
         samples = samples[:, None]  # (N, 1)
-    elif samples.shape[1] > MAX_CHANNELS:
-        if samples.shape[0] > MAX_CHANNELS:
+    elif samples.shape[1] > SURE_CHANNELS:
+        few, many = sorted(samples.shape)
+        if few > SURE_CHANNELS and (few > MAX_CHANNELS or many < MIN_LENGTH_RATIO * few):
             raise AudioError(
                 f"the waveform has shape {samples.shape}: neither axis can be channels (at most {MAX_CHANNELS})"
             )
-        samples = samples.T  # (N, C)
+        if samples.shape[1] > samples.shape[0] or samples.shape[0] <= SURE_CHANNELS:
+            samples = samples.T  # (N, C)
     if samples.shape[1] == 0:
         raise AudioError(f"the waveform has shape {samples.shape}: it has no channels")
     if np.issubdtype(samples.dtype, np.floating):

@@ -220,7 +220,7 @@ def bad_files(folder: Path) -> dict[str, Path]:
     scipy.io.wavfile.write(folder / "short.wav", RATE, np.ones(RATE // 5 - 1, np.int16))
     scipy.io.wavfile.write(folder / "header_only.wav", RATE, np.zeros(0, np.int16))
     nan = tone(RATE).astype(np.float32)
-    nan[1000] = np.nan
+    nan[::50] = np.nan
     scipy.io.wavfile.write(folder / "nan.wav", RATE, nan)
     scipy.io.wavfile.write(folder / "nan_44100.wav", 44_100, nan)
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=1", "-c:v", "libx264", folder / "mute.mp4")
@@ -249,7 +249,7 @@ BAD = {
     "picture.png": "no sound track",
     "cut.m4a": "moov atom not found",
     "notes.txt": "not a sound",
-    "list.m3u8": "not a sound|damaged|no sound track",
+    "list.m3u8": "is an m3u8 playlist",
     **{f"text.{suffix}": "not a sound" for suffix in ("wav", "mp3", "ogg", "aac", "m4a")},
     "text.flac": "not a sound|damaged",
     **{f"noise.{suffix}": "not a sound|damaged" for suffix in ("wav", "mp3", "ogg", "aac", "flac", "m4a")},
@@ -292,7 +292,7 @@ BAD_ARRAYS = {
     "short": ((np.zeros(3199), RATE), "at least 0.2 s"),
     "three axes": ((np.zeros((1, 1, RATE)), RATE), "shape"),
     "scalar": ((np.float32(0.0), RATE), "shape"),
-    "many channels": ((np.zeros((9, RATE)), RATE), "neither axis"),
+    "no channels": ((np.zeros((100, 200)), RATE), "neither axis"),
     "int64": ((np.zeros(RATE, np.int64), RATE), "full scale"),
     "bool": ((np.zeros(RATE, bool), RATE), "full scale"),
     "complex": ((np.zeros(RATE, complex), RATE), "full scale"),

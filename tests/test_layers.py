@@ -15,7 +15,7 @@ MAX_LINES = 330
 
 FOUNDATION = {
     "weights", "device", "ffmpeg", "waveform", "files", "config", "errors", "options", "opencv", "threads",
-    "timeline", "torch_guard",
+    "timeline", "torch_guard", "containers", "track", "fingerprint",
 }  # fmt: skip
 PARTS = {"provenance", "video", "render", "motion", "face", "audio"}
 BETWEEN_PARTS = {("render", "face"), ("motion", "face"), ("motion", "audio"), ("provenance", "video")}

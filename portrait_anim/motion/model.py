@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from portrait_anim.audio.activity import VoiceDetector, voice_gate
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
+from portrait_anim.audio.level import audible
 from portrait_anim.audio.speech import SpeechConfig, SpeechFeatures, frame_count
 from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.config import FEATURES_PER_FRAME, FPS
@@ -141,9 +142,10 @@ class MotionModel:
         """Return the mouth for a sound (N,) at 16 kHz, -1..1; it rests where nobody speaks or sings.
 
         The sound is heard in windows of 20 s that begin at fixed times and fade into each other
-        (:meth:`SpeechFeatures.windows`); what they make is all that is kept of them.
+        (:meth:`SpeechFeatures.windows`); what they make is all that is kept of them. A very quiet one is raised first.
         """
-        sound = torch.from_numpy(waveform)
+        raised, gate_config = audible(waveform)
+        sound = torch.from_numpy(raised)
         n_frames = frame_count(len(waveform))
         made = torch.zeros(n_frames, self.space.n_components + self.net.config.encoder.width)
         odds = torch.zeros(n_frames)
@@ -155,7 +157,7 @@ class MotionModel:
             made[at] += rows * share[:, None]
             odds[at] += self.voice(window.features.values)[0].cpu() * share
         mouth, latents = made[:, : self.space.n_components], made[:, self.space.n_components :]
-        gate = voice_gate(sound, odds)[:, None]  # (T, 1)
+        gate = voice_gate(sound, odds, gate_config)[:, None]  # (T, 1)
         return Heard(waveform, (mouth * gate).numpy(), latents.numpy())
 
     def live_nets(self) -> LiveNets:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from portrait_anim.errors import OutputError
 from portrait_anim.files import shown
+from portrait_anim.fingerprint import Fingerprint
 from portrait_anim.provenance import audit, label, metadata
 from portrait_anim.provenance.identity import load_identity
 from portrait_anim.provenance.manifest import is_synthetic_type, read_manifest, sign
@@ -43,8 +44,8 @@ class Provenance:
     Make it before the work starts: a certificate that cannot be used fails here, not at the end.
 
     Args:
-        photo: the photo as the user gave it: a path, a PIL image or an array.
-        audio: the sound as the user gave it: a path or (waveform, sample_rate).
+        photo: the photo as the user gave it: a path, a file's fingerprint, a PIL image or an array.
+        audio: the sound as the user gave it: a path, a file's fingerprint or (waveform, sample_rate).
         seed: of blinks, gaze and head motion.
         emotion: as the user gave it, None for neutral.
         models: name -> SHA-256 of every weight file used.
@@ -76,6 +77,8 @@ class Provenance:
         visible_label: str | None = None,
         audit_log: str | os.PathLike[str] | None = None,
     ) -> None:
+        parts = [photo, *audio] if isinstance(audio, list) else [photo, audio]
+        self._files = [part for part in parts if isinstance(part, Fingerprint)]
         self._identity = load_identity(sign_cert, sign_key)
         self._style = None if visible_label is None else label.Style.parse(visible_label)
         self._record: dict[str, Any] = {
@@ -88,7 +91,7 @@ class Provenance:
         recipe = json.dumps(self._record, sort_keys=True).encode()
         self.content_id = int.from_bytes(hashlib.sha256(recipe).digest()[:4], "big")
         self.metadata = {"comment": metadata.COMMENT}
-        self._kept_photo, self.notes = _marks_of(photo)
+        self._kept_photo, self.notes = _marks_of(photo.path if isinstance(photo, Fingerprint) else photo)
         self._log = audit.log_path(audit_log)
         if self._log is not None:
             audit.check(self._log)
@@ -109,12 +112,19 @@ class Provenance:
         marker.plan(pixels)
         return FilmMarker(marker, visible)
 
+    def check_files(self, *, may_be_gone: bool = False) -> None:
+        """Raise unless the files of which fingerprints were given are what they were; see :class:`Fingerprint`."""
+        for file in self._files:
+            file.check(may_be_gone=may_be_gone)
+
     def finish(self, path: Path) -> None:
         """Put XMP and the signed manifest into the finished mp4, in place: ``Writer(before_rename=...)``.
 
         Raises:
             OutputError: it cannot be signed or written.
+            PhotoError, AudioError: a file it was made of has changed.
         """
+        self.check_files(may_be_gone=True)  # the encoder has read to the end what it opened at the start
         metadata.append_xmp(path, metadata.xmp(self.content_id))
         sign(path, **self._record, content_id=self.content_id, signer=self._identity, photo=self._kept_photo)
 
@@ -135,6 +145,8 @@ class Provenance:
 
 def digest(source: Any) -> str:
     """Return the SHA-256 of a file's bytes, of the samples or pixels of what is in memory, or of a list's digests."""
+    if isinstance(source, Fingerprint):
+        return source.sha256
     sha256 = hashlib.sha256()
     if isinstance(source, list):
         return hashlib.sha256("".join(digest(part) for part in source).encode()).hexdigest()

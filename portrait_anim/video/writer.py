@@ -7,26 +7,22 @@ import logging
 import math
 import os
 import secrets
-import tempfile
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from portrait_anim import ffmpeg
-from portrait_anim.errors import AudioError, OptionError, OutputError
-from portrait_anim.files import readable_file, shown
+from portrait_anim.errors import OptionError, OutputError
+from portrait_anim.files import shown
 from portrait_anim.options import plain_number
-from portrait_anim.waveform import as_channels, check_sample_rate, in_range
+from portrait_anim.video.sound import FilmSound, Sound
 
 logger = logging.getLogger(__name__)
-
-Waveform: TypeAlias = tuple[npt.NDArray[np.float32], int]
-Sound: TypeAlias = "str | os.PathLike[str] | tuple[Any, int]"
 
 SUFFIX = ".mp4"
 PRESET = "veryfast"
@@ -38,8 +34,6 @@ MAX_FPS = 240
 # Full-range RGB to limited-range BT.709, as the tags then say.
 _COLOUR_FILTER = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp,format=yuv420p"
 _COLOUR_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
-# What every AAC player takes: stereo at most, 16 to 48 kHz; ffmpeg picks the nearest.
-_SOUND_FORMAT = "aformat=channel_layouts=mono|stereo:sample_rates=48000|44100|32000|24000|22050|16000"
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -82,8 +76,9 @@ class Writer:
         size: (width, height) of the frames in px.
         fps: frames/s, up to 240; turned into a fraction such as 30000/1001.
         audio: a sound file (or a video with sound), ``(waveform, sample_rate)`` as ``audio.load.load_audio`` takes
-            it, or None for a silent film. It keeps its length, channels (stereo at most) and level. A list of them
-            is mixed, each at its own level (limited where the sum would clip), as long as the longest.
+            it, a ``Track`` as ``audio.load.load_sound`` finds it, or None for a silent film. It keeps its length,
+            channels (stereo at most) and level. A list of them is mixed, each at its own level (limited where the sum
+            would clip), as long as the longest.
         overwrite: replace a file already there.
         duration_s: cut the sound to this length, or fill it up with silence.
         metadata: fields of the mp4, e.g. ``{"comment": "...", "title": "..."}``; nothing is taken over from the
@@ -120,13 +115,15 @@ class Writer:
         self._threads = threads
         if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
             raise OptionError(f"duration_s {duration_s!r} must be a positive number of seconds")
-        self._duration_s = duration_s
         given = audio if isinstance(audio, list) else [] if audio is None else [audio]
-        self._sounds = [self._check_sound(sound) for sound in given]
+        self._raw_audio: list[Path] = []
+        self._sound = FilmSound(given, duration_s, self._raw_audio)
+        for file in self._sound.files:
+            if self.path.exists() and self.path.samefile(file):
+                raise OutputError(f"{shown(self.path)} is the sound file itself: choose another name for the film")
         width, height = self.size
         self._padded = np.empty((height + height % 2, width + width % 2, 3), np.uint8)
         self._temporary = self.path.parent / f".portrait_anim-{secrets.token_hex(8)}{SUFFIX}"
-        self._raw_audio: list[Path] = []
         self._child: ffmpeg.Child | None = None
 
     def __enter__(self) -> Self:
@@ -204,7 +201,7 @@ class Writer:
         reason = self._child.reason()
         advice = "free some space" if "space" in reason.lower() else "see the reason in brackets"
         if "matches no streams" in self._child.log:
-            files = " or ".join(shown(sound) for sound in self._sounds if isinstance(sound, Path))
+            files = " or ".join(map(shown, self._sound.files))
             reason, advice = f"{files} has no sound track", "give a file with sound"
         return OutputError(f"cannot write {shown(self.path)}, the encoder stopped ({reason}): {advice}")
 
@@ -222,57 +219,16 @@ class Writer:
         rate = f"{self.fps.numerator}/{self.fps.denominator}"
         arguments = [*ffmpeg.QUIET, "-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}"]
         arguments += ["-framerate", rate, "-i", "pipe:0"]
-        for sound in self._sounds:
-            arguments += ffmpeg.file_input(sound) if isinstance(sound, Path) else self._raw_input(*sound)
+        arguments += self._sound.inputs()
         arguments += ["-map", "0:v:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", _COLOUR_FILTER]
         arguments += ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), *_COLOUR_TAGS]
         if self._threads is not None:
             arguments += ["-threads:v", str(self._threads)]
-        if self._sounds:
-            filters = [ffmpeg.SOUND_FILTER, _SOUND_FORMAT]
-            if self._duration_s is not None:
-                filters += [f"atrim=end={self._duration_s:.6f}", f"apad=whole_dur={self._duration_s:.6f}"]
-            if len(self._sounds) == 1:
-                arguments += ["-map", "1:a:0", "-af", ",".join(filters)]
-            else:
-                arguments += ["-filter_complex", _mixed(len(self._sounds), filters), "-map", "[mix]"]
-            arguments += ["-c:a", "aac", "-b:a", AUDIO_BITRATE]
+        if mapping := self._sound.mapping():
+            arguments += [*mapping, "-c:a", "aac", "-b:a", AUDIO_BITRATE]
         for key, value in self._metadata.items():
             arguments += ["-metadata", f"{key}={value}"]
         return [*arguments, "-movflags", "+faststart", "-f", "mp4", "-n", ffmpeg.file_url(self._temporary)]
-
-    def _check_sound(self, sound: Sound) -> Path | Waveform:
-        if not isinstance(sound, (str, os.PathLike)):
-            return in_range(as_channels(sound[0])), check_sample_rate(sound[1])
-        file = readable_file(sound, AudioError, "sound")
-        if self.path.exists() and self.path.samefile(file):
-            raise OutputError(f"{shown(self.path)} is the sound file itself: choose another name for the film")
-        return file
-
-    def _raw_input(self, samples: npt.NDArray[np.float32], sample_rate: int) -> list[str]:
-        """Return the input's arguments for a waveform (N, C), kept in a temporary file."""
-        if samples.shape[1] > 2:
-            samples = samples.mean(axis=1, keepdims=True)  # channels of unknown places: (N, 1)
-        handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=".f32")
-        raw = Path(name)
-        self._raw_audio.append(raw)
-        try:
-            with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor)
-                file.write(np.ascontiguousarray(samples, "<f4").data)
-        except OSError as e:
-            folder = shown(raw.parent)
-            raise OutputError(f"cannot keep the sound in {folder} ({e.strerror}): free some space there") from e
-        layout = ["-f", "f32le", "-ar", str(sample_rate), "-ch_layout", "mono" if samples.shape[1] == 1 else "stereo"]
-        return [*layout, *ffmpeg.file_input(raw)]
-
-
-def _mixed(n_sounds: int, filters: list[str]) -> str:
-    """Return the filter graph that adds inputs 1 to ``n_sounds``, each filtered alone first."""
-    alone = f"{','.join(filters)},aformat=channel_layouts=stereo:sample_rates=48000"
-    numbers = range(1, n_sounds + 1)
-    chains = [f"[{k}:a:0]{alone}[s{k}]" for k in numbers]
-    added = "".join(f"[s{k}]" for k in numbers) + f"amix=inputs={n_sounds}:duration=longest:normalize=0"
-    return ";".join([*chains, f"{added},alimiter=limit=0.98:level=0:latency=1[mix]"])
 
 
 def check_fps(fps: float | Fraction) -> Fraction:

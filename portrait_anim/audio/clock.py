@@ -1,0 +1,93 @@
+"""Whether a recording's clock and format hold from its first to its last frame, as ffmpeg's ``ashowinfo`` tells them.
+
+Recordings that were glued together (``cat a.mp3 b.mp3``, a recorder that was stopped and went on) change their format
+midway, or their time stamps leap: back to zero, or ahead by the length of a pause.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+FILTER = "ashowinfo"
+LOGLEVEL = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info")  # what makes it print
+SLACK_S = 0.1  # what time stamps may be off by: ffmpeg's own measure for filling and cutting
+MAX_GAP_S = 30.0  # a longer one is a leap of the clock and no pause of the recording
+TOLD_GAP_S = 2.0  # from here on a gap that became silence is told
+
+_FRAME = re.compile(r"\bpts_time:(\S+) fmt:(\S+) channels:(\d+) chlayout:(.*?) rate:(\d+) nb_samples:(\d+)")
+_SERIOUS = re.compile(r"\[(error|fatal|panic)\]")
+
+
+class Format(NamedTuple):
+    """What the decoder gives."""
+
+    sample_format: str
+    channels: int
+    layout: str
+    sample_rate: int  # Hz
+
+
+class Clock:
+    """Follow a decoder frame by frame: ``ffmpeg.Child(..., watch=clock.take)``.
+
+    Attributes:
+        formats: each with the time (s of sound decoded before it) at which it begins.
+        decoded_s: sound decoded so far.
+        silences: ``(at_s, length_s)``: gaps of up to 30 s in the time stamps, after ``at_s`` of decoded sound.
+        leaps: ``(at_s, by_s)``: where the time stamps leap back, or ahead by more than 30 s, likewise.
+        on_odd: called at the first leap or change of format.
+    """
+
+    def __init__(self) -> None:
+        self.formats: list[tuple[float, Format]] = []
+        self.decoded_s = 0.0
+        self.silences: list[tuple[float, float]] = []
+        self.leaps: list[tuple[float, float]] = []
+        self.on_odd: Callable[[], None] | None = None
+        self._silent_s = 0.0
+        self._expected: float | None = None  # time stamp that the next frame should have
+        self._ahead = 0.0  # time stamps minus the time of what has been read, silences included
+
+    @property
+    def odd(self) -> bool:
+        """Whether something changes midway."""
+        return bool(self.leaps) or len(self.formats) > 1
+
+    @property
+    def total_s(self) -> float:
+        """Duration with the silences."""
+        return self.decoded_s + self._silent_s
+
+    def take(self, line: str) -> bool:
+        """Take one line of ffmpeg's stderr; True for what belongs in its log: errors."""
+        found = _FRAME.search(line)
+        if found is None:
+            return bool(_SERIOUS.search(line))
+        sample_format, channels, layout, rate = found[2], int(found[3]), found[4], int(found[5])
+        kind = Format(sample_format, channels, layout, rate)
+        was_odd = self.odd
+        if not self.formats or self.formats[-1][1] != kind:
+            self.formats.append((self.decoded_s, kind))
+        length = int(found[6]) / rate
+        stamp = self._expected or 0.0 if found[1] == "NOPTS" else float(found[1])
+        self._place(stamp)
+        self.decoded_s += length
+        self._expected = stamp + length
+        if self.odd and not was_odd and self.on_odd is not None:
+            self.on_odd()
+        return False
+
+    def _place(self, stamp: float) -> None:
+        """Compare a frame's time stamp with the end of the frame before."""
+        jump = stamp - (0.0 if self._expected is None else self._expected)
+        if self._expected is None and jump < 0:  # an encoder's own start, cut off by the player
+            self._ahead += jump
+        elif jump > MAX_GAP_S or jump < -SLACK_S:
+            self.leaps.append((self.decoded_s, jump))
+            self._ahead += jump
+        gap = stamp - self._ahead - self.total_s
+        if gap > (0.0 if self._expected is None else SLACK_S):
+            self.silences.append((self.decoded_s, gap))
+            self._silent_s += gap

@@ -1,0 +1,141 @@
+"""One track of a file -> mono at 16 kHz, and what its decoder said on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim import ffmpeg
+from portrait_anim.audio import clock as clocks
+from portrait_anim.audio.clock import Clock
+from portrait_anim.config import SAMPLE_RATE
+from portrait_anim.track import Repair, Track, blocks
+
+_CHUNK_BYTES = 1 << 20
+_LINES_OF_ONE_ERROR = 2  # the decoder's own and ffmpeg's
+_BYTES_PER_S = 4 * SAMPLE_RATE
+Waveform = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What came out of a decoder.
+
+    Attributes:
+        waveform: (N,) at 16 kHz; as far as it was read where the clock is odd or the sound too long.
+        clock: of the track.
+        complaint: ffmpeg's reason where it failed or said something, else empty.
+        one_error: whether it ended well and complained once.
+    """
+
+    waveform: Waveform
+    clock: Clock
+    complaint: str
+    one_error: bool
+
+
+def decode(track: Track, limit_s: float) -> Decoded:
+    """Decode with ffmpeg alone; stops at an odd clock and after a little more than ``limit_s``."""
+    clock = Clock()
+    child = ffmpeg.Child(
+        [
+            *(*clocks.LOGLEVEL, *ffmpeg.file_input(track.path), "-map", track.selector()),
+            *("-af", f"{clocks.FILTER},{ffmpeg.SOUND_FILTER}", "-ac", "1", "-ar", str(SAMPLE_RATE)),
+            *("-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"),
+        ],
+        watch=clock.take,
+    )
+    clock.on_odd = child.stop
+    data = bytearray()
+    try:
+        while not clock.odd and len(data) <= (limit_s + 1) * _BYTES_PER_S:
+            if not (chunk := child.stdout.read(_CHUNK_BYTES)):
+                break
+            data += chunk
+        if len(data) > (limit_s + 1) * _BYTES_PER_S:
+            child.stop()
+        status = child.wait()
+    except BaseException:
+        child.kill()
+        raise
+    return Decoded(_samples(data), clock, *_complaint(child, status))
+
+
+def survey(track: Track, limit_s: float) -> Decoded:
+    """Follow the clock to the end, or a little more than ``limit_s``, without keeping a sample."""
+    clock = Clock()
+    child = ffmpeg.Child(
+        [
+            *(*clocks.LOGLEVEL, *ffmpeg.file_input(track.path), "-map", track.selector()),
+            *("-af", clocks.FILTER, "-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"),
+        ],
+        watch=clock.take,
+    )
+    try:
+        while clock.total_s <= limit_s + 1 and child.stdout.read(_CHUNK_BYTES):
+            pass
+        if clock.total_s > limit_s + 1:
+            child.stop()
+        status = child.wait()
+    except BaseException:
+        child.kill()
+        raise
+    return Decoded(np.zeros(0, np.float32), clock, *_complaint(child, status))
+
+
+def _samples(data: bytearray) -> Waveform:
+    return np.frombuffer(data, "<f4", count=len(data) // 4).astype(np.float32, copy=False)
+
+
+def _complaint(child: ffmpeg.Child, status: int) -> tuple[str, bool]:
+    n_lines = len(child.log.splitlines())
+    return child.reason() if status or n_lines else "", not status and 0 < n_lines <= _LINES_OF_ONE_ERROR
+
+
+def mono(pieces: Iterator[Waveform], sample_rate: int, mix: Callable[[Waveform], Waveform]) -> Waveform:
+    """Return blocks (n, C) as one waveform (N,) at 16 kHz, in constant memory but for the result.
+
+    Args:
+        pieces: the sound.
+        sample_rate: theirs, Hz.
+        mix: (n, C) -> (n,).
+    """
+    import soxr  # type: ignore[import-untyped]
+
+    stream = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, "float32", "HQ")
+    parts = [stream.resample_chunk(np.ascontiguousarray(mix(piece), np.float32)) for piece in pieces]
+    parts.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+    return np.concatenate(parts)
+
+
+def channel(track: Track, repair: Repair, number: int) -> Waveform:
+    """Return one channel, counted from 0, at 16 kHz."""
+    return mono(blocks(track, repair), repair.sample_rate, lambda block: block[:, number])
+
+
+def ends_in_a_part(track: Track) -> bool:
+    """Whether all packets of the track have one size and only the last is smaller: a part that no decoder takes."""
+    child = ffmpeg.Child(
+        [
+            *(*ffmpeg.QUIET, *ffmpeg.file_input(track.path), "-map", track.selector(), "-c", "copy"),
+            *("-f", "framecrc", "pipe:1"),
+        ]
+    )
+    first = last = ""
+    whole = True  # all packets before the last have the size of the first
+    try:
+        for line in child.stdout:
+            if not (found := re.match(rb"\d+,[^,]*,[^,]*,[^,]*,\s*(\d+)", line)):
+                continue
+            whole = whole and last in ("", first)
+            last = found[1].decode()
+            first = first or last
+        child.wait()
+    except BaseException:
+        child.kill()
+        raise
+    return whole and bool(last) and int(last) < int(first)

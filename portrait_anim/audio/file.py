@@ -1,0 +1,180 @@
+"""A sound file or a video: which of its tracks is heard, and what is mended while it is read."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+
+import numpy as np
+
+from portrait_anim import ffmpeg
+from portrait_anim.audio.decode import Decoded, Waveform, channel, decode, ends_in_a_part, mono, survey
+from portrait_anim.audio.mix import MAX_BROKEN_SHARE, Contents, measure, replaced
+from portrait_anim.audio.notes import tell_better, tell_clock, tell_gaps, tell_many, tell_strays, tell_tracks
+from portrait_anim.audio.sound import Sound, check_duration
+from portrait_anim.config import SAMPLE_RATE
+from portrait_anim.containers import SoundTrack, duration_s, playlist, sound_tracks
+from portrait_anim.errors import AudioError
+from portrait_anim.files import readable_file, shown
+from portrait_anim.fingerprint import fingerprint
+from portrait_anim.track import MAX_MIXED_CHANNELS, Repair, Track, blocks
+from portrait_anim.waveform import in_range
+
+logger = logging.getLogger(__name__)
+
+MAX_FILM_RATE = 48_000  # Hz, of repaired sound
+SILENT_DBFS = -70.0  # a track whose loudest 20 ms are below is silent
+_STEP = SAMPLE_RATE // 50  # 20 ms
+SHORT_S = 0.1  # less than this is not missed at the end
+
+
+def open_file(audio: str | os.PathLike[str], max_duration: float) -> Sound:
+    """Return the sound of a file; see :func:`portrait_anim.audio.load.load_sound`."""
+    name, path = shown(audio), readable_file(audio, AudioError, "sound")
+    if kind := playlist(path):
+        raise AudioError(f"{name} is {kind}, it names other files and holds no sound: give the recording itself")
+    read = fingerprint(path, AudioError, "sound")
+    header = ffmpeg.header(path)
+    if (told := duration_s(header)) is not None:
+        check_duration(name, told, max_duration)
+    tracks = sound_tracks(header)
+    order = sorted(tracks, key=lambda track: not track.default)  # those that the file prefers first
+    chosen, track, waveform = _first_heard(order, Track(path), name, header, max_duration)
+    if chosen is not None and len(tracks) > 1:
+        tell_tracks(name, tracks, chosen)
+    return Sound(name, in_range(waveform), track, read)
+
+
+def _first_heard(
+    order: list[SoundTrack], first: Track, name: str, header: str, limit_s: float
+) -> tuple[SoundTrack | None, Track, Waveform]:
+    """Return the first track that is not silent, or else the first; with how it is read and its sound."""
+    if not order:  # ffmpeg says why
+        return None, *_read(first, None, name, header, limit_s)
+    kept = None
+    for found in order:
+        track, waveform = _read(replace(first, stream=found.stream), found, name, header, limit_s)
+        if len(order) == 1 or _loudest(waveform) > 10 ** (SILENT_DBFS / 20):
+            return found, track, waveform
+        kept = kept or (found, track, waveform)
+    assert kept is not None  # noqa: S101
+    return kept
+
+
+def _loudest(waveform: Waveform) -> float:
+    """RMS of the loudest 20 ms."""
+    whole = waveform[: len(waveform) // _STEP * _STEP].reshape(-1, _STEP)
+    return float(np.sqrt((whole**2).mean(1).max(initial=0.0)))
+
+
+def _read(track: Track, found: SoundTrack | None, name: str, header: str, limit_s: float) -> tuple[Track, Waveform]:
+    if found is not None and found.channels > MAX_MIXED_CHANNELS:
+        return _many_channels(track, found.channels, name, limit_s)
+    decoded = decode(track, limit_s)
+    if decoded.clock.odd:
+        return _glued(track, name, limit_s)
+    check_duration(name, len(decoded.waveform) / SAMPLE_RATE, limit_s)
+    _check_decoded(decoded, track, name, header)
+    if not decoded.clock.formats:
+        return track, decoded.waveform
+    _, kind = decoded.clock.formats[0]
+    plain = Repair(kind.sample_rate, kind.channels)
+    loud = bool(len(decoded.waveform)) and not float(np.abs(decoded.waveform).max()) <= 1  # or NaN
+    if kind.channels == 1 and not loud:
+        return track, decoded.waveform
+    contents = measure(blocks(track, plain), kind.sample_rate)
+    mended = _mended(plain, contents, name)
+    if mended is not None:
+        track = _for_film(replace(track, repair=mended), contents)
+        return track, _heard(track, mended, contents, None, name)
+    return _for_film(track, contents), _heard(track, plain, contents, decoded.waveform, name)
+
+
+def _check_decoded(decoded: Decoded, track: Track, name: str, header: str) -> None:
+    """Refuse what gave nothing; tell of what did not decode."""
+    if not decoded.complaint:
+        tell_gaps(name, decoded.clock)
+        return
+    why = decoded.complaint
+    if not len(decoded.waveform):
+        if not header:
+            raise AudioError(f"{name} is not a sound that ffmpeg can read ({why}): try a wav or mp3 file")
+        if not ffmpeg.streams(header, "Audio"):
+            raise AudioError(f"{name} has no sound track: give a sound file, or a video with sound")
+        raise AudioError(f"the sound in {name} is damaged and cannot be decoded ({why}): export it again")
+    if decoded.one_error and _is_whole(decoded, header) and ends_in_a_part(track):
+        return
+    seconds = len(decoded.waveform) / SAMPLE_RATE
+    logger.warning("%s is damaged in places, %.2f s of it are used (%s)", name, seconds, why)
+
+
+def _is_whole(decoded: Decoded, header: str) -> bool:
+    """Whether a sound has no gaps and lasts as long as the header says."""
+    told = duration_s(header)
+    return told is not None and not decoded.clock.silences and told - decoded.clock.total_s < SHORT_S
+
+
+def _glued(track: Track, name: str, limit_s: float) -> tuple[Track, Waveform]:
+    """Read recordings that were glued together one after the other, by counting samples."""
+    seen = survey(track, limit_s)
+    clock = seen.clock
+    check_duration(name, clock.total_s, limit_s)
+    formats = [kind for _, kind in clock.formats]
+    rate = min(MAX_FILM_RATE, max(kind.sample_rate for kind in formats))
+    channels = min(2, max(kind.channels for kind in formats))
+    repair = Repair(rate, channels, tuple(clock.silences))
+    tell_clock(name, clock)
+    return _repaired(track, repair, name)
+
+
+def _many_channels(track: Track, channels: int, name: str, limit_s: float) -> tuple[Track, Waveform]:
+    """Average more channels than ffmpeg mixes; silent ones do not count."""
+    seen = survey(track, limit_s)
+    check_duration(name, seen.clock.total_s, limit_s)
+    if not seen.clock.formats:
+        raise AudioError(f"the sound in {name} is damaged and cannot be decoded ({seen.complaint}): export it again")
+    kind = seen.clock.formats[0][1]
+    if seen.clock.odd:
+        raise AudioError(f"{name} has {channels} channels and changes its format midway: export it as stereo")
+    repair = Repair(kind.sample_rate, kind.channels)
+    contents = measure(blocks(track, repair), kind.sample_rate)
+    kept = contents.sounding()
+    tell_many(name, channels, len(kept))
+    return _repaired(track, replace(repair, kept=kept), name)
+
+
+def _repaired(track: Track, repair: Repair, name: str) -> tuple[Track, Waveform]:
+    contents = measure(blocks(track, repair), repair.sample_rate)
+    repair = _mended(repair, contents, name) or repair
+    track = _for_film(replace(track, repair=repair), contents)
+    return track, _heard(track, repair, contents, None, name)
+
+
+def _mended(repair: Repair, contents: Contents, name: str) -> Repair | None:
+    """Return how strays and samples that are no numbers are taken out; None where there are none."""
+    if contents.broken > MAX_BROKEN_SHARE * contents.total:
+        raise AudioError(f"{name} holds NaN or infinite samples: export it again, e.g. as 16-bit wav")
+    tell_strays(name, contents)
+    if not contents.broken and not contents.n_strays:
+        return None
+    return replace(repair, limit=max(contents.usual_peak, 1.0))
+
+
+def _for_film(track: Track, contents: Contents) -> Track:
+    """Divide a film's sound by its peak where that is over full scale."""
+    peak = contents.usual_peak
+    return replace(track, gain=1 / peak) if peak > 1 else track
+
+
+def _heard(track: Track, repair: Repair, contents: Contents, plain: Waveform | None, name: str) -> Waveform:
+    """Return what the nets hear: ffmpeg's downmix or the mean of the blocks, and one channel where they cancel."""
+    mean = plain
+    if mean is None:
+        mean = mono(blocks(track, repair), repair.sample_rate, lambda block: block.mean(1, dtype=np.float32))
+    cancels = contents.cancels
+    if repair.kept is None and cancels.any():
+        better = contents.better_channel(cancels)
+        tell_better(name, better)
+        mean = replaced(mean, channel(track, repair, better), cancels)
+    return mean

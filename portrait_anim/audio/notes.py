@@ -1,0 +1,67 @@
+"""What is told about a sound, one line each."""
+
+from __future__ import annotations
+
+import logging
+
+from portrait_anim.audio.clock import TOLD_GAP_S, Clock
+from portrait_anim.audio.mix import Contents
+from portrait_anim.audio.sound import clock_time
+from portrait_anim.containers import SoundTrack
+
+logger = logging.getLogger(__name__)
+
+
+def tell_tracks(name: str, tracks: list[SoundTrack], chosen: SoundTrack) -> None:
+    """Tell which of several sound tracks is used, and why."""
+    reason = "the file's default" if chosen.default else "the first that is not silent"
+    logger.info("%s has %d sound tracks: number %d is used, %s", name, len(tracks), chosen.number, reason)
+
+
+def tell_clock(name: str, clock: Clock) -> None:
+    """Tell where a recording was glued together, and what was done there."""
+    changes = [
+        (at, f"{before.sample_rate} Hz {before.layout} -> {after.sample_rate} Hz {after.layout}")
+        for (_, before), (at, after) in zip(clock.formats, clock.formats[1:], strict=False)
+    ]
+    leaps = [
+        (at, f"time stamps leap {'back' if by < 0 else 'ahead'} by {clock_time(abs(by))}") for at, by in clock.leaps
+    ]
+    at, what = min(changes + leaps)
+    count = "" if len(changes) + len(leaps) == 1 else f", the first of {len(changes) + len(leaps)} such places"
+    logger.warning(
+        "%s is glued together at %s (%s%s): its parts are played one after the other", name, clock_time(at), what, count
+    )
+
+
+def tell_gaps(name: str, clock: Clock) -> None:
+    """Tell of long gaps in the time stamps that became silence."""
+    long = [(at, length) for at, length in clock.silences if length >= TOLD_GAP_S and at > 0]
+    if long:
+        at, length = long[0]
+        count = "" if len(long) == 1 else f", the first of {len(long)} such gaps"
+        logger.info("%s has no sound for %.1f s at %s%s: silence is played there", name, length, clock_time(at), count)
+
+
+def tell_better(name: str, channel: int) -> None:
+    """Tell which channel, counted from 0, is heard instead of the mean."""
+    logger.info("the channels of %s cancel each other: the mouth follows channel %d", name, channel + 1)
+
+
+def tell_many(name: str, n_channels: int, n_kept: int) -> None:
+    """Tell that more channels than there are speakers for were averaged."""
+    logger.info("%s has %d channels: the mean of the %d that are not silent is used", name, n_channels, n_kept)
+
+
+def tell_strays(name: str, contents: Contents) -> None:
+    """Tell of samples that are no numbers, and of those far beyond all others."""
+    if contents.broken:
+        logger.warning(
+            "%s holds samples that are no numbers (%d, the first at %s): they are silenced",
+            name, contents.broken, clock_time(contents.broken_at_s),
+        )  # fmt: skip
+    if contents.n_strays:
+        logger.warning(
+            "%s holds stray samples far louder than all others (%d, the loudest at %s): they are cut down",
+            name, contents.n_strays, clock_time(contents.peak_at_s),
+        )  # fmt: skip

@@ -1,0 +1,89 @@
+"""A sound as it comes through the door: what the nets hear, what the film plays, and what it was read from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim.audio.loudness import NOTHING_DBFS, QUIET_DBFS, loud_dbfs
+from portrait_anim.errors import AudioError
+from portrait_anim.fingerprint import Fingerprint
+from portrait_anim.track import Track
+
+logger = logging.getLogger(__name__)
+
+OPEN_IOD = 0.03  # an opening that is seen; speech reaches .1 to .2, noise .01
+HARDLY = 0.02  # less than this share of a sound with an open mouth is hardly any voice
+
+Samples: TypeAlias = "tuple[npt.NDArray[Any], int]"
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """One sound.
+
+    Attributes:
+        name: how messages call it.
+        waveform: (N,) float32 at 16 kHz, -1..1: what the nets hear.
+        film: what ``video.writer.Writer`` puts into the film: a track of a file, or ``(samples, sample_rate)``.
+        source: what it was made from: a file, as it was when it was read, or samples as they were given.
+    """
+
+    name: str
+    waveform: npt.NDArray[np.float32]
+    film: Track | Samples
+    source: Fingerprint | Samples
+
+
+def clock_time(seconds: float) -> str:
+    """Return a time as it is shown.
+
+    >>> clock_time(2.51), clock_time(182.2), clock_time(3605)
+    ('2.5 s', '3:02', '1:00:05')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def check_duration(name: str, duration_s: float, limit_s: float) -> None:
+    """Raise AudioError when a sound of this duration is longer than is allowed."""
+    if duration_s > limit_s:
+        raise AudioError(
+            f"{name} lasts {clock_time(duration_s)}, longer than the allowed {clock_time(limit_s)}: cut it, or allow "
+            "more with --max-duration (max_duration=seconds; an hour takes about 1 GB of memory)"
+        )
+
+
+def tell_voices(sounds: Sequence[Sound], openings: Sequence[npt.NDArray[np.floating]]) -> None:
+    """Tell where no voice was heard, or hardly any, or one so quiet that it was raised for the nets.
+
+    Args:
+        sounds: what was heard.
+        openings: (T,) of the mouth, IOD, one for each.
+    """
+    for sound, opening in zip(sounds, openings, strict=True):
+        _tell_voice(sound, opening)
+
+
+def _tell_voice(sound: Sound, opening: npt.NDArray[np.floating]) -> None:
+    level = loud_dbfs(sound.waveform)
+    if level < NOTHING_DBFS:
+        logger.info("%s is silent: the mouth rests", sound.name)
+        return
+    spoken = float((np.asarray(opening) > OPEN_IOD).mean())
+    loud = f"its loudest parts reach {level:.0f} dBFS"
+    if spoken < HARDLY:
+        logger.info(
+            "%s was heard in %s (%s): give a recording in which somebody speaks or sings close to the microphone",
+            "hardly any voice" if spoken else "no voice", sound.name, loud,
+        )  # fmt: skip
+    elif level < QUIET_DBFS:
+        logger.info("%s is very quiet (%s): the mouth follows it, but viewers may not hear it", sound.name, loud)

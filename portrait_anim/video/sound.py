@@ -1,0 +1,110 @@
+"""The sounds of one film, as inputs and filters of the ffmpeg that writes it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim import ffmpeg
+from portrait_anim.errors import AudioError, OutputError
+from portrait_anim.files import readable_file, shown
+from portrait_anim.track import Track, blocks
+from portrait_anim.waveform import as_channels, check_sample_rate, in_range
+
+Waveform: TypeAlias = tuple[npt.NDArray[np.float32], int]
+Sound: TypeAlias = "str | os.PathLike[str] | Track | tuple[Any, int]"
+
+# What every AAC player takes: stereo at most, 16 to 48 kHz; ffmpeg picks the nearest.
+_FORMAT = "aformat=channel_layouts=mono|stereo:sample_rates=48000|44100|32000|24000|22050|16000"
+
+
+class FilmSound:
+    """Up to a few sounds that are mixed into one.
+
+    Args:
+        sounds: files, their tracks, or ``(samples, sample_rate)``.
+        duration_s: cut them to this length, or fill them up with silence; None leaves them.
+        kept: gets the names of the temporary files that samples are kept in; the caller deletes them.
+
+    Attributes:
+        files: those that are read.
+
+    Raises:
+        AudioError: a sound that cannot be used.
+    """
+
+    def __init__(self, sounds: Sequence[Sound], duration_s: float | None, kept: list[Path]) -> None:
+        self._sounds = [_checked(sound) for sound in sounds]
+        self._duration_s = duration_s
+        self._kept = kept
+        self.files = [sound.path for sound in self._sounds if isinstance(sound, Track)]
+
+    def inputs(self) -> list[str]:
+        """Return the arguments of ffmpeg's inputs 1, 2...."""
+        return [argument for sound in self._sounds for argument in self._input(sound)]
+
+    def mapping(self) -> list[str]:
+        """Return the arguments that take the sound from the inputs; none for a silent film."""
+        chains = [self._chain(number, sound) for number, sound in enumerate(self._sounds, 1)]
+        if len(chains) > 1:
+            return ["-filter_complex", _mixed(chains), "-map", "[mix]"]
+        return ["-map", chains[0][0], "-af", chains[0][1]] if chains else []
+
+    def _chain(self, number: int, sound: Track | Waveform) -> tuple[str, str]:
+        """Return the name of a sound's track when it is ffmpeg's input ``number``, and the filters it goes through."""
+        name, filters = f"{number}:a:0", [ffmpeg.SOUND_FILTER, _FORMAT]
+        if isinstance(sound, Track) and sound.repair is None:
+            name = sound.selector(number)
+            if sound.gain != 1:  # before all else: no format in between may cut off what is over full scale
+                filters.insert(0, f"volume={sound.gain!r}:precision=float")
+        if self._duration_s is not None:
+            filters += [f"atrim=end={self._duration_s:.6f}", f"apad=whole_dur={self._duration_s:.6f}"]
+        return name, ",".join(filters)
+
+    def _input(self, sound: Track | Waveform) -> list[str]:
+        if isinstance(sound, Track):
+            if sound.repair is None:
+                return ffmpeg.file_input(sound.path)
+            pieces = (block * np.float32(sound.gain) for block in blocks(sound, sound.repair))
+            return self._keep(pieces, sound.repair.sample_rate, sound.repair.channels_out)
+        samples, sample_rate = sound
+        return self._keep([samples], sample_rate, samples.shape[1])
+
+    def _keep(self, pieces: Iterable[npt.NDArray[np.float32]], sample_rate: int, n_channels: int) -> list[str]:
+        """Write blocks (n, C) to a temporary file and return the arguments of its input."""
+        handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=".f32")
+        raw = Path(name)
+        self._kept.append(raw)
+        try:
+            with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor)
+                for piece in pieces:
+                    # channels of unknown places become one: (n, 1)
+                    kept = piece.mean(axis=1, keepdims=True) if n_channels > 2 else piece
+                    file.write(np.ascontiguousarray(kept, "<f4").data)
+        except OSError as e:
+            folder = shown(raw.parent)
+            raise OutputError(f"cannot keep the sound in {folder} ({e.strerror}): free some space there") from e
+        return ffmpeg.raw_input(raw, sample_rate, n_channels if n_channels <= 2 else 1)
+
+
+def _checked(sound: Sound) -> Track | Waveform:
+    if isinstance(sound, Track):
+        return sound
+    if isinstance(sound, (str, os.PathLike)):
+        return Track(readable_file(sound, AudioError, "sound"))
+    return in_range(as_channels(sound[0])), check_sample_rate(sound[1])
+
+
+def _mixed(chains: list[tuple[str, str]]) -> str:
+    """Return the filter graph that adds the inputs' tracks, each filtered alone first."""
+    stereo = "aformat=channel_layouts=stereo:sample_rates=48000"
+    alone = [f"[{name}]{filters},{stereo}[s{number}]" for number, (name, filters) in enumerate(chains, 1)]
+    added = "".join(f"[s{number}]" for number in range(1, len(chains) + 1))
+    added += f"amix=inputs={len(chains)}:duration=longest:normalize=0"
+    return ";".join([*alone, f"{added},alimiter=limit=0.98:level=0:latency=1[mix]"])
