@@ -21,6 +21,7 @@ import numpy.typing as npt
 from portrait_anim import ffmpeg
 from portrait_anim.errors import AudioError, OptionError, OutputError
 from portrait_anim.files import readable_file, shown
+from portrait_anim.video.level import level_note
 from portrait_anim.waveform import as_channels, check_sample_rate, in_range
 
 logger = logging.getLogger(__name__)
@@ -113,6 +114,8 @@ class Writer:
         self.path = check_output(path, overwrite=overwrite)
         self.size = _check_size(size)
         self.fps = check_fps(fps)
+        if note := level_note(self.size, self.fps):
+            logger.info(note)
         self.n_frames = 0
         self._overwrite = overwrite
         self._before_rename = before_rename
