@@ -10,13 +10,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from portrait_anim.errors import DependencyError, OptionError, PhotoError
+from portrait_anim.face.colour import colour_space, file_header, through_profile, to_srgb
+from portrait_anim.face.repair import ended
 from portrait_anim.files import readable_file, shown
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ MAX_PIXELS = 50_000_000  # more are refused, or reduced when max_size is given
 BOMB_PIXELS = 178_956_970  # refused in any case; where Pillow's own default turns from a warning to an error
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
 """What Pillow may open here. Not EPS or PDF, which run other programs."""
+END_MISSING = "the end of the file is missing; all rows are there and were used"
 READABLE = "jpg, png, webp, bmp, tiff, gif, heic"
 MONOCHROME_SPREAD = 8  # grey levels between the largest and smallest channel that still count as grey
 MONOCHROME_SHARE = 0.99  # of the picture
@@ -67,10 +69,12 @@ def load_photo(
 ) -> Photo:
     """Load a photo.
 
-    EXIF orientation is applied, embedded ICC profiles are converted to sRGB (kept as they are when the profile is
-    broken, with a note), alpha and palette transparency are composited over white, grey and CMYK become RGB, and
-    only the first picture of an animation is taken. 16 bits are divided by 257. Pictures of 32 bits or floats are
-    divided by the smallest of 1 (floats only), 255, 65535 and their own maximum that is not below that maximum.
+    EXIF orientation is applied, colours are converted to sRGB from whatever space the file tells (see
+    :mod:`portrait_anim.face.colour`; kept as they are when its profile is broken, with a note), a file that lacks only
+    its end marker is used (with a note), alpha and palette transparency are composited over white, grey and CMYK
+    become RGB, and only the first picture of an animation is taken. 16 bits are divided by 257. Pictures of 32 bits or
+    floats are divided by the smallest of 1 (floats only), 255, 65535 and their own maximum that is not below that
+    maximum.
 
     Args:
         photo: a file, a PIL image (not changed), or an array (H, W), (H, W, 3) or (H, W, 4) uint8, RGB(A).
@@ -91,15 +95,15 @@ def load_photo(
     if isinstance(photo, (str, os.PathLike)):
         source, name = os.fspath(photo), shown(photo)
         path = readable_file(photo, PhotoError, "photo")
-        with _any_failure(f"photo {name} is damaged or cut off", "save or copy it again"), _open(path, name) as image:
-            pixels = _pixels(image, name, limit, notes, ours=True)
+        with _any_failure(f"photo {name} is damaged or cut off", "save or copy it again"):
+            pixels = _from_file(path, name, limit, notes)
     elif isinstance(photo, Image.Image):
         source, name = None, "the picture"
         with _any_failure("the picture cannot be read", "load it again"):
-            pixels = _pixels(photo, name, limit, notes, ours=False)
+            pixels = _pixels(photo, name, limit, notes)
     elif isinstance(photo, np.ndarray):
         source, name = None, "the array"
-        pixels = _pixels(_from_array(photo), name, limit, notes, ours=False)
+        pixels = _pixels(_from_array(photo), name, limit, notes)
     else:
         raise PhotoError(f"a {type(photo).__name__} is no photo: give a path, a PIL image or a uint8 array")
     for note in notes:
@@ -134,10 +138,25 @@ def _any_failure(what: str, advice: str) -> Generator[None, None, None]:
         raise PhotoError(f"{what} ({reason}): {advice}") from e
 
 
-def _open(path: Path, name: str) -> Image.Image:
-    """Open a picture file; its pixels are not decoded yet (HEIC: they are)."""
-    with path.open("rb") as file:
-        start = file.read(16)
+def _from_file(path: Path, name: str, max_size: int | None, notes: list[str]) -> npt.NDArray[np.uint8]:
+    """Decode a file; one that lacks nothing but its end is used, with a note."""
+    header = file_header(path)
+    try:
+        with _open(path, header, name) as image:
+            return _pixels(image, name, max_size, notes, header)
+    except (PhotoError, DependencyError, MemoryError):
+        raise
+    except Exception:
+        whole = ended(path.read_bytes())
+        if whole is None:
+            raise
+    notes[:] = [END_MISSING]
+    with _open(io.BytesIO(whole), header, name) as image:
+        return _pixels(image, name, max_size, notes, header)
+
+
+def _open(path: Path | io.BytesIO, start: bytes, name: str) -> Image.Image:
+    """Open a picture file that begins with ``start``; its pixels are not decoded yet (HEIC: they are)."""
     if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
         return _open_heic(path, name)
     Image.init()
@@ -151,7 +170,7 @@ def _open(path: Path, name: str) -> Image.Image:
             raise PhotoError(f"photo {name} has more than {BOMB_PIXELS / 1e6:.0f} megapixels: reduce it first") from e
 
 
-def _open_heic(path: Path, name: str) -> Image.Image:
+def _open_heic(path: Path | io.BytesIO, name: str) -> Image.Image:
     try:
         import pillow_heif
     except ImportError as e:
@@ -184,9 +203,10 @@ def _check_pixels(size: tuple[int, int], name: str, limit: int) -> None:
 
 
 def _pixels(
-    image: Image.Image, name: str, max_size: int | None, notes: list[str], *, ours: bool
+    image: Image.Image, name: str, max_size: int | None, notes: list[str], header: bytes | None = None
 ) -> npt.NDArray[np.uint8]:
-    """Return upright RGB pixels; ``ours`` allows to change ``image`` itself (JPEG's reduced decoding)."""
+    """Return upright RGB pixels; with its file's ``header``, ``image`` is ours to change (JPEG's reduced decoding)."""
+    ours = header is not None
     size = image.size
     scale = 1.0 if max_size is None else min(1.0, max_size / max(size))
     _check_pixels(size, name, BOMB_PIXELS)
@@ -201,7 +221,7 @@ def _pixels(
     noted = _orientation(image)
     image.load()
     orientation = _orientation(image)  # Pillow turns a TIFF upright while loading, and then says 1
-    rgb = _to_rgb(image, name, notes)
+    rgb = _to_rgb(image, name, header or b"", notes)
     if scale < 1:
         target = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
         rgb = rgb.resize(target, Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -225,11 +245,11 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _to_rgb(image: Image.Image, name: str, notes: list[str]) -> Image.Image:
+def _to_rgb(image: Image.Image, name: str, header: bytes, notes: list[str]) -> Image.Image:
     """Return an 8-bit sRGB picture without alpha."""
-    profile = image.info.get("icc_profile")
+    space = colour_space(image, header)
     if image.mode == "F" or image.mode.startswith("I"):
-        return Image.fromarray(_to_8_bit(np.asarray(image), name)).convert("RGB")
+        return to_srgb(Image.fromarray(_to_8_bit(np.asarray(image), name)), space, notes)
     if image.mode == "La":  # premultiplied; Pillow knows the way to LA only
         image = image.convert("LA")
     if image.mode in ("P", "PA", "LA", "RGBa") or "transparency" in image.info:
@@ -239,10 +259,8 @@ def _to_rgb(image: Image.Image, name: str, notes: list[str]) -> Image.Image:
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     if alpha is not None:
         image = image.convert("RGB")
-    if image.mode == "LAB":
-        rgb = _through_profile(image, ImageCms.createProfile("LAB"))
-    else:
-        rgb = _from_profile(image, profile, notes) if profile else image.convert("RGB")
+    lab = image.mode == "LAB"
+    rgb = through_profile(image, ImageCms.createProfile("LAB")) if lab else to_srgb(image, space, notes)
     if alpha is not None and alpha.getextrema() != (255, 255):
         notes.append("transparent areas shown on white")
         rgb = Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
@@ -261,33 +279,3 @@ def _to_8_bit(values: npt.NDArray[np.generic], name: str) -> npt.NDArray[np.uint
         scales = (1.0, 255.0, 65535.0) if np.issubdtype(values.dtype, np.floating) else (255.0, 65535.0)
         full = next((s for s in scales if peak <= s), peak)
     return np.clip(np.rint(grey * (255.0 / full)), 0, 255).astype(np.uint8)
-
-
-def _from_profile(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    """Convert from the embedded ICC profile to sRGB; a broken or mismatched one is left out, with a note."""
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        title = " ".join(ImageCms.getProfileDescription(source).split()) or "an unnamed profile"
-        if image.mode == "RGB" and "srgb" in title.lower():
-            return image
-        rgb = _through_profile(image, source)
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as e:
-        logger.info("colour profile left out: %s", e)
-        notes.append("its colour profile is unusable and was left out")
-        return image.convert("RGB")
-    notes.append(f"colours converted from {title} to sRGB")
-    return rgb
-
-
-def _through_profile(image: Image.Image, source: Any) -> Image.Image:
-    converted = ImageCms.profileToProfile(
-        image,
-        source,
-        ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    if converted is None:  # only for inPlace
-        raise ImageCms.PyCMSError("no picture came back")
-    return converted

@@ -33,6 +33,11 @@ DRAWN_FROM = 0.040  # from here on the drawn mouth replaces it
 SEAM_WIDTH = 0.012  # IOD
 SEAM_SHADE = 0.6
 NARROW_LIGHT = (0.03, 0.16, 0.80)  # IOD: a narrow opening, one that lets all light in, the narrow one's light
+NARROW_SHADE = 0.25  # of it that full shade takes away
+LIP_SHADOW = 0.020  # IOD, how far down the upper lip's shadow falls
+LONGER_SHADOW = 0.022  # IOD further in full shade
+GAP_DEPTH, SHADED_GAP_DEPTH = 0.16, 0.50  # how much darker teeth are where they meet, in open light and in full shade
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
 LIP_ROLL = (0.007, 0.024)  # IOD: how far the lower lip's inner side is seen, and how far below its colour is taken
 LIP_ROLL_LIGHT = 0.88  # of the lip's: it turns away from the light
 LIP_ROLL_SHARE = 0.75  # its opacity
@@ -77,6 +82,7 @@ class MouthPainter:
 
     def __init__(self, look: MouthLook, scale: float, mouth_open: bool, seed: int) -> None:
         self._look, self._scale = look, scale
+        self._gap = GAP_DEPTH + (SHADED_GAP_DEPTH - GAP_DEPTH) * look.shade
         self._seam = mouth_open
         self._fade = OPENED if mouth_open else (SMALLEST, DRAWN_FROM)
         self._texture_scale = float(np.clip(scale, *TEXTURE_SCALE))
@@ -100,7 +106,7 @@ class MouthPainter:
         back, bright, gap = _row_of_teeth(u, UPPER_WIDTHS, rng)
         edge = v - (UPPER_EDGE + 0.10 * u * u) - back
         root = v - (0.052 + 0.10 * u * u + 0.02 * gap)  # the gum starts here
-        bright = bright * (1 - 0.16 * gap * _edge(0.03 - root, 0.05))
+        bright = bright * (1 - self._gap * gap * _edge(0.03 - root, 0.05))
         bright = bright * (1 - 0.10 * _edge(0.012 - edge, 0.02)) * (1 - 0.18 * _edge(root + 0.035, 0.06))
         colour = self._shaded_teeth(bright)
         gum = _edge(root, max(soft, 0.012))[..., None]
@@ -171,13 +177,14 @@ class MouthPainter:
         mask = _lip_mask(loop - np.array([x0, y0], np.float32), size)
         # light falls in from the front and from above: little near the lips, less still under the upper one
         reach = max(0.028 * scale, 0.8)
-        drop = np.array([[1, 0, 0], [0, 1, 0.020 * scale]], np.float32)
+        drop = np.array([[1, 0, 0], [0, 1, (LIP_SHADOW + LONGER_SHADOW * look.shade) * scale]], np.float32)
         lowered = cv2.warpAffine(mask, drop, size, flags=cv2.INTER_LINEAR)
         light = cv2.GaussianBlur(np.minimum(mask, lowered), (0, 0), reach)
         narrow, full, least = NARROW_LIGHT
+        least -= NARROW_SHADE * look.shade
         falls_in = least + (1 - least) * float(np.clip((gaps.max() - narrow) / (full - narrow), 0, 1))
         light = falls_in * (0.30 + 0.70 * np.clip((light - 0.10) / 0.62, 0, 1))
-        inside = inside * light[..., None] ** SHADE_TINT
+        inside = inside * light[..., None] ** (1 + (SHADE_TINT - 1) * look.flesh)
         if own is not None:
             pixels, opacity, affine = own
             affine = affine - np.array([[0, 0, x0], [0, 0, y0]])
@@ -189,7 +196,10 @@ class MouthPainter:
             rows, columns = np.arange(y0, y1) % 96, np.arange(x0, x1) % 96
             inside = inside + look.grain * self._noise[np.ix_(rows, columns)][..., None]
         if look.monochrome:
-            inside = np.repeat(inside @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
+            inside = np.repeat((inside @ GREY)[..., None], 3, axis=2)
+        if look.brightest < 255:
+            grey = inside @ GREY
+            inside = inside * np.minimum(1, look.brightest / np.maximum(grey, 1))[..., None]
         cover = cv2.GaussianBlur(mask, (0, 0), max(0.5, look.blur, 0.004 * scale)) * shown
         filled = view + (inside - view) * cover[..., None]
         filled = self._roll_lip(filled, loop - np.array([x0, y0], np.float32), jaw, shown)

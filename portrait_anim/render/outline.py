@@ -23,6 +23,7 @@ MARGIN = 0.03  # IOD beyond the outline that still move: the matte's own pixels 
 BAND = 0.13  # IOD beyond the margin in which the motion ends
 STEPS = 6  # of the search for where a pixel comes from
 STILL_PX = 0.01
+HOLD_BAND = (0.10, 0.25)  # IOD before a thing that is held in which the motion ends, at least and at most
 SETTLED = 0.03  # share below which the search has ended at none
 
 
@@ -48,6 +49,23 @@ def motion_share(matte: Array, to_matte: Float, landmarks: Array, iod_px: float)
     away = cv2.distanceTransform((~person).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     x = np.clip((cv2.GaussianBlur(away, (0, 0), 1.0) / unit - MARGIN) / BAND, 0, 1)
     return np.asarray(1 - x * x * (3 - 2 * x), np.float32)
+
+
+def held_back(share: Array, held: npt.NDArray[np.bool_], to_matte: Float, landmarks: Array, iod_px: float) -> Array:
+    """Return a matte's ``share`` (h, w) with the motion ending before what is ``held`` (h, w).
+
+    The face itself keeps its motion: the band before a thing is no wider than the way from the face to it.
+    """
+    if not held.any():
+        return share
+    unit = iod_px * float(to_matte[0, 0])  # matte px an IOD
+    grown = cv2.dilate(held.astype(np.uint8), np.ones((3, 3), np.uint8))  # a grid between matte px sees none of it move
+    away = cv2.distanceTransform(1 - grown, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / unit
+    oval = landmarks[list(FACE_OVAL), :2] @ to_matte[:, :2].T + to_matte[:, 2]
+    x, y = np.clip(oval.round().astype(int), 0, np.array(held.shape[::-1]) - 1).T
+    band = float(np.clip(away[y, x].min(), *HOLD_BAND))
+    near = np.clip(away / band, 0, 1)
+    return np.asarray(np.minimum(share, near * near * (3 - 2 * near)), np.float32)
 
 
 def on_grid(share: Array, to_matte: Float, x: Array, y: Array) -> Array:

@@ -20,6 +20,7 @@ from portrait_anim import ffmpeg
 from portrait_anim.errors import OptionError, OutputError
 from portrait_anim.files import shown
 from portrait_anim.options import plain_number
+from portrait_anim.video.level import level_note
 from portrait_anim.video.sound import FilmSound, Sound
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,8 @@ class Writer:
         self.path = check_output(path, overwrite=overwrite)
         self.size = _check_size(size)
         self.fps = check_fps(fps)
+        if note := level_note(self.size, self.fps):
+            logger.info(note)
         self.n_frames = 0
         self._overwrite = overwrite
         self._before_rename = before_rename

@@ -1,0 +1,184 @@
+"""Straight-edged things beside the head: inset pictures, posters, screens, the edge of a desk.
+
+The matte that tells people from walls takes the picture of a person for a person, and a card before a shoulder for the
+shoulder; the mesh would swing them with the head. A rectangle of which all four sides are seen is not behind the hair,
+so it can be held; so can what lies beyond a straight line that crosses the whole photo.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim.face.mesh import FACE_OVAL
+from portrait_anim.opencv import cv2
+
+Float = npt.NDArray[np.float64]
+Image = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+FINER = 3  # px of the picture that is searched a px of the matte
+SHORTEST = 0.40  # IOD, of a rectangle's side
+PIECE = 0.12  # IOD, of the pieces that a side is put together from
+APART = 0.20  # IOD, between two pieces of a side
+MEETING = 0.10  # IOD, between the ends of two sides at their corner
+SQUARE = float(np.sin(np.radians(8)))  # how far from square a corner may be
+SAMPLES = 48  # places at which a side is looked at
+SEEN = 0.6  # share of them that have to lie on an edge
+STEEP = 5.0  # grey levels a px: an edge
+ALONG = float(np.cos(np.radians(20)))  # of the edge's direction with the side's
+BESIDE_FACE = 0.06  # IOD beyond the face's outline that still belong to the face
+BORDER = 0.05  # IOD: what ends so near to the photo's border reaches it
+ASIDE_PX = 1.5  # of the searched picture, between a side and its pieces
+MOST_PIECES, MOST_LINES = 300, 60  # the longest are looked at
+
+
+def straight_edged(
+    pixels: Image, to_matte: Float, size: int, landmarks: npt.NDArray[np.float32], iod_px: float
+) -> Mask:
+    """Return which pixels of a matte belong to straight-edged things that stand free of the head.
+
+    Args:
+        pixels: (H, W, 3) the photo.
+        to_matte: (2, 3) map from image px to the matte's.
+        size: side of the matte in px.
+        landmarks: (478, 3) px.
+        iod_px: of the face in the image.
+
+    Returns:
+        (size, size) mask.
+    """
+    place = to_matte * FINER
+    place[:, 2] += (FINER - 1) / 2  # pixel centres: fine = FINER * (x + .5) - .5
+    side, unit = size * FINER, iod_px * float(place[0, 0])  # px; px an IOD in the searched picture
+    first, last = np.array([[0, 0], pixels.shape[1::-1]]) @ place[:, :2].T + place[:, 2]
+    x0, y0 = (int(value) for value in np.ceil(np.maximum(first, 0)))
+    x1, y1 = (int(value) for value in np.floor(np.minimum(last, side - 1)))
+    grey = _searched(pixels, place, side)[y0 : y1 + 1, x0 : x1 + 1]
+    oval = landmarks[list(FACE_OVAL), :2] @ place[:, :2].T + place[:, 2] - [x0, y0]
+    face = np.zeros(grey.shape, np.uint8)
+    cv2.fillPoly(face, [np.round(oval).astype(np.int32)], 1)
+    reach = 2 * max(1, round(BESIDE_FACE * unit)) + 1
+    face = cv2.dilate(face, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    lines = _lines(grey, unit)
+    frame = np.array([[0, 0], [grey.shape[1] - 1, 0], [grey.shape[1] - 1, grey.shape[0] - 1], [0, grey.shape[0] - 1]])
+    slopes = np.stack([cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)], axis=-1) / 8
+    slopes *= max(1.0, float(place[0, 0]))  # per px of the photo where that was enlarged
+    found = np.zeros((side, side), np.uint8)
+    for shape in _rectangles(lines, unit) + _strips(lines, frame.astype(np.float64), unit, oval.mean(axis=0)):
+        drawn = np.zeros(grey.shape, np.uint8)
+        cv2.fillPoly(drawn, [np.round(shape).astype(np.int32)], 1)
+        if not (drawn & face).any() and all(
+            _seen(start, end, slopes, BORDER * unit)
+            for start, end in zip(shape, np.roll(shape, -1, axis=0), strict=True)
+        ):
+            found[y0 : y1 + 1, x0 : x1 + 1] |= drawn
+    return np.asarray(found.reshape(size, FINER, size, FINER).max(axis=(1, 3)) > 0)
+
+
+def _searched(pixels: Image, place: Float, side: int) -> Image:
+    """Return the (side, side) grey surroundings of the face; a large photo is averaged first."""
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    scale = float(place[0, 0])
+    if scale < 0.7:
+        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        place = place.copy()
+        place[:, :2] = np.eye(2)
+        place[:, 2] += 0.5 * scale - 0.5  # small = scale * (x + .5) - .5
+    return np.asarray(cv2.warpAffine(grey, place, (side, side), borderMode=cv2.BORDER_REPLICATE))
+
+
+def _lines(grey: Image, unit: float) -> Float:
+    """Return the long straight edges (N, 2, 2), x, y of both ends, put together from their pieces."""
+    pieces = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(np.ascontiguousarray(grey))[0]
+    if pieces is None:
+        return np.zeros((0, 2, 2))
+    pieces = pieces.reshape(-1, 2, 2).astype(np.float64)
+    lengths = np.linalg.norm(pieces[:, 1] - pieces[:, 0], axis=1)
+    order = np.argsort(-lengths)
+    left = pieces[order[lengths[order] > PIECE * unit]][:MOST_PIECES]
+    lines: list[Float] = []
+    while len(left):
+        line, left = left[0], left[1:]
+        while (on_it := _continues(line, left, APART * unit)).any():
+            along = (line[1] - line[0]) / np.linalg.norm(line[1] - line[0])
+            at = np.append((np.concatenate([line[None], left[on_it]]) - line[0]) @ along, 0.0)
+            line, left = np.stack([line[0] + along * at.min(), line[0] + along * at.max()]), left[~on_it]
+        if np.linalg.norm(line[1] - line[0]) >= SHORTEST * unit:
+            lines.append(line)
+    return np.array(lines[:MOST_LINES]).reshape(-1, 2, 2)
+
+
+def _continues(line: Float, pieces: Float, apart: float) -> Mask:
+    """Return which pieces (N, 2, 2) lie on ``line`` (2, 2) or not further than ``apart`` px before and behind it."""
+    length = float(np.linalg.norm(line[1] - line[0]))
+    along = (line[1] - line[0]) / length
+    off = pieces - line[0]  # (N, 2, 2)
+    at = off @ along  # (N, 2)
+    aside = np.abs(off[..., 0] * along[1] - off[..., 1] * along[0]).max(axis=1)
+    straight = aside <= ASIDE_PX + 0.01 * np.abs(at).max(axis=1, initial=0)
+    return np.asarray(
+        straight & (at.min(axis=1, initial=np.inf) <= length + apart) & (at.max(axis=1, initial=-np.inf) >= -apart)
+    )
+
+
+def _rectangles(lines: Float, unit: float) -> list[Float]:
+    """Return the rectangles (4, 2) that two lines with a common corner span."""
+    shapes = []
+    for i, one in enumerate(lines):
+        for other in lines[i + 1 :]:
+            u, v = ((line[1] - line[0]) / np.linalg.norm(line[1] - line[0]) for line in (one, other))
+            if abs(float(u @ v)) > SQUARE:
+                continue
+            t = np.linalg.solve(np.stack([u, -v], axis=1), other[0] - one[0])
+            corner = one[0] + t[0] * u
+            far = []
+            for line in (one, other):
+                away = np.linalg.norm(line - corner, axis=1)
+                far.append(line[int(away.argmax())] if away.min() <= MEETING * unit else None)
+            a, b = far
+            if a is not None and b is not None:
+                shapes.append(np.stack([corner, a, a + b - corner, b]))
+    return shapes
+
+
+def _strips(lines: Float, frame: Float, unit: float, face: Float) -> list[Float]:
+    """Return what lies beyond the lines that cross the whole frame (4, 2), seen from the face's middle (2,)."""
+    shapes = []
+    for line in lines:
+        inward = np.minimum(line, frame[2] - line).min(axis=1)
+        if inward.max() > BORDER * unit:
+            continue
+        along = (line[1] - line[0]) / np.linalg.norm(line[1] - line[0])
+        normal = np.array([-along[1], along[0]])
+        normal = normal * -np.sign((face - line[0]) @ normal)  # away from the face
+        depth = (frame - line[0]) @ normal
+        shape = []
+        for k in range(4):  # the frame cut along the line
+            if depth[k] >= 0:
+                shape.append(frame[k])
+            if depth[k] * depth[k - 3] < 0:
+                shape.append(frame[k] + (frame[k - 3] - frame[k]) * depth[k] / (depth[k] - depth[k - 3]))
+        if len(shape) >= 3:
+            shapes.append(np.array(shape))
+    return shapes
+
+
+def _seen(start: Float, end: Float, slopes: npt.NDArray[np.floating], border: float) -> bool:
+    """Return whether a side lies on the photo's border or on an edge."""
+    last = np.array(slopes.shape[1::-1]) - 1
+    for k in (0, 1):
+        if max(start[k], end[k]) <= border or min(start[k], end[k]) >= last[k] - border:
+            return True
+    length = float(np.linalg.norm(end - start))
+    if length < 1:
+        return True
+    along = (end - start) / length
+    normal = np.array([-along[1], along[0]])
+    at = start + np.linspace(0.04, 0.96, SAMPLES)[:, None] * (end - start)  # (S, 2)
+    near = at[:, None] + np.arange(-3, 4)[:, None] * normal  # (S, 7, 2)
+    x, y = np.clip(near.round().astype(int), 0, last).transpose(2, 0, 1)
+    slope = slopes[y, x]  # (S, 7, 2)
+    across, size = np.abs(slope @ normal), np.linalg.norm(slope, axis=-1)
+    edge = (across >= STEEP) & (across >= ALONG * size)
+    return bool(edge.any(axis=1).mean() >= SEEN)
