@@ -1,0 +1,111 @@
+"""Squares cut out of a picture for the face nets, and how boxes overlap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim.face.detect import Array, Face, Image
+from portrait_anim.face.mesh import OUTER_EYE_CORNERS
+from portrait_anim.opencv import cv2
+
+CROP_SCALE = 1.5  # crop side over the longer side of the face's box
+SAME_FACE_IOU = 0.3  # overlap from which on two boxes are one face's
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A turned square in a picture: centre (px), side (px), angle (radians, clockwise as seen)."""
+
+    cx: float
+    cy: float
+    side: float
+    angle: float
+
+    def to_image(self, size: int) -> npt.NDArray[np.float64]:
+        """Return the (2, 3) map from crop pixels to image pixels.
+
+        Pixel centres are at integers on both sides, corner 0 goes to corner 0: MediaPipe's convention, which its
+        nets were trained with.
+        """
+        cos, sin = np.cos(self.angle) * self.side / size, np.sin(self.angle) * self.side / size
+        half = size / 2
+        return np.array([[cos, -sin, self.cx - half * (cos - sin)], [sin, cos, self.cy - half * (sin + cos)]])
+
+
+def crop_of(landmarks: Array) -> Crop:
+    """Return the crop for known points (478, 3): their turned bounding box, as MediaPipe's tracking takes it."""
+    left, right = (landmarks[i, :2] for i in OUTER_EYE_CORNERS)
+    angle = float(np.arctan2(*(right - left)[::-1]))
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[cos, sin], [-sin, cos]])
+    xy = landmarks[:, :2]
+    upright = xy @ turn.T
+    low, high = upright.min(0), upright.max(0)
+    cx, cy = turn.T @ ((low + high) / 2)
+    return Crop(float(cx), float(cy), CROP_SCALE * float((high - low).max()), angle)
+
+
+def cut_crop(image: Image, crop: Crop, size: int, border: int) -> npt.NDArray[np.float32]:
+    """Sample (size, size, 3) values 0..255 of a crop; ``border`` is OpenCV's for what lies beyond the picture."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(image, crop.to_image(size), (size, size), flags=flags, borderMode=border), np.float32
+    )
+
+
+def sample_crop(image: Image, crop: Crop, size: int, border: int) -> npt.NDArray[np.float32]:
+    """Do the same, but average where the crop is large, or the nets see aliased skin."""
+    shrink = int(crop.side // (2 * size))
+    if shrink <= 1:
+        return cut_crop(image, crop, size, border)
+    pixels = cut_crop(image, crop, size * shrink, border)
+    return np.asarray(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def sigmoid(x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return 1 / (1 + exp(-x)), without overflow."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -60, 60))))
+
+
+def iou(a: npt.NDArray[np.floating], boxes: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Overlap of box ``a`` (4,) xyxy with ``boxes`` (N, 4): intersection over union, (N,)."""
+    low, high = np.maximum(a[:2], boxes[:, :2]), np.minimum(a[2:], boxes[:, 2:])
+    inter = np.prod(np.clip(high - low, 0, None), axis=1)
+    area = np.prod(a[2:] - a[:2])
+    return np.asarray(inter / np.maximum(area + np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - inter, 1e-9))
+
+
+def share_in(face: Face, other: Face) -> float:
+    """Return the share of a face's box that lies in another's."""
+    low, high = np.maximum(face.bbox[:2], other.bbox[:2]), np.minimum(face.bbox[2:], other.bbox[2:])
+    return float(np.prod(np.clip(high - low, 0, None))) / max(face.area, 1e-9)
+
+
+def in_middle(crop: Crop, face: Face) -> bool:
+    """Whether a crop is of a known face: its centre in the middle half of that one's box."""
+    offset = np.array([crop.cx, crop.cy]) - (face.bbox[:2] + face.bbox[2:]) / 2
+    return bool((np.abs(offset) < (face.bbox[2:] - face.bbox[:2]) / 4).all())
+
+
+def weighted_nms(rows: npt.NDArray[np.floating], scores: npt.NDArray[np.floating]) -> list[npt.NDArray[np.floating]]:
+    """Merge overlapping rows (N, 16) by their score-weighted mean; rows start with xyxy."""
+    kept = []
+    order = np.argsort(-scores)
+    while order.size:
+        near = iou(rows[order[0], :4], rows[order, :4]) > SAME_FACE_IOU
+        near[0] = True
+        group = order[near]
+        kept.append(np.average(rows[group], axis=0, weights=scores[group]))
+        order = order[~near]
+    return kept
+
+
+def spread(length: float, side: float) -> list[float]:
+    """Centres of half-overlapping tiles of ``side`` that cover ``length``; one in the middle if one is enough."""
+    if length <= side:
+        return [length / 2]
+    count = int(np.ceil(2 * length / side)) - 1
+    return [float(x) for x in np.linspace(side / 2, length - side / 2, max(count, 2))]
