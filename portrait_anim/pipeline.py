@@ -278,8 +278,9 @@ class Animator:
 
     def _live(self, pieces: Iterable[Any], options: FilmOptions) -> Generator[Frame, None, None]:
         """Frames as pieces come; the mark is that of the photo and the first piece."""
+        mouth = self._model.live_mouth()  # one for all faces
         faces = [
-            self._model.live(
+            self._model.live_face(
                 shape=normalise(face.landmarks)[0], seed=options.seed + number, head_motion=options.head_motion,
                 blinks=options.blinks,
             )
@@ -292,7 +293,8 @@ class Animator:
             if marker is None:
                 marks = self._provenance([(sound, SAMPLE_RATE)], options, ears=("streaming_encoder",))
                 marker = marks.marker(self.photo.pixels, FPS)
-            motions = [face.push(sound, last=piece is end) for face in faces]
+            heard = mouth.push(sound, last=piece is end)
+            motions = [face.push(*heard) for face in faces]
             for i in range(len(motions[0])):
                 yield marker.mark(self._group.render([space.state(motion, i) for motion in motions]), n_frames)
                 n_frames += 1

@@ -159,11 +159,10 @@ class LiveMouth:
         self._sound = np.concatenate([self._sound, *(self._level(frame) for frame in frames)])
 
 
-class LiveMotion:
-    """Sound in pieces -> :class:`Motion` in pieces, at 25 fps.
+class LiveFace:
+    """What was heard, in pieces -> one face's :class:`Motion` in pieces, at 25 fps.
 
     Args:
-        mouth: made anew for every sound.
         upper: the generator of lids, brows, gaze and head.
         shape: (478, 3) IOD, the photo's face; None is the average face.
         seed: of blinks, gaze and head.
@@ -172,10 +171,10 @@ class LiveMotion:
     """
 
     def __init__(
-        self, mouth: LiveMouth, upper: UpperGenerator, *, shape: npt.NDArray[np.floating] | None = None, seed: int = 0,
+        self, upper: UpperGenerator, *, shape: npt.NDArray[np.floating] | None = None, seed: int = 0,
         head_motion: float = 1.0, blinks: float = 1.0,
     ) -> None:  # fmt: skip
-        self._mouth, self._upper, self._shape = mouth, upper, shape
+        self._upper, self._shape = upper, shape
         self._head_motion, self._blinks = head_motion, blinks
         self._noise = NoiseStream(seed)
         self._reach = upper.reach + HEAD_REACH
@@ -183,9 +182,8 @@ class LiveMotion:
         self._heard_noise = self._noise.take(2 * self._reach)
         self._n_frames = 0
 
-    def push(self, waveform: Array, *, last: bool = False) -> Motion:
-        """Take a piece of sound (N,) at 16 kHz; return the frames that are sure by now, perhaps none."""
-        mouth, latents = self._mouth.push(waveform, last=last)
+    def push(self, mouth: Array, latents: Array) -> Motion:
+        """Take what :meth:`LiveMouth.push` returned, mouth (T, K) and latents (T, C); return T frames, perhaps none."""
         n = len(mouth)
         if not n:
             return Motion.rest(0, mouth.shape[1])
@@ -197,3 +195,19 @@ class LiveMotion:
         lively = shown(made, rest, self._head_motion, self._blinks)
         self._n_frames += n
         return Motion(mouth=mouth, **vars(lively))
+
+
+class LiveMotion:
+    """Sound in pieces -> the :class:`Motion` of one face in pieces; several faces share a :class:`LiveMouth` instead.
+
+    Args:
+        mouth: made anew for every sound.
+        face: made anew for every sound.
+    """
+
+    def __init__(self, mouth: LiveMouth, face: LiveFace) -> None:
+        self._mouth, self._face = mouth, face
+
+    def push(self, waveform: Array, *, last: bool = False) -> Motion:
+        """Take a piece of sound (N,) at 16 kHz; return the frames that are sure by now, perhaps none."""
+        return self._face.push(*self._mouth.push(waveform, last=last))

@@ -23,7 +23,7 @@ from portrait_anim.errors import OptionError
 from portrait_anim.motion.action_units import ActionUnits
 from portrait_anim.motion.emotion import activations, keep_closures
 from portrait_anim.motion.generator import Generator, GeneratorConfig
-from portrait_anim.motion.live import HOP, LiveMotion, LiveMouth, LiveNets
+from portrait_anim.motion.live import HOP, LiveFace, LiveMotion, LiveMouth, LiveNets
 from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.motion.upper import UpperConfig, UpperGenerator, upper_motion
 from portrait_anim.timeline import EmotionTimeline
@@ -132,7 +132,8 @@ class MotionModel:
         for prefix, part in ((UPPER, upper), (LIVE, head), ("", net)):
             mine = {name: tensors.pop(name) for name in list(tensors) if name.startswith(prefix)}
             part.load_state_dict({name.removeprefix(prefix): value for name, value in mine.items()})
-            part.requires_grad_(False).eval().to(device)
+            part.requires_grad_(False).eval()
+        net.to(device)  # the upper face and the live head stay on the CPU: small, and the same motion on every device
         speech = SpeechFeatures.from_weights(device, config.speech)
         space = MotionSpace(basis.numpy(), lambda: ActionUnits.from_weights(name).fields)
         return cls(speech, VoiceDetector.from_weights().to(device), net, upper, space, head)
@@ -162,13 +163,25 @@ class MotionModel:
 
     def live_nets(self) -> LiveNets:
         """Return the nets that hear sound as it comes, on the CPU."""
-        return LiveNets(StreamingEncoder.from_weights(), deepcopy(self.head).cpu(), deepcopy(self.net).cpu())
+        return LiveNets(StreamingEncoder.from_weights(), self.head, deepcopy(self.net).cpu())
+
+    def live_mouth(self, hop: int = HOP) -> LiveMouth:
+        """Return what hears a sound as it comes, for any number of faces, on the CPU; ``hop`` as in :meth:`live`."""
+        with undrawn():
+            return LiveMouth(self.live_nets(), hop)
+
+    def live_face(
+        self, *, shape: npt.NDArray[np.floating] | None = None, seed: int = 0, head_motion: float = 1.0,
+        blinks: float = 1.0,
+    ) -> LiveFace:  # fmt: skip
+        """Return what moves one face to what :meth:`live_mouth` hears; arguments as of :meth:`motion`, on the CPU."""
+        return LiveFace(self.upper, shape=shape, seed=seed, head_motion=head_motion, blinks=blinks)
 
     def live(
         self, *, shape: npt.NDArray[np.floating] | None = None, seed: int = 0, head_motion: float = 1.0,
         blinks: float = 1.0, hop: int = HOP,
     ) -> LiveMotion:  # fmt: skip
-        """Return what makes motion while a sound still comes; arguments as of :meth:`motion`, always on the CPU.
+        """Return what makes one face's motion while a sound still comes, always on the CPU.
 
         Args:
             shape: the photo's face.
@@ -177,9 +190,8 @@ class MotionModel:
             blinks: 0 to 3.
             hop: frames made at a time.
         """
-        with undrawn():
-            mouth = LiveMouth(self.live_nets(), hop)
-        return LiveMotion(mouth, self.upper, shape=shape, seed=seed, head_motion=head_motion, blinks=blinks)
+        face = self.live_face(shape=shape, seed=seed, head_motion=head_motion, blinks=blinks)
+        return LiveMotion(self.live_mouth(hop), face)
 
     def motion(
         self,

@@ -23,7 +23,7 @@ from portrait_anim.render.outline import held_back, motion_share
 from portrait_anim.render.rest import OPEN_APERTURE, aperture, closed_shape, seam_landmarks
 from portrait_anim.render.skin import Skin
 from portrait_anim.render.straight import straight_edged
-from portrait_anim.render.warp import Warp, sample
+from portrait_anim.render.warp import Box, Warp
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
@@ -44,6 +44,7 @@ class Portrait:
     Attributes:
         photo: the picture.
         mouth_open: whether the picture shows an open mouth; its resting shape is then estimated.
+        box: the part of the picture that can change.
     """
 
     def __init__(self, photo: Photo, face: Face) -> None:
@@ -71,14 +72,15 @@ class Portrait:
         self._warp = Warp(
             head.source, head.triangles, (width, height), step, head.fine, head.lids, self._lid_fine, hold
         )  # fmt: skip
+        self.box: Box = self._warp.box
         self._lids = LidPainter(pixels, head.source[: len(landmarks)])
         look = measure(
             pixels, landmarks, scale, rest, monochrome=photo.monochrome, mouth_open=self.mouth_open
         )  # fmt: skip
         self._mouth = MouthPainter(look, scale, self.mouth_open, zlib.crc32(np.round(shape, 2).tobytes()))
-        self._skin = Skin(pixels, landmarks, scale)
+        self._skin = Skin(pixels, landmarks, scale, self.box[:2])
         self._seam = rest[list(LIPS_INNER_UPPER[4:7])].mean(0).astype(np.float64)
-        self._pixels = pixels  # what is warped
+        warped = pixels
         self._own: tuple[Image, Array, npt.NDArray[np.float64]] | None = None
         if self.mouth_open:
             rows, columns, opacity = own_opening(landmarks[list(LIPS_INNER), :2], (height, width), scale)
@@ -87,21 +89,28 @@ class Portrait:
                 offset = np.array([[1, 0, columns.start], [0, 1, rows.start], [0, 0, 1]], np.float64)
                 self._own = np.ascontiguousarray(pixels[rows, columns]), opacity, inverse @ offset
             # where the lips meet again no teeth may shine through: lips grow together over them
-            self._pixels = pixels.copy()
+            warped = pixels.copy()
             hollow = np.ascontiguousarray(pixels[rows, columns])
             hidden = cv2.dilate((opacity > 0.02).astype(np.uint8), np.ones((3, 3), np.uint8))
-            self._pixels[rows, columns] = cv2.inpaint(hollow, hidden, 0.02 * scale + 1, cv2.INPAINT_TELEA)
+            warped[rows, columns] = cv2.inpaint(hollow, hidden, 0.02 * scale + 1, cv2.INPAINT_TELEA)
+        x0, y0, x1, y1 = self.box
+        self._pixels = np.ascontiguousarray(warped[y0:y1, x0:x1])  # what is warped
 
     def render(self, state: FaceState) -> Image:
         """Return the frame (H, W, 3) uint8 for a state; outside the moving region it equals the photo."""
         frame = self.photo.pixels.copy()
+        self.draw(frame, state)
+        return frame
+
+    def draw(self, frame: Image, state: FaceState) -> None:
+        """Draw a state into (H, W, 3) ``frame``, in place; inside ``box`` the frame has to show the photo."""
         target = self._head.place(state)
         moved = self._warp.map(target)
         if moved is not None:
             x0, y0, mapping = moved
             view = frame[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
             pixels = self._skin.shade(self._pixels, state.displacement)
-            view[...] = sample(pixels, mapping)
+            view[...] = self._warp.sample(pixels, mapping)
             if self._lid_fine > 1 and state.blink.max() > LIDS_FINE_FROM:
                 left, top, lids = self._warp.lids(pixels, target, moved)
                 frame[top : top + lids.shape[0], left : left + lids.shape[1]] = lids
@@ -112,7 +121,6 @@ class Portrait:
         skull, jaw = (self._mouth_axes(state, jaw=moves) for moves in (False, True))
         own = None if self._own is None else (self._own[0], self._own[1], skull @ self._own[2])
         self._mouth.paint(frame, loop, skull, jaw, own)
-        return frame
 
     def _mouth_axes(self, state: FaceState, *, jaw: bool) -> npt.NDArray[np.float64]:
         """Return the (2, 3) affine from mouth-local (u, v, 1) to px, riding on the skull or on the jaw."""

@@ -48,15 +48,16 @@ class Skin:
         pixels: (H, W, 3) the photo.
         landmarks: (478, 3) px.
         iod_px: px an IOD.
+        part: first column and row of the part of the photo that is shaded; it holds the whole face.
     """
 
-    def __init__(self, pixels: Image, landmarks: Array, iod_px: float) -> None:
+    def __init__(self, pixels: Image, landmarks: Array, iod_px: float, part: tuple[int, int] = (0, 0)) -> None:
         height, width = pixels.shape[:2]
         xy = landmarks[:, :2].astype(np.float64)
         low, high = np.floor(xy.min(0)).astype(int), np.ceil(xy.max(0)).astype(int) + 1
         (x0, y0), (x1, y1) = np.clip(low, 0, [width - 8, height - 8]), np.clip(high, 8, [width, height])
         self._step = max(1, round(iod_px / GRID_IOD))
-        self._corner = int(x0), int(y0)
+        self._corner = int(x0) - part[0], int(y0) - part[1]
         patch = pixels[y0:y1, x0:x1]
         size = -(-patch.shape[1] // self._step), -(-patch.shape[0] // self._step)
         self._shape = size[1], size[0]
@@ -79,7 +80,7 @@ class Skin:
         self._weights = np.array(weights, np.float32).reshape(-1, 2 * len(landmarks))  # (F, 478 * 2)
 
     def shade(self, pixels: Image, displacement: Array) -> Image:
-        """Return (H, W, 3) pixels with the folds of a displacement (478, 3) IOD; the same array if it has none."""
+        """Return (h, w, 3) pixels with the folds of a displacement (478, 3) IOD; the same array if it has none."""
         amounts = activation(self._weights @ displacement[:, :2].ravel())
         shown = np.flatnonzero(np.abs(amounts) > LEAST)
         if not len(shown):

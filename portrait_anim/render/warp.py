@@ -16,6 +16,7 @@ from portrait_anim.render.outline import let_go, on_grid
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in px, ends exclusive
 
 STILL_PX = 0.01  # what moves less counts as still
 
@@ -87,7 +88,7 @@ class Warp:
         self._lids = np.ascontiguousarray(self._triangles[lids])
         low, high = np.floor(source.min(0)) - 2, np.ceil(source.max(0)) + 3
         x0, y0 = (int(max(0, value)) for value in low)
-        self.box = x0, y0, int(min(size[0], high[0])), int(min(size[1], high[1]))
+        self.box: Box = x0, y0, int(min(size[0], high[0])), int(min(size[1], high[1]))
         """x0, y0, x1, y1 (end exclusive) of everything that can move"""
         x1, y1 = self.box[2:]
         x, y = np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32))
@@ -140,7 +141,7 @@ class Warp:
         """Return the part of the frame round the lids, drawn finely and averaged: a shut lid's line has no steps.
 
         Args:
-            pixels: (H, W, 3), the picture.
+            pixels: (h, w, 3), the picture's part in ``box``.
             target: (N, 2) px, the vertices in the frame.
             moved: what :meth:`map` returned for them.
 
@@ -161,14 +162,20 @@ class Warp:
             ((target - origin + 0.5) * many - 0.5).astype(np.float32),
             (self.source - target).astype(np.float32), self._lids, large,
         )  # fmt: skip
-        drawn = sample(pixels, large + own)
+        drawn = self.sample(pixels, large + own)
         small = cv2.resize(drawn, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
         return x0 + left, y0 + top, np.asarray(small)
 
+    def sample(self, pixels: Image, mapping: Array) -> Image:
+        """Return the picture that a map takes from the photo, by cubic interpolation.
 
-def sample(pixels: Image, mapping: Array) -> Image:
-    """Return the (h, w, 3) picture that (h, w, 2) absolute px take from (H, W, 3) pixels, by cubic interpolation.
+        Where the map points at whole pixels the photo's own values come out. A map of this mesh points nowhere outside
+        ``box``, which is two pixels wider than the mesh, as cubics need it: the box is all of the photo that is read.
 
-    Where the map points at whole pixels the photo's own values come out.
-    """
-    return np.asarray(cv2.remap(pixels, mapping, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+        Args:
+            pixels: (h, w, 3), the picture's part in ``box``.
+            mapping: (h, w, 2) absolute px of the picture.
+        """
+        x0, y0 = self.box[:2]
+        inside = cv2.subtract(mapping, (x0, y0, 0, 0))
+        return np.asarray(cv2.remap(pixels, inside, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
