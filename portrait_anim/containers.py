@@ -6,7 +6,9 @@ A playlist (m3u8, mpd, sdp, concat...) is a text that names other files: ffmpeg 
 
 from __future__ import annotations
 
+import mmap
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +46,6 @@ _PLAYLISTS = (  # how texts that name other files begin, and what they are calle
     (rb"# VobSub index file", "an index of subtitles"),
     (rb"RTSPtext|SMILtext|rtsptext", "a link to a stream"),
 )
-
-# Their clock stands in every packet and may leap, so their header's duration proves nothing.
-_CLOCKED = frozenset({"matroska", "ogg", "mpegts", "mpeg", "flv", "asf", "rm", "nut", "avi", "live_flv", "ivf"})
 
 
 def playlist(path: Path) -> str | None:
@@ -104,12 +103,41 @@ def sound_tracks(header: str) -> list[SoundTrack]:
 
 
 def duration_s(header: str) -> float | None:
-    """Return the duration (s) that the header gives; None where it gives none, or one that cannot be trusted.
-
-    Only files of sound alone count: the picture of a film may last longer than its sound.
-    """
-    formats = re.match(r"Input #0, ([\w,]+), from ", header)
-    if formats is None or _CLOCKED & set(formats[1].split(",")) or ": Video: " in header:
-        return None
-    found = re.search(r"Duration: (\d+):(\d+):([\d.]+)", header)
+    """Return the duration (s) that the header gives, if any: that of the longest track, in some formats a guess."""
+    found = re.search(r"^\s*Duration: (\d+):(\d+):([\d.]+)", header, re.MULTILINE)
     return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None
+
+
+def goes_on(path: Path) -> bool:
+    """Whether a second recording of the same kind was glued behind the first, where ffmpeg stops reading."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        start = data[:12]
+        if start[:4] in (b"RIFF", b"FORM"):
+            size = int.from_bytes(start[4:8], "little" if start[:4] == b"RIFF" else "big")
+            end = 8 + size + size % 2
+            after = data[end : end + 12]
+            return after[:4] == start[:4] and after[8:] == start[8:]  # an AVI's later parts have another kind
+        if start[4:8] == b"ftyp":
+            return sum(kind == b"ftyp" for kind in _boxes(data)) > 1
+        if start[:4] == b"FLV\x01":
+            return len(re.findall(rb"FLV\x01[\x01\x04\x05]\0\0\0\x09\0\0\0\0", data)) > 1
+        return False
+
+
+def is_several_mp3(path: Path) -> bool:
+    """Whether the file holds more than one mp3's own first frame (LAME's "Info" or "Xing"), which is no sound."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return len(re.findall(rb"\xff[\xe2-\xff].{2}\0{9,36}(?:Xing|Info)\0", data, re.DOTALL)) > 1
+
+
+def _boxes(data: mmap.mmap) -> Iterator[bytes]:
+    """Yield the kinds of an mp4's outer boxes."""
+    at = 0
+    while at + 8 <= len(data):
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if size == 1:  # the size stands behind the kind, in 8 bytes
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        yield kind
+        if size < 8:  # 0: up to the end of the file
+            return
+        at += size

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,25 +118,37 @@ def channel(track: Track, repair: Repair, number: int) -> Waveform:
     return mono(blocks(track, repair), repair.sample_rate, lambda block: block[:, number])
 
 
-def ends_in_a_part(track: Track) -> bool:
-    """Whether all packets of the track have one size and only the last is smaller: a part that no decoder takes."""
+def _packets(track: Track) -> Generator[tuple[float, int], None, None]:
+    """Yield duration (s) and size (bytes) of each packet of a track, without decoding any."""
     child = ffmpeg.Child(
         [
             *(*ffmpeg.QUIET, *ffmpeg.file_input(track.path), "-map", track.selector(), "-c", "copy"),
             *("-f", "framecrc", "pipe:1"),
         ]
     )
-    first = last = ""
-    whole = True  # all packets before the last have the size of the first
+    unit = 0.0  # s
     try:
         for line in child.stdout:
-            if not (found := re.match(rb"\d+,[^,]*,[^,]*,[^,]*,\s*(\d+)", line)):
-                continue
-            whole = whole and last in ("", first)
-            last = found[1].decode()
-            first = first or last
-        child.wait()
-    except BaseException:
+            if found := re.match(rb"#tb 0: (\d+)/(\d+)", line):
+                unit = int(found[1]) / int(found[2])
+            elif found := re.match(rb"\d+,[^,]*,[^,]*,\s*(\d+),\s*(\d+)", line):
+                yield int(found[1]) * unit, int(found[2])
+    finally:
         child.kill()
-        raise
-    return whole and bool(last) and int(last) < int(first)
+
+
+def undecoded_s(track: Track, limit_s: float) -> float:
+    """Return how long a track's packets last together (s); stops after a little more than ``limit_s``."""
+    total = 0.0
+    with closing(_packets(track)) as packets:
+        for duration, _ in packets:
+            total += duration
+            if total > limit_s + 1:
+                break
+    return total
+
+
+def ends_in_a_part(track: Track) -> bool:
+    """Whether all packets of the track have one size and only the last is smaller: a part that no decoder takes."""
+    sizes = [size for _, size in _packets(track)]
+    return len(sizes) > 1 and len(set(sizes[:-1])) == 1 and sizes[-1] < sizes[0]

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import replace
 
 import numpy as np
 
 from portrait_anim import ffmpeg
-from portrait_anim.audio.decode import Decoded, Waveform, channel, decode, ends_in_a_part, mono, survey
+from portrait_anim.audio.decode import Decoded, Waveform, channel, decode, ends_in_a_part, mono, survey, undecoded_s
 from portrait_anim.audio.mix import MAX_BROKEN_SHARE, Contents, measure, replaced
-from portrait_anim.audio.notes import tell_better, tell_clock, tell_gaps, tell_many, tell_strays, tell_tracks
+from portrait_anim.audio.notes import (
+    tell_better,
+    tell_clock,
+    tell_damage,
+    tell_gaps,
+    tell_many,
+    tell_parts,
+    tell_rest,
+    tell_strays,
+    tell_tracks,
+)
 from portrait_anim.audio.sound import Sound, check_duration
 from portrait_anim.config import SAMPLE_RATE
-from portrait_anim.containers import SoundTrack, duration_s, playlist, sound_tracks
+from portrait_anim.containers import SoundTrack, duration_s, goes_on, is_several_mp3, playlist, sound_tracks
 from portrait_anim.errors import AudioError
 from portrait_anim.files import readable_file, shown
 from portrait_anim.fingerprint import fingerprint
 from portrait_anim.track import MAX_MIXED_CHANNELS, Repair, Track, blocks
 from portrait_anim.waveform import in_range
-
-logger = logging.getLogger(__name__)
 
 MAX_FILM_RATE = 48_000  # Hz, of repaired sound
 SILENT_DBFS = -70.0  # a track whose loudest 20 ms are below is silent
@@ -36,13 +43,13 @@ def open_file(audio: str | os.PathLike[str], max_duration: float) -> Sound:
         raise AudioError(f"{name} is {kind}, it names other files and holds no sound: give the recording itself")
     read = fingerprint(path, AudioError, "sound")
     header = ffmpeg.header(path)
-    if (told := duration_s(header)) is not None:
-        check_duration(name, told, max_duration)
     tracks = sound_tracks(header)
     order = sorted(tracks, key=lambda track: not track.default)  # those that the file prefers first
     chosen, track, waveform = _first_heard(order, Track(path), name, header, max_duration)
     if chosen is not None and len(tracks) > 1:
         tell_tracks(name, tracks, chosen)
+    if goes_on(path):
+        tell_rest(name, len(waveform) / SAMPLE_RATE)
     return Sound(name, in_range(waveform), track, read)
 
 
@@ -54,7 +61,11 @@ def _first_heard(
         return None, *_read(first, None, name, header, limit_s)
     kept = None
     for found in order:
-        track, waveform = _read(replace(first, stream=found.stream), found, name, header, limit_s)
+        track = replace(first, stream=found.stream)
+        told = duration_s(header) or 0.0
+        if told > limit_s and undecoded_s(track, limit_s) > limit_s:
+            check_duration(name, told, limit_s)
+        track, waveform = _read(track, found, name, header, limit_s)
         if len(order) == 1 or _loudest(waveform) > 10 ** (SILENT_DBFS / 20):
             return found, track, waveform
         kept = kept or (found, track, waveform)
@@ -74,7 +85,7 @@ def _read(track: Track, found: SoundTrack | None, name: str, header: str, limit_
     decoded = decode(track, limit_s)
     if decoded.clock.odd:
         return _glued(track, name, limit_s)
-    check_duration(name, len(decoded.waveform) / SAMPLE_RATE, limit_s)
+    check_duration(name, len(decoded.waveform) / SAMPLE_RATE, limit_s, at_least=True)
     _check_decoded(decoded, track, name, header)
     if not decoded.clock.formats:
         return track, decoded.waveform
@@ -105,8 +116,10 @@ def _check_decoded(decoded: Decoded, track: Track, name: str, header: str) -> No
         raise AudioError(f"the sound in {name} is damaged and cannot be decoded ({why}): export it again")
     if decoded.one_error and _is_whole(decoded, header) and ends_in_a_part(track):
         return
-    seconds = len(decoded.waveform) / SAMPLE_RATE
-    logger.warning("%s is damaged in places, %.2f s of it are used (%s)", name, seconds, why)
+    if decoded.one_error and is_several_mp3(track.path):
+        tell_parts(name)
+        return
+    tell_damage(name, len(decoded.waveform) / SAMPLE_RATE, why)
 
 
 def _is_whole(decoded: Decoded, header: str) -> bool:
@@ -119,7 +132,7 @@ def _glued(track: Track, name: str, limit_s: float) -> tuple[Track, Waveform]:
     """Read recordings that were glued together one after the other, by counting samples."""
     seen = survey(track, limit_s)
     clock = seen.clock
-    check_duration(name, clock.total_s, limit_s)
+    check_duration(name, clock.total_s, limit_s, at_least=True)
     formats = [kind for _, kind in clock.formats]
     rate = min(MAX_FILM_RATE, max(kind.sample_rate for kind in formats))
     channels = min(2, max(kind.channels for kind in formats))
@@ -131,7 +144,7 @@ def _glued(track: Track, name: str, limit_s: float) -> tuple[Track, Waveform]:
 def _many_channels(track: Track, channels: int, name: str, limit_s: float) -> tuple[Track, Waveform]:
     """Average more channels than ffmpeg mixes; silent ones do not count."""
     seen = survey(track, limit_s)
-    check_duration(name, seen.clock.total_s, limit_s)
+    check_duration(name, seen.clock.total_s, limit_s, at_least=True)
     if not seen.clock.formats:
         raise AudioError(f"the sound in {name} is damaged and cannot be decoded ({seen.complaint}): export it again")
     kind = seen.clock.formats[0][1]

@@ -11,7 +11,7 @@ from portrait_anim.audio.activity import GateConfig
 from portrait_anim.audio.loudness import NOTHING_DBFS, QUIET_DBFS, loud_dbfs
 from portrait_anim.audio.speech import SpeechConfig
 
-RAISED_THRESHOLD = 5.0  # log odds of a voice at which the gate opens in a raised recording: raised noise has up to 4
+RAISED_THRESHOLD = 7.0  # log odds of a voice at which the gate opens in a raised recording: raised noise has up to 6
 
 
 def audible(waveform: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], GateConfig]:

@@ -18,10 +18,11 @@ LOST = (
 )
 HEARD_DBFS = -60.0  # stretches below say nothing
 SILENT_CHANNEL_DB = 30.0  # below the loudest channel: left out of a mean of many
+ABOUT = 0.8  # of the energy, 1 dB
 STRAY_SHARE = 1e-3  # at most this share of all samples may be strays
 MAX_STRAYS = 500  # and at most so many: a second of speech in an hour of silence is none
 STRAY_FACTOR = 8.0  # strays are this many times above what the others stay below
-STRAY_ROOM = 4.0  # times above it are left to the others
+STRAY_ROOM = 4.0  # times above it, or up to full scale, are left to the others
 MAX_BROKEN_SHARE = 0.01  # of samples that are NaN or infinite; beyond, the file is no recording
 
 _LOWEST, _HIGHEST = -60, 130  # powers of two that magnitudes are sorted into
@@ -61,8 +62,9 @@ class Contents:
         return cancelled
 
     def better_channel(self, stretches: npt.NDArray[np.bool_]) -> int:
-        """Return the channel, from 0, that is loudest in these stretches."""
-        return int(self.energies[stretches].sum(0).argmax())
+        """Return the channel, from 0, that is loudest in these stretches; the first of those that are about as loud."""
+        energy = self.energies[stretches].sum(0)
+        return int(np.flatnonzero(energy >= ABOUT * energy.max())[0])
 
     def sounding(self) -> tuple[int, ...]:
         """Return the channels, from 0, that are not silent beside the loudest."""
@@ -71,11 +73,13 @@ class Contents:
 
     @property
     def usual_peak(self) -> float:
-        """Peak without the strays: four times (a power of two) what all but a few samples stay below, or ``peak``."""
+        """Peak without the strays, with room for what all but a few samples stay below; ``peak`` if there are none."""
         above = np.cumsum(self.octaves[::-1])[::-1]  # samples in this power of two and higher ones
         few = np.flatnonzero(above <= max(1, min(STRAY_SHARE * self.total, MAX_STRAYS)))
         usual = float(2.0 ** (_LOWEST + few[0] - 1)) if len(few) else self.peak
-        return STRAY_ROOM * usual if self.peak > max(1.0, STRAY_FACTOR * usual) else self.peak
+        if self.peak <= max(1.0, STRAY_FACTOR * usual):
+            return self.peak
+        return STRAY_ROOM * usual if usual > 1 else 1.0
 
     @property
     def n_strays(self) -> int:

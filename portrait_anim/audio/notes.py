@@ -43,6 +43,29 @@ def tell_gaps(name: str, clock: Clock) -> None:
         logger.info("%s has no sound for %.1f s at %s%s: silence is played there", name, length, clock_time(at), count)
 
 
+def tell_damage(name: str, duration_s: float, reason: str) -> None:
+    """Tell what could not be decoded, and how much could."""
+    if "demuxing" in reason:  # ffmpeg gave up there, e.g. where an ogg changes from mono to stereo
+        logger.warning(
+            "%s cannot be read beyond %s (%s): export it again in one piece", name, clock_time(duration_s), reason
+        )
+    else:
+        logger.warning("%s is damaged in places, %.2f s of it are used (%s)", name, duration_s, reason)
+
+
+def tell_parts(name: str) -> None:
+    """Tell of recordings glued together whose clock and format hold."""
+    logger.info("%s is several recordings glued together: its parts are played one after the other", name)
+
+
+def tell_rest(name: str, duration_s: float) -> None:
+    """Tell that another recording follows in the same file, which is not read."""
+    logger.warning(
+        "%s is several recordings glued together and only the first %s are read: join them in an audio editor",
+        name, clock_time(duration_s),
+    )  # fmt: skip
+
+
 def tell_better(name: str, channel: int) -> None:
     """Tell which channel, counted from 0, is heard instead of the mean."""
     logger.info("the channels of %s cancel each other: the mouth follows channel %d", name, channel + 1)

@@ -53,12 +53,13 @@ def clock_time(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
-def check_duration(name: str, duration_s: float, limit_s: float) -> None:
-    """Raise AudioError when a sound of this duration is longer than is allowed."""
+def check_duration(name: str, duration_s: float, limit_s: float, *, at_least: bool = False) -> None:
+    """Raise AudioError when a sound of this duration (or one of at least this duration) is longer than is allowed."""
     if duration_s > limit_s:
+        lasts = "is" if at_least else f"lasts {clock_time(duration_s)},"
         raise AudioError(
-            f"{name} lasts {clock_time(duration_s)}, longer than the allowed {clock_time(limit_s)}: cut it, or allow "
-            "more with --max-duration (max_duration=seconds; an hour takes about 1 GB of memory)"
+            f"{name} {lasts} longer than the allowed {clock_time(limit_s)}: cut it, or allow more with --max-duration "
+            "(max_duration=seconds; an hour takes about 1 GB of memory)"
         )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim import ffmpeg
+from portrait_anim.containers import playlist
 from portrait_anim.errors import VideoError
 from portrait_anim.files import readable_file, shown
 from portrait_anim.video.writer import check_fps
@@ -105,6 +106,8 @@ def read_frames(
     if fps is not None:
         rate = check_fps(fps)
         filters.insert(0, f"fps=fps={rate.numerator}/{rate.denominator}:start_time=0")
+    if kind := playlist(file):
+        raise VideoError(f"{name} is {kind}, it names other files and holds no picture: give the video itself")
     text = ffmpeg.header(file)
     if not text:
         raise VideoError(f"{name} is not a video that ffmpeg can read: try an mp4 file")

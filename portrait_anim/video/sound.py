@@ -34,12 +34,14 @@ class FilmSound:
 
     Attributes:
         files: those that are read.
+        known: whether all are tracks or samples that ``audio.load`` has read before, and told what is wrong with them.
 
     Raises:
         AudioError: a sound that cannot be used.
     """
 
     def __init__(self, sounds: Sequence[Sound], duration_s: float | None, kept: list[Path]) -> None:
+        self.known = all(not isinstance(sound, (str, os.PathLike)) for sound in sounds)
         self._sounds = [_checked(sound) for sound in sounds]
         self._duration_s = duration_s
         self._kept = kept

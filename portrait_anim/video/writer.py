@@ -185,7 +185,8 @@ class Writer:
         if child.wait():
             raise self._failure(None)
         if child.log:
-            logger.warning("while writing %s, ffmpeg said: %s", self.path, child.reason())
+            level = logging.DEBUG if self._sound.files and self._sound.known else logging.WARNING  # told at loading
+            logger.log(level, "while writing %s, ffmpeg said: %s", self.path, child.reason())
         if self._before_rename is not None:
             self._before_rename(self._temporary)
         check_output(self.path, overwrite=self._overwrite)  # somebody else may have been faster
