@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.face.mesh import FACE_OVAL
+from portrait_anim.face.mesh import CHIN, FACE_OVAL
 from portrait_anim.opencv import cv2
 
 Float = npt.NDArray[np.float64]
@@ -18,15 +18,17 @@ Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 FINER = 3  # px of the picture that is searched a px of the matte
+FOREHEAD_TOP = 10  # landmark
 SHORTEST = 0.40  # IOD, of a rectangle's side
 PIECE = 0.12  # IOD, of the pieces that a side is put together from
 APART = 0.20  # IOD, between two pieces of a side
-MEETING = 0.10  # IOD, between the ends of two sides at their corner
+MEETING = 0.35  # IOD, between their common corner and the nearer ends of two lines
 SQUARE = float(np.sin(np.radians(8)))  # how far from square a corner may be
 SAMPLES = 48  # places at which a side is looked at
-SEEN = 0.6  # share of them that have to lie on an edge
+SEEN, SEEN_IN_ALL = 0.3, 0.65  # share of them that have to lie on an edge, of a side and on average
 STEEP = 5.0  # grey levels a px: an edge
 ALONG = float(np.cos(np.radians(20)))  # of the edge's direction with the side's
+HAIR = 0.25  # of the face's height, how far hair and hats above it are part of the head
 BESIDE_FACE = 0.06  # IOD beyond the face's outline that still belong to the face
 BORDER = 0.05  # IOD: what ends so near to the photo's border reaches it
 ASIDE_PX = 1.5  # of the searched picture, between a side and its pieces
@@ -57,22 +59,24 @@ def straight_edged(
     grey = _searched(pixels, place, side)[y0 : y1 + 1, x0 : x1 + 1]
     oval = landmarks[list(FACE_OVAL), :2] @ place[:, :2].T + place[:, 2] - [x0, y0]
     face = np.zeros(grey.shape, np.uint8)
-    cv2.fillPoly(face, [np.round(oval).astype(np.int32)], 1)
+    upwards = (oval[FACE_OVAL.index(FOREHEAD_TOP)] - oval[FACE_OVAL.index(CHIN)]) * HAIR
+    for part in (oval, oval + upwards):
+        cv2.fillPoly(face, [np.round(part).astype(np.int32)], 1)
     reach = 2 * max(1, round(BESIDE_FACE * unit)) + 1
     face = cv2.dilate(face, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     lines = _lines(grey, unit)
-    frame = np.array([[0, 0], [grey.shape[1] - 1, 0], [grey.shape[1] - 1, grey.shape[0] - 1], [0, grey.shape[0] - 1]])
+    right, bottom = grey.shape[1] - 1.0, grey.shape[0] - 1.0
+    frame = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]])
     slopes = np.stack([cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)], axis=-1) / 8
     slopes *= max(1.0, float(place[0, 0]))  # per px of the photo where that was enlarged
     found = np.zeros((side, side), np.uint8)
-    for shape in _rectangles(lines, unit) + _strips(lines, frame.astype(np.float64), unit, oval.mean(axis=0)):
+    part = found[y0 : y1 + 1, x0 : x1 + 1]  # a view
+    edges = _Edges(slopes, BORDER * unit)
+    for shape in _rectangles(lines, frame, unit) + _strips(lines, frame, unit, oval.mean(axis=0)):
         drawn = np.zeros(grey.shape, np.uint8)
         cv2.fillPoly(drawn, [np.round(shape).astype(np.int32)], 1)
-        if not (drawn & face).any() and all(
-            _seen(start, end, slopes, BORDER * unit)
-            for start, end in zip(shape, np.roll(shape, -1, axis=0), strict=True)
-        ):
-            found[y0 : y1 + 1, x0 : x1 + 1] |= drawn
+        if (drawn > part).any() and not (drawn & face).any() and edges.outline(shape):
+            part |= drawn
     return np.asarray(found.reshape(size, FINER, size, FINER).max(axis=(1, 3)) > 0)
 
 
@@ -122,24 +126,49 @@ def _continues(line: Float, pieces: Float, apart: float) -> Mask:
     )
 
 
-def _rectangles(lines: Float, unit: float) -> list[Float]:
-    """Return the rectangles (4, 2) that two lines with a common corner span."""
+def _rectangles(lines: Float, frame: Float, unit: float) -> list[Float]:
+    """Return the rectangles (4, 2) that lines with a common corner may span.
+
+    A side ends where its line does, where another line crosses it, or at the border of the frame (4, 2).
+    """
+    borders = np.stack([frame, np.roll(frame, -1, axis=0)], axis=1)
     shapes = []
     for i, one in enumerate(lines):
         for other in lines[i + 1 :]:
-            u, v = ((line[1] - line[0]) / np.linalg.norm(line[1] - line[0]) for line in (one, other))
-            if abs(float(u @ v)) > SQUARE:
+            corner = _crossing(one, other)
+            if corner is None or max(np.linalg.norm(line - corner, axis=1).min() for line in (one, other)) > (
+                MEETING * unit
+            ):
                 continue
-            t = np.linalg.solve(np.stack([u, -v], axis=1), other[0] - one[0])
-            corner = one[0] + t[0] * u
-            far = []
+            ends = []
             for line in (one, other):
-                away = np.linalg.norm(line - corner, axis=1)
-                far.append(line[int(away.argmax())] if away.min() <= MEETING * unit else None)
-            a, b = far
-            if a is not None and b is not None:
-                shapes.append(np.stack([corner, a, a + b - corner, b]))
+                far = line[int(np.linalg.norm(line - corner, axis=1).argmax())]
+                crossed = [_crossing(line, third) for third in (*lines, *borders)]
+                ways = np.array([point - corner for point in (far, *crossed) if point is not None])
+                forward = ways @ (far - corner) / np.linalg.norm(far - corner)
+                inside = ((corner + ways >= -1) & (corner + ways <= frame[2] + 1)).all(axis=1)
+                ends.append(_apart(ways[inside & (forward >= SHORTEST * unit)], 0.03 * unit))
+            shapes += [corner + np.stack([0 * a, a, a + b, b]) for a in ends[0] for b in ends[1]]
     return shapes
+
+
+def _crossing(one: Float, other: Float) -> Float | None:
+    """Return where two lines (2, 2) or their prolongations cross, None when that is not at a right angle."""
+    u, v = ((line[1] - line[0]) / np.linalg.norm(line[1] - line[0]) for line in (one, other))
+    if abs(float(u @ v)) > SQUARE:
+        return None
+    t = np.linalg.solve(np.stack([u, -v], axis=1), other[0] - one[0])
+    return np.asarray(one[0] + t[0] * u)
+
+
+def _apart(ways: Float, least: float) -> Float:
+    """Return those of the vectors (N, 2) whose lengths differ by ``least``, the longest first."""
+    ways = ways[np.argsort(-np.linalg.norm(ways, axis=1))]
+    kept: list[Float] = []
+    for way in ways:
+        if not kept or np.linalg.norm(kept[-1] - way) >= least:
+            kept.append(way)
+    return np.array(kept).reshape(-1, 2)
 
 
 def _strips(lines: Float, frame: Float, unit: float, face: Float) -> list[Float]:
@@ -157,28 +186,45 @@ def _strips(lines: Float, frame: Float, unit: float, face: Float) -> list[Float]
         for k in range(4):  # the frame cut along the line
             if depth[k] >= 0:
                 shape.append(frame[k])
-            if depth[k] * depth[k - 3] < 0:
-                shape.append(frame[k] + (frame[k - 3] - frame[k]) * depth[k] / (depth[k] - depth[k - 3]))
+            after = (k + 1) % 4
+            if depth[k] * depth[after] < 0:
+                shape.append(frame[k] + (frame[after] - frame[k]) * depth[k] / (depth[k] - depth[after]))
         if len(shape) >= 3:
             shapes.append(np.array(shape))
     return shapes
 
 
-def _seen(start: Float, end: Float, slopes: npt.NDArray[np.floating], border: float) -> bool:
-    """Return whether a side lies on the photo's border or on an edge."""
-    last = np.array(slopes.shape[1::-1]) - 1
-    for k in (0, 1):
-        if max(start[k], end[k]) <= border or min(start[k], end[k]) >= last[k] - border:
-            return True
-    length = float(np.linalg.norm(end - start))
-    if length < 1:
-        return True
-    along = (end - start) / length
-    normal = np.array([-along[1], along[0]])
-    at = start + np.linspace(0.04, 0.96, SAMPLES)[:, None] * (end - start)  # (S, 2)
-    near = at[:, None] + np.arange(-3, 4)[:, None] * normal  # (S, 7, 2)
-    x, y = np.clip(near.round().astype(int), 0, last).transpose(2, 0, 1)
-    slope = slopes[y, x]  # (S, 7, 2)
-    across, size = np.abs(slope @ normal), np.linalg.norm(slope, axis=-1)
-    edge = (across >= STEEP) & (across >= ALONG * size)
-    return bool(edge.any(axis=1).mean() >= SEEN)
+class _Edges:
+    """The edges of a picture, asked whether a shape has them for its outline.
+
+    Args:
+        slopes: (H, W, 2) grey levels a px, along x and y.
+        border: px from the border within which a side lies on it.
+    """
+
+    def __init__(self, slopes: npt.NDArray[np.floating], border: float) -> None:
+        self._slopes, self._border = slopes, border
+        self._last = np.array(slopes.shape[1::-1]) - 1
+
+    def outline(self, shape: Float) -> bool:
+        """Return whether all sides of ``shape`` (N, 2) lie on edges or on the border."""
+        seen = []
+        for start, end in zip(shape, np.roll(shape, -1, axis=0), strict=True):
+            low, high = np.minimum(start, end), np.maximum(start, end)
+            if (high <= self._border).any() or (low >= self._last - self._border).any():
+                continue
+            seen.append(self._seen(start, end))
+            if seen[-1] < SEEN:
+                return False
+        return bool(seen) and float(np.mean(seen)) >= SEEN_IN_ALL
+
+    def _seen(self, start: Float, end: Float) -> float:
+        """Return the share of a side that lies on an edge."""
+        along = (end - start) / max(float(np.linalg.norm(end - start)), 1e-6)
+        normal = np.array([-along[1], along[0]])
+        at = start + np.linspace(0.04, 0.96, SAMPLES)[:, None] * (end - start)  # (S, 2)
+        near = at[:, None] + np.arange(-3, 4)[:, None] * normal  # (S, 7, 2)
+        x, y = np.clip(near.round().astype(int), 0, self._last).transpose(2, 0, 1)
+        slope = self._slopes[y, x]  # (S, 7, 2)
+        across, size = np.abs(slope @ normal), np.linalg.norm(slope, axis=-1)
+        return float(((across >= STEEP) & (across >= ALONG * size)).any(axis=1).mean())
