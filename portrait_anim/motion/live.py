@@ -21,7 +21,16 @@ from portrait_anim.audio.speech import SpeechConfig, frame_count, frame_rms
 from portrait_anim.audio.streaming import StreamingEncoder
 from portrait_anim.config import FPS, SAMPLES_PER_FRAME, WINDOW_LENGTH
 from portrait_anim.motion.space import Motion
-from portrait_anim.motion.upper import HEAD_REACH, NoiseStream, UpperGenerator, ends_at_rest, shown, tracks_of
+from portrait_anim.motion.upper import (
+    HEAD_REACH,
+    NoiseStream,
+    UpperGenerator,
+    closure,
+    ends_at_rest,
+    pacer_of,
+    shown,
+    tracks_of,
+)
 
 Array = npt.NDArray[np.float32]
 
@@ -177,6 +186,7 @@ class LiveFace:
         self._upper, self._shape = upper, shape
         self._head_motion, self._blinks = head_motion, blinks
         self._noise = NoiseStream(seed)
+        self._pacer = pacer_of(blinks, seed)  # lids come 1.2 s later with it: nobody can tell what they follow
         self._reach = upper.reach + HEAD_REACH
         self._latents = np.zeros((2 * self._reach, upper.config.latent_width), np.float32)
         self._heard_noise = self._noise.take(2 * self._reach)
@@ -192,7 +202,10 @@ class LiveFace:
         made = tracks_of(self._upper, self._latents, self._heard_noise, self._shape, self._blinks)
         made = made[self._reach : self._reach + n]
         rest = ends_at_rest(np.arange(self._n_frames, self._n_frames + n), None)
-        lively = shown(made, rest, self._head_motion, self._blinks)
+        lid = closure(made)
+        if self._pacer is not None:
+            lid = self._pacer.push(lid)
+        lively = shown(made, lid, rest, self._head_motion, self._blinks)
         self._n_frames += n
         return Motion(mouth=mouth, **vars(lively))
 
