@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from portrait_anim.audio.activity import VoiceDetector, voice_gate
+from portrait_anim.audio.activity import GateConfig, VoiceDetector, voice_gate
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
 from portrait_anim.audio.speech import SpeechConfig, SpeechFeatures, frame_count
 from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
@@ -101,12 +101,17 @@ class Heard:
 
 
 class MotionModel:
-    """Waveform -> :class:`Motion`."""
+    """Waveform -> :class:`Motion`.
+
+    Attributes:
+        gate: where the voice gate opens, for whole recordings and live.
+    """
 
     def __init__(
         self, speech: SpeechFeatures, voice: VoiceDetector, net: MouthNet, upper: UpperGenerator, space: MotionSpace,
-        head: AudioEncoder,
+        head: AudioEncoder, gate: GateConfig | None = None,
     ) -> None:  # fmt: skip
+        self.gate = gate or GateConfig()
         self.speech, self.voice, self.net, self.upper, self.space, self.head = speech, voice, net, upper, space, head
 
     @classmethod
@@ -153,7 +158,7 @@ class MotionModel:
             made[at] += rows * share[:, None]
             odds[at] += self.voice(window.features.values)[0].cpu() * share
         mouth, latents = made[:, : self.space.n_components], made[:, self.space.n_components :]
-        gate = voice_gate(sound, odds)[:, None]  # (T, 1)
+        gate = voice_gate(sound, odds, self.gate)[:, None]  # (T, 1)
         return Heard(waveform, (mouth * gate).numpy(), latents.numpy())
 
     def live_nets(self) -> LiveNets:
@@ -162,7 +167,7 @@ class MotionModel:
 
     def live_mouth(self, hop: int = HOP) -> LiveMouth:
         """Return what hears a sound as it comes, for any number of faces, on the CPU; ``hop`` as in :meth:`live`."""
-        return LiveMouth(self.live_nets(), hop)
+        return LiveMouth(self.live_nets(), hop, self.gate)
 
     def live_face(
         self, *, shape: npt.NDArray[np.floating] | None = None, seed: int = 0, head_motion: float = 1.0,
