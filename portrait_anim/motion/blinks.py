@@ -22,6 +22,7 @@ RISE = 6  # frames in which lids shut at the latest
 NATURAL_S = 2.2  # between blinks, before any were counted
 CLOSING_S, SHUT_S, OPENING_S = (0.07, 0.10), (0.02, 0.06), (0.14, 0.20)  # of a blink that is put in, at least, at most
 DEEPEST = (0.9, 1.0)  # its closure
+GOLDEN = (5**0.5 - 1) / 2  # multiples of it, without their whole parts, lie evenly in 0..1
 
 
 class BlinkPacer:
@@ -40,8 +41,8 @@ class BlinkPacer:
         self._shuts = 0  # times they shut since then
         self._before = 0.0
         self._seen = self._own = 0  # frames and blinks of the track itself
-        # due at the start: on average what is still due at the end
-        self._due = self._rng.uniform(0, max(1.0, blinks - 1)) if blinks > 1 else self._rng.uniform()
+        # due at the start: on average what is still due at the end; over neighbouring seeds evenly spread
+        self._due = (seed * GOLDEN) % 1 * (max(1.0, blinks - 1) if blinks > 1 else 1.0)
         self._next = self._new_blink()
         self._not_before = int(self._rng.uniform(0, self._period))
 
