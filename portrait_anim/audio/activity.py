@@ -78,18 +78,28 @@ class VoiceDetector(nn.Module):
         return odds
 
 
+WHOLE_ONLY = ("average_s",)  # fields of GateConfig that have no meaning live
+
+
 @dataclass(frozen=True)
 class GateConfig:
-    """Where the gate opens and how fast.
+    """Where the gate opens and how fast, for whole recordings (:func:`voice_gate`) and for live sound (``LiveGate``).
+
+    Every field but ``average_s`` counts in both. Live sound has no future: of a stretch round a frame its first half is
+    taken.
 
     Attributes:
-        average_s: stretch over which the log odds are averaged, centred.
+        average_s: stretch over which the log odds are averaged, centred. Of whole recordings only (:data:`WHOLE_ONLY`):
+            live, a mean over the past would but open the gate later, and the streaming encoder, which has heard .2 s
+            more than the frame it speaks of, needs none.
         threshold: their average at which the gate is half open.
         softness: the sigmoid's scale; one such step from the threshold is .73 or .27.
-        level_s: stretch of which the loudest 20 ms count, so that gaps between words are not silence.
+        level_s: stretch of which the loudest 20 ms count, so that gaps between words are not silence; live the loudest
+            40 ms of its first half.
         silent_dbfs: at this level (and below) the gate is shut whatever is heard.
         heard_dbfs: from this level on the level does not matter.
-        hold_s: time before and after a voice for which the gate stays open: mouths open before they sound.
+        hold_s: time before and after a voice for which the gate stays open: mouths open before they sound; live
+            after it alone.
         attack_s: time from shut to open.
         release_s: time from open to shut.
     """

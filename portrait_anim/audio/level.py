@@ -14,14 +14,14 @@ from portrait_anim.audio.speech import SpeechConfig
 RAISED_THRESHOLD = 7.0  # log odds of a voice at which the gate opens in a raised recording: raised noise has up to 6
 
 
-def audible(waveform: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], GateConfig]:
-    """Return a sound (N,) at 16 kHz as the nets are to hear it, and the gate's setting for it.
+def audible(waveform: npt.NDArray[np.float32], gate: GateConfig) -> tuple[npt.NDArray[np.float32], GateConfig]:
+    """Return a sound (N,) at 16 kHz as the nets are to hear it, and the gate's setting for it: mostly ``gate``.
 
     Between -85 and -50 dBFS it is brought to the level that the speech encoders want. What is raised with a voice is
     noise, so the voice must be clearer than usual for the mouth to move.
     """
     level = loud_dbfs(waveform)
     if not NOTHING_DBFS <= level < QUIET_DBFS:
-        return waveform, GateConfig()
+        return waveform, gate
     gain = np.float32(10 ** ((SpeechConfig().level_dbfs - level) / 20))
-    return waveform * gain, replace(GateConfig(), threshold=RAISED_THRESHOLD)
+    return waveform * gain, replace(gate, threshold=RAISED_THRESHOLD)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from portrait_anim.audio.activity import VoiceDetector, voice_gate
+from portrait_anim.audio.activity import GateConfig, VoiceDetector, voice_gate
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
 from portrait_anim.audio.level import audible
 from portrait_anim.audio.speech import SpeechConfig, SpeechFeatures, frame_count
@@ -105,12 +105,17 @@ class Heard:
 
 
 class MotionModel:
-    """Waveform -> :class:`Motion`."""
+    """Waveform -> :class:`Motion`.
+
+    Attributes:
+        gate: where the voice gate opens, for whole recordings and live.
+    """
 
     def __init__(
         self, speech: SpeechFeatures, voice: VoiceDetector, net: MouthNet, upper: UpperGenerator, space: MotionSpace,
-        head: AudioEncoder,
+        head: AudioEncoder, gate: GateConfig | None = None,
     ) -> None:  # fmt: skip
+        self.gate = gate or GateConfig()
         self.speech, self.voice, self.net, self.upper, self.space, self.head = speech, voice, net, upper, space, head
 
     @classmethod
@@ -145,7 +150,7 @@ class MotionModel:
         The sound is heard in windows of 20 s that begin at fixed times and fade into each other
         (:meth:`SpeechFeatures.windows`); what they make is all that is kept of them. A very quiet one is raised first.
         """
-        raised, gate_config = audible(waveform)
+        raised, gate_config = audible(waveform, self.gate)
         sound = torch.from_numpy(raised)
         n_frames = frame_count(len(waveform))
         made = torch.zeros(n_frames, self.space.n_components + self.net.config.encoder.width)
@@ -168,7 +173,7 @@ class MotionModel:
     def live_mouth(self, hop: int = HOP) -> LiveMouth:
         """Return what hears a sound as it comes, for any number of faces, on the CPU; ``hop`` as in :meth:`live`."""
         with undrawn():
-            return LiveMouth(self.live_nets(), hop)
+            return LiveMouth(self.live_nets(), hop, self.gate)
 
     def live_face(
         self, *, shape: npt.NDArray[np.floating] | None = None, seed: int = 0, head_motion: float = 1.0,

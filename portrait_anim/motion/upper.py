@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from portrait_anim.config import FPS, N_LANDMARKS
+from portrait_anim.motion.blinks import BlinkPacer
 
 Array = npt.NDArray[np.float32]
 
@@ -204,11 +205,15 @@ def make_tracks(
 def tracks_of(
     net: UpperGenerator, latents: Array, noise: Tensor, shape: npt.NDArray[np.floating] | None, blinks: float
 ) -> Array:
-    """Return (T, 10) :data:`TRACKS` for latents (T, latent_width) and noise (1, 16, T)."""
+    """Return (T, 10) :data:`TRACKS` for latents (T, latent_width) and noise (1, 16, T).
+
+    The net is asked for the natural blink rate, or none where ``blinks`` is 0: other rates are made of its blinks
+    afterwards, see :mod:`portrait_anim.motion.blinks`.
+    """
     with torch.no_grad():
         device = net.scale.device
         face = None if shape is None else torch.as_tensor(np.asarray(shape, np.float32), device=device)[None]
-        rate = torch.full((1,), net.asking_for(MEAN_BLINK_RATE * blinks), device=device)
+        rate = torch.full((1,), net.asking_for(MEAN_BLINK_RATE if blinks else 0.0), device=device)
         driven = torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(device)
         tracks = net(driven, noise.to(device), net.condition(face, rate))[0] * net.scale[:, None]
     made = tracks.T.cpu().numpy()  # (T, 10)
@@ -240,17 +245,37 @@ def upper_motion(
         shape: (478, 3) IOD, the photo's face; None is the average face.
         seed: of the noise.
         head_motion: 0 (perfectly still) to 2 (lively); scales head and gaze, and the brows up to 1.
-        blinks: 0 (none) to 3, times the natural rate.
+        blinks: 0 (none) to 3, times those the net makes at its natural rate, which is 1.
     """
     made = make_tracks(net, latents, shape=shape, seed=seed, blinks=blinks)
-    return shown(made, ends_at_rest(np.arange(len(made)), len(made)), head_motion, blinks)
+    lid, pacer = closure(made), pacer_of(blinks, seed)
+    rest = ends_at_rest(np.arange(len(made)), len(made))
+    return shown(made, lid if pacer is None else pacer.film(lid), rest, head_motion, blinks)
 
 
-def shown(made: Array, rest: npt.NDArray[np.floating], head_motion: float, blinks: float) -> UpperMotion:
-    """Turn (T, 10) :data:`TRACKS` into what a face shows: within limits, times ``rest`` (T,) in 0..1."""
+def closure(made: Array) -> Array:
+    """Return (T,) 0..1 how far lids are shut in (T, 10) :data:`TRACKS`."""
+    return np.asarray(np.clip((made[:, LID] - LID_DEAD) / (1 - LID_DEAD), 0, 1), np.float32)
+
+
+def pacer_of(blinks: float, seed: int) -> BlinkPacer | None:
+    """Return what makes more or fewer blinks; None where they are the net's own, or none."""
+    return None if blinks in (0, 1) else BlinkPacer(blinks, seed)
+
+
+def shown(made: Array, lid: Array, rest: npt.NDArray[np.floating], head_motion: float, blinks: float) -> UpperMotion:
+    """Turn tracks into what a face shows.
+
+    Args:
+        made: (T, 10) :data:`TRACKS`; they are kept within limits.
+        lid: (T,) closure of the lids, 0..1.
+        rest: (T,) 0..1, what all of it is multiplied by.
+        head_motion: as in :func:`upper_motion`.
+        blinks: 0 keeps the lids open.
+    """
     n_frames = len(made)
     rest = rest[:, None].astype(np.float32)
-    lid = np.clip((made[:, LID] - LID_DEAD) / (1 - LID_DEAD), 0, 1) * rest[:, 0] * float(blinks > 0)
+    lid = np.asarray(lid * rest[:, 0] * float(blinks > 0), np.float32)
     shift = np.zeros((n_frames, 3), np.float32)
     shift[:, :2] = _soft_limit(made[:, SHIFT] * head_motion, MAX_SHIFT)
     return UpperMotion(
