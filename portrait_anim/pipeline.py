@@ -30,7 +30,7 @@ from portrait_anim.threads import in_order
 from portrait_anim.timeline import parse_emotion
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer, check_fps
-from portrait_anim.waveform import PieceReader
+from portrait_anim.waveform import PieceReader, longer
 from portrait_anim.weights import WEIGHT_SETS, digests
 
 if TYPE_CHECKING:
@@ -167,13 +167,15 @@ class Animator:
             Label(Style.parse(label), self.size, options.fps)  # it fits, or this is said before the nets run
         waveforms = [load_audio(sound) for sound in sounds]
         marks = self._provenance(
-            sounds, options, sign_cert=sign_cert, sign_key=sign_key, visible_label=label, audit_log=audit_log
-        )
+            sounds, options, sign_cert=sign_cert, sign_key=sign_key, visible_label=label, audit_log=audit_log,
+            output=target,
+        )  # fmt: skip
         writer = Writer(
             target, self.size, options.fps, sounds, overwrite=overwrite, metadata=marks.metadata,
             before_rename=marks.finish,
         )  # fmt: skip
         motions = self._motions(waveforms, options)
+        del waveforms  # 230 MB an hour, and the film is still to be drawn
         n_frames, fps = len(motions[0]), motions[0].fps
         with writer, closing(self._render(motions, marks)) as frames:
             for done, frame in enumerate(frames, 1):
@@ -256,7 +258,7 @@ class Animator:
     def _motions(self, waveforms: list[npt.NDArray[np.float32]], options: FilmOptions) -> tuple[Motion, ...]:
         fps = float(check_fps(options.fps))  # 29.97 means 30000/1001
         longest = max(map(len, waveforms))
-        heard = [self._model.listen(np.pad(waveform, (0, longest - len(waveform)))) for waveform in waveforms]
+        heard = [self._model.listen(longer(waveform, longest)) for waveform in waveforms]
         motions = []
         for number, face in enumerate(self.faces):
             shape, _ = normalise(face.landmarks)
