@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import itertools
 import threading
+import tracemalloc
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from conftest import cut
 from PIL import Image
 
 from portrait_anim import Animation, Animator, animate
@@ -231,3 +234,22 @@ def test_what_is_no_face_is_one_line(small_astronaut: Path) -> None:
     for which in (np.array([]), np.array([[1]]), 1.0, np.bool_(True), [1, np.int8(1)], {1}, np.float32(1)):
         with pytest.raises(OptionError, match=r"^face [^\n]*$"):
             Animator(small_astronaut, face=which)  # type: ignore[arg-type]
+
+
+def test_the_sound_is_not_kept_while_the_film_is_drawn(animator: Animator, speech: Path, tmp_path: Path) -> None:
+    """Of what numpy holds; a waveform takes 64 kB a second."""
+    held = []
+
+    def look(done: int, total: int) -> None:
+        if done == 1:
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0])
+
+    tracemalloc.start()
+    try:
+        for number, duration_s in enumerate((2, 2, 20)):  # the first one loads nets
+            sound = cut(speech, tmp_path / f"{number}.wav", duration_s)
+            animator.animate(sound, tmp_path / f"{number}.mp4", fps=1, progress=look)
+    finally:
+        tracemalloc.stop()
+    assert held[2] - held[1] < 18 * 64_000 / 2
