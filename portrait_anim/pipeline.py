@@ -197,7 +197,7 @@ class Animator:
     ) -> Generator[Frame, None, None]:
         """Return the film's marked frames one by one, (H, W, 3) uint8 RGB, as they are before encoding.
 
-        Memory grows by 12 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
+        Memory grows by 13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
         """
         options = FilmOptions(emotion, head_motion, blinks, seed, fps)
         sounds = self._cast(audio)
