@@ -258,7 +258,12 @@ class Writer:
         """Return the input's arguments for a waveform (N, C), kept in a temporary file."""
         if samples.shape[1] > 2:
             samples = samples.mean(axis=1, keepdims=True)  # channels of unknown places: (N, 1)
-        handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=".f32")
+        try:
+            handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=".f32")
+        except OSError as e:  # no folder for temporary files, or no room for one more name
+            raise OutputError(
+                f"cannot keep the sound in a file ({e.strerror}): set TMPDIR to a folder"
+            ) from e
         raw = Path(name)
         self._raw_audio.append(raw)
         try:
