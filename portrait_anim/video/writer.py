@@ -261,9 +261,7 @@ class Writer:
         try:
             handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=".f32")
         except OSError as e:  # no folder for temporary files, or no room for one more name
-            raise OutputError(
-                f"cannot keep the sound in a file ({e.strerror}): set TMPDIR to a folder"
-            ) from e
+            raise OutputError(f"cannot keep the sound in a file ({e.strerror}): set TMPDIR to a folder") from e
         raw = Path(name)
         self._raw_audio.append(raw)
         try:
