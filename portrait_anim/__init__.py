@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from portrait_anim import torch_guard as _torch_guard  # noqa: F401  notices forks from here on; imports nothing heavy
+
 if TYPE_CHECKING:
     from portrait_anim.animation import Animation
     from portrait_anim.pipeline import Animator, animate

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 from portrait_anim.errors import DependencyError, PortraitAnimError
 from portrait_anim.pipeline import animate
 from portrait_anim.timeline import AUTO, EMOTIONS
+from portrait_anim.video.target import default_output
 from portrait_anim.weights import WEIGHT_SETS
 
+KEEP_S = 3600  # seconds that photos, sounds and films of the page stay on the disk; at its end all of them go
+SWEEP_S = 300  # seconds from one look for older ones to the next
 CONSENT = (
     "Animate real people only with their consent. No sexual, deceptive or defamatory use. "
     "Every film is marked as synthetic, in its pixels and by a signature."
@@ -42,8 +47,28 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+class Films:
+    """A folder for the films in the making: the page copies a finished one, so it goes when the next but one is made.
+
+    It is removed with this object, at the latest at the program's end.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="portrait_anim-", ignore_cleanup_errors=True)
+        self._made: deque[Path] = deque()
+
+    def place(self, photo: str, sound: str) -> Path:
+        """Return where to write the film of a photo and a sound; of the earlier ones the last stays."""
+        while len(self._made) > 1:
+            shutil.rmtree(self._made.popleft(), ignore_errors=True)
+        self._made.append(Path(tempfile.mkdtemp(dir=self._folder.name)))
+        return self._made[-1] / default_output(photo, [sound])
+
+
 def build() -> Any:
     """Return the page, a ``gradio.Blocks``.
+
+    Its nets stay loaded. What it got and made is deleted after an hour, and all of it when the page ends.
 
     Raises:
         DependencyError: gradio is not installed.
@@ -60,17 +85,18 @@ def build() -> Any:
     ) -> tuple[str, str]:  # fmt: skip
         if not photo or not sound:
             raise gr.Error("Give a photo and a sound.")
-        target = Path(tempfile.mkdtemp(prefix="portrait_anim-")) / f"{Path(photo).stem}_{Path(sound).stem}.mp4"
         try:
             film = animate(
-                photo, sound, target, emotion=f"{emotion}:{strength:g}", head_motion=head_motion, blinks=blinks,
-                seed=int(seed), weights=weights, progress=lambda done, total: progress((done, total), unit="frames"),
+                photo, sound, films.place(photo, sound), emotion=f"{emotion}:{strength:g}", head_motion=head_motion,
+                blinks=blinks, seed=int(seed), weights=weights,
+                progress=lambda done, total: progress((done, total), unit="frames"),
             )  # fmt: skip
         except PortraitAnimError as e:
             raise gr.Error(str(e)) from e
         return str(film.path), f"{film.duration_s:.2f} s, {film.n_frames} frames, {film.size[0]}x{film.size[1]}"
 
-    with gr.Blocks(title="portrait_anim") as page:
+    films = Films()
+    with gr.Blocks(title="portrait_anim", delete_cache=(SWEEP_S, KEEP_S)) as page:
         gr.Markdown(f"# One photo talks or sings\n{CONSENT}")
         with gr.Row():
             with gr.Column():

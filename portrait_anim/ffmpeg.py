@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error")
 # stretches that do not decode, become silence, so that the sound keeps its place in time.
 SOUND_FILTER = "aresample=rematrix_maxval=1.0:async=1:first_pts=0"
 PIPE_BYTES = 1 << 20  # the largest pipe Linux gives without privileges; a 512x512 frame fits in whole
+_TOO_LARGE = getattr(signal, "SIGXFSZ", 0)  # what a process gets that writes beyond its limit
 _KEPT_LINES = 200  # of stderr
 _NOISE = re.compile(
     r"^\s*(\[([^\]]*@ 0x[0-9a-f]+|error|fatal|panic)\]\s*)+", re.IGNORECASE
@@ -185,6 +187,8 @@ class Child:
         if "Invalid data found" in self.log:
             return "invalid data"
         status = self._process.poll()
+        if _TOO_LARGE and status == -_TOO_LARGE:
+            return "no file may grow that large here, see ulimit -f"
         return f"ffmpeg was ended by signal {-status}" if status is not None and status < 0 else "ffmpeg gave no reason"
 
 

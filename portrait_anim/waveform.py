@@ -141,6 +141,11 @@ class PieceReader:
         return np.where(good, samples, 0)
 
 
+def longer(samples: npt.NDArray[np.float32], length: int) -> npt.NDArray[np.float32]:
+    """Return (N,) ``samples`` with silence up to ``length``; those that are as long already are not copied."""
+    return np.pad(samples, (0, length - len(samples))) if len(samples) < length else samples
+
+
 def in_range(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return ``samples`` divided by their peak where that is over 1: nothing is clipped, nothing is made louder."""
     peak = float(np.abs(samples).max(initial=0.0))

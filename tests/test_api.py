@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import itertools
 import threading
+import tracemalloc
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,3 +186,68 @@ def test_options_are_checked_before_anything_is_read(tmp_path: Path) -> None:
 def test_no_face_in_an_array() -> None:
     with pytest.raises(NoFaceError, match="no face found in the picture"):
         Animator(np.full((128, 128, 3), 90, np.uint8))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fps": np.float32(25), "seed": np.uint8(3), "blinks": np.float64(1), "head_motion": np.float16(0.5)},
+        {"fps": np.int64(25), "seed": np.int16(3), "blinks": np.uint8(1), "head_motion": Fraction(1, 2)},
+        {"fps": Fraction(25), "seed": np.array(3), "blinks": Decimal(1), "head_motion": np.array(0.5, np.float32)},
+    ],
+)
+def test_numbers_of_any_type(options: dict[str, Any], animator: Animator, tmp_path: Path) -> None:
+    plain = {"fps": 25, "seed": 3, "blinks": 1, "head_motion": 0.5}
+    sound = (np.sin(np.arange(9600) * 0.05), np.int32(16_000))
+    film = animator.animate(sound, tmp_path / "film.mp4", **options)
+    assert (type(film.fps) in (int, float), type(film.seed), film.seed) == (True, int, 3)
+    for one, other in zip(animator.frames(sound, **options), animator.frames(sound, **plain), strict=True):
+        np.testing.assert_array_equal(one, other)
+    live = {name: value for name, value in options.items() if name != "fps"}
+    assert len(list(animator.live([sound[0]], **live))) == 15
+    assert len(animator.motions(sound, **options)[0]) == 15
+
+
+@pytest.mark.parametrize("which", [np.int64(1), np.array([1]), [np.uint8(1)], (1,), np.array(1), np.str_("all")])
+def test_faces_of_any_type(which: Any, small_astronaut: Path) -> None:
+    animator = Animator(small_astronaut, face=which, max_size=np.int32(128), weights=np.str_("open"))
+    assert animator.size == (128, 128)
+    assert len(animator.faces) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fps": np.bool_(True)}, {"fps": 25j}, {"fps": "25"}, {"fps": np.array([25, 25])}, {"fps": Decimal("NaN")},
+        {"seed": np.float64(1)}, {"seed": np.bool_(False)}, {"seed": None}, {"blinks": np.float32("nan")},
+        {"head_motion": Decimal("sNaN")}, {"head_motion": [1.0]}, {"blinks": np.zeros(1000)}, {"seed": Decimal(1)},
+    ],
+)  # fmt: skip
+def test_what_is_no_such_number_is_one_line(options: dict[str, Any], animator: Animator) -> None:
+    name = next(iter(options))
+    with pytest.raises(OptionError, match=rf"^{name} .* is out of range: give a (whole )?number [^\n]*$"):
+        animator.motions((np.zeros(9600), 16_000), **options)
+
+
+def test_what_is_no_face_is_one_line(small_astronaut: Path) -> None:
+    for which in (np.array([]), np.array([[1]]), 1.0, np.bool_(True), [1, np.int8(1)], {1}, np.float32(1)):
+        with pytest.raises(OptionError, match=r"^face [^\n]*$"):
+            Animator(small_astronaut, face=which)  # type: ignore[arg-type]
+
+
+def test_the_sound_is_not_kept_while_the_film_is_drawn(animator: Animator, tmp_path: Path) -> None:
+    """No block of memory of its size is there; an hour takes 230 MB."""
+    samples = (np.sin(np.arange(99_999) * 0.05) * 0.3).astype(np.float32)
+    found = []
+
+    def look(done: int, total: int) -> None:
+        if done == 1:
+            gc.collect()
+            found.append(sum(trace.size == samples.nbytes for trace in tracemalloc.take_snapshot().traces))
+
+    tracemalloc.start()
+    try:
+        animator.animate((samples, 16_000), tmp_path / "film.mp4", fps=1, progress=look)
+    finally:
+        tracemalloc.stop()
+    assert found == [0]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from portrait_anim import Animator
 from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from portrait_anim.errors import AudioError
 from portrait_anim.evaluation.metrics import correlation
 from portrait_anim.motion.live import LiveMotion, RunningLevel
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.motion.space import Motion
 from portrait_anim.motion.upper import NoiseStream
 from portrait_anim.provenance.reading import read_mark
+from portrait_anim.waveform import PieceReader
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -107,3 +110,62 @@ def test_frames_while_the_sound_comes(model: MotionModel, speech: np.ndarray, sm
     assert len(rest) + 1 == 50
     assert np.abs(rest[30].astype(int) - first).max() > 30
     assert read_mark([first, *rest]).found
+
+
+def heard(pieces: Iterable[object]) -> np.ndarray:
+    """What live sound of any type becomes."""
+    take = PieceReader()
+    return np.concatenate([take(piece) for piece in pieces])
+
+
+def test_pieces_of_any_type_and_shape(speech: np.ndarray) -> None:
+    whole = np.round(speech[:32_000] * 32767).astype(np.int16)
+    floats = whole / np.float32(32768)
+    parts = [whole[:5000], whole[5000:5001], whole[5001:5001], whole[5001:]]
+    cut = [parts[0].tobytes()[:777], bytearray(parts[0].tobytes()[777:]), memoryview(whole[5000:].tobytes())]
+    kinds: dict[str, list[object]] = {
+        "int16": [*parts],
+        "(N, 1)": [part[:, None] for part in parts],
+        "(1, N)": [part[None] for part in (parts[0], parts[3])],
+        "(N, 2)": [np.stack([part, part], 1) for part in parts],
+        "(2, N)": [np.stack([part, part]) for part in (parts[0], parts[3])],
+        "float64": [part / 32768 for part in parts],
+        "list of floats": [(part / 32768).tolist() for part in parts],
+        "list of 16-bit samples": [part.tolist() for part in parts],
+        "int32": [part.astype(np.int32) << 16 for part in parts],
+        "bytes, cut in the middle of a sample": cut,
+        "torch": [torch.from_numpy(part / np.float32(32768)) for part in parts],
+        "read-only": [memoryview(part.astype(np.float32) / 32768) for part in parts],
+    }
+    kinds["(1, N)"].insert(1, whole[5000:5001])
+    kinds["(2, N)"].insert(1, whole[5000:5001])
+    for name, given in kinds.items():
+        got = heard(given)
+        assert got.dtype == np.float32, name
+        np.testing.assert_allclose(got, floats, atol=1e-7, err_msg=name)
+    np.testing.assert_array_equal(heard([floats]), floats)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+def test_bad_samples_are_silence_with_one_note(
+    bad: float, small_astronaut: Path, speech: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = speech[8000 : 8000 + 2 * SAMPLE_RATE].copy()
+    wanted = given.copy()
+    given[[3000, 9000, 9001]], wanted[[3000, 9000, 9001]] = bad, 0
+    animator = Animator(small_astronaut)
+    with caplog.at_level("WARNING", "portrait_anim"):
+        frames = [list(animator.live(np.split(sound, 8))) for sound in (given, wanted)]
+    assert [record.message for record in caplog.records] == [
+        "the live sound holds NaN, infinite or impossibly large samples: they are taken as silence"
+    ]
+    for one, other in zip(*frames, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert min(frame.mean() for frame in frames[0]) > 20
+
+
+def test_what_is_no_sound_is_one_line() -> None:
+    for piece in (None, "abc", object(), np.zeros((2, 2, 2)), np.zeros((20, 20)), [10**6], np.zeros(5, complex), 1.0,
+                  (np.zeros(5), 16_000), np.array(["a"])):  # fmt: skip
+        with pytest.raises(AudioError, match=r"^[^\n]+$"):
+            PieceReader()(piece)

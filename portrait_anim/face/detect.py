@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.errors import OptionError
-from portrait_anim.torch_guard import undrawn
+from portrait_anim.torch_guard import check_fork, undrawn
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
@@ -87,9 +87,15 @@ _loaded = cache(make_landmarker)
 
 
 def shared_landmarker(name: str = "facemesh") -> Landmarker:
-    """Return the backend called ``name``, on the processor, loaded once a process; errors as of ``make_landmarker``."""
+    """Return the backend called ``name``, on the processor, loaded once a process.
+
+    Raises:
+        ForkError: ``face-alignment`` would hang in this process.
+        OptionError, DependencyError: as of :func:`make_landmarker`.
+    """
     with _loading:
         if name == "facemesh":  # needs no torch
             return _loaded(name)
+        check_fork()
         with undrawn():
             return _loaded(name)

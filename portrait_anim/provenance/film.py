@@ -53,6 +53,7 @@ class Provenance:
         sign_key: its PEM key; both or neither.
         visible_label: "auto", "eu", "cn" or a text to show; None for none.
         audit_log: file that gets a line for this film; None: the environment's ``PORTRAIT_ANIM_AUDIT_LOG``, if set.
+        output: what the film will be called, for messages: while it grows it has another name.
 
     Attributes:
         content_id: 32 bits, in mark and manifest; the same inputs give the same one.
@@ -76,6 +77,7 @@ class Provenance:
         sign_key: str | os.PathLike[str] | None = None,
         visible_label: str | None = None,
         audit_log: str | os.PathLike[str] | None = None,
+        output: str | os.PathLike[str] | None = None,
     ) -> None:
         parts = [photo, *audio] if isinstance(audio, list) else [photo, audio]
         self._files = [part for part in parts if isinstance(part, Fingerprint)]
@@ -92,6 +94,7 @@ class Provenance:
         self.content_id = int.from_bytes(hashlib.sha256(recipe).digest()[:4], "big")
         self.metadata = {"comment": metadata.COMMENT}
         self._kept_photo, self.notes = _marks_of(photo.path if isinstance(photo, Fingerprint) else photo)
+        self._film = output
         self._log = audit.log_path(audit_log)
         if self._log is not None:
             audit.check(self._log)
@@ -125,8 +128,14 @@ class Provenance:
             PhotoError, AudioError: a file it was made of has changed.
         """
         self.check_files(may_be_gone=True)  # the encoder has read to the end what it opened at the start
-        metadata.append_xmp(path, metadata.xmp(self.content_id))
-        sign(path, **self._record, content_id=self.content_id, signer=self._identity, photo=self._kept_photo)
+        try:
+            metadata.append_xmp(path, metadata.xmp(self.content_id))
+        except OSError as e:
+            raise OutputError(f"cannot mark {shown(self._film or path)} ({e.strerror}): free some space there") from e
+        sign(
+            path, **self._record, content_id=self.content_id, signer=self._identity, photo=self._kept_photo,
+            name=self._film,
+        )  # fmt: skip
 
     def record(self, film: Path) -> None:
         """Write the film's line into the audit log, if there is one: once the film has its name.

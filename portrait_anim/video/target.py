@@ -10,16 +10,44 @@ from typing import Any
 
 from portrait_anim.errors import OutputError
 from portrait_anim.files import shown
-from portrait_anim.video.writer import check_output
+from portrait_anim.video.writer import SUFFIX, check_output
+
+NAME_BYTES = 255  # of a file's name on nearly every file system, in bytes and not in letters
 
 
 def default_output(photo: Any, sounds: Sequence[Any]) -> Path:
-    """Return PHOTO_AUDIO.mp4 in the working directory; pictures and waveforms from memory have plain names."""
+    """Return PHOTO_AUDIO.mp4 in the working directory; pictures and waveforms from memory have plain names.
+
+    A name that the file system would not take is cut, the longest part first.
+    """
     stems = [
         Path(given).stem if isinstance(given, (str, os.PathLike)) else name
         for given, name in ((photo, "photo"), *((sound, "audio") for sound in sounds))
     ]
-    return Path(f"{'_'.join(stems)}.mp4")
+    return Path(f"{_cut(stems, _name_bytes() - len(SUFFIX))}{SUFFIX}")
+
+
+def _name_bytes() -> int:
+    """Return how many bytes a name may have in the working directory."""
+    with suppress(OSError, ValueError, AttributeError):  # Windows has no pathconf
+        return min(os.pathconf(".", "PC_NAME_MAX"), NAME_BYTES)
+    return NAME_BYTES
+
+
+def _cut(parts: list[str], limit: int) -> str:
+    """Join ``parts`` with underscores, in at most ``limit`` bytes; no letter is cut in two.
+
+    >>> _cut(["Ümläut", "song"], 9)
+    'Üml_song'
+    """
+    parts = list(parts)
+    while len(os.fsencode("_".join(parts))) > limit:
+        longest = max(range(len(parts)), key=lambda i: len(os.fsencode(parts[i])))
+        if len(parts[longest]) > 1:
+            parts[longest] = parts[longest][:-1]
+        else:  # a crowd of sounds
+            parts.pop()
+    return "_".join(part.rstrip() or part for part in parts)
 
 
 def film_target(

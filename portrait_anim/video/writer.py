@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import math
 import os
@@ -58,7 +59,8 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
         if target.exists() and not overwrite:
             raise OutputError(f"{name} exists already: choose another name, or allow --force (overwrite=True)")
     except OSError as e:  # a name too long, a stale mount
-        raise OutputError(f"cannot write {name} ({e.strerror}): choose another name") from e
+        advice = "choose another name, a shorter one" if e.errno == errno.ENAMETOOLONG else "choose another name"
+        raise OutputError(f"cannot write {name} ({e.strerror}): {advice}") from e
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {name}: no permission to write in the folder {shown(folder.absolute())}")
     return target
@@ -188,7 +190,10 @@ class Writer:
             level = logging.DEBUG if self._sound.files and self._sound.known else logging.WARNING  # told at loading
             logger.log(level, "while writing %s, ffmpeg said: %s", self.path, child.reason())
         if self._before_rename is not None:
-            self._before_rename(self._temporary)
+            try:
+                self._before_rename(self._temporary)
+            except OSError as e:
+                raise OutputError(f"cannot write {shown(self.path)} ({e.strerror}): free some space there") from e
         check_output(self.path, overwrite=self._overwrite)  # somebody else may have been faster
         try:
             self._temporary.replace(self.path)
