@@ -226,6 +226,23 @@ def test_where_the_rest_cannot_be_read_it_is_told(
     assert "only the first 2.0 s are read" in note
 
 
+@pytest.mark.parametrize("suffix", ["mp3", "aac", "ac3"])
+def test_damage_is_not_taken_for_glue(tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture) -> None:
+    whole = cut(tmp_path / f"whole.{suffix}", 0, "-ac", 1, seconds=4).read_bytes()
+    length_s = len(load_audio(tmp_path / f"whole.{suffix}")) / RATE
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        data = bytearray(whole)
+        for at in rng.integers(2000, len(data) - 2000, 3):
+            data[at : at + 100] = rng.bytes(100)
+        hurt = tmp_path / f"hurt{seed}.{suffix}"
+        hurt.write_bytes(data)
+        caplog.clear()
+        heard = load_audio(hurt)
+        assert len(heard) / RATE == pytest.approx(length_s, abs=0.6), seed
+        assert "glued" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("gap_s", "total_s", "words"), [(5, 9, "no sound for 5.0 s at 2."), (1200, 4, "ahead by 20:00")]
 )
@@ -485,6 +502,21 @@ def test_a_header_that_says_too_much_refuses_nothing(tmp_path: Path) -> None:
 def test_arrays_have_the_limit() -> None:
     with pytest.raises(AudioError, match=r"the waveform lasts 2.0 s, longer than the allowed 1.0 s"):
         load_audio((np.zeros(2 * RATE), RATE), 1)
+
+
+def test_the_command_has_the_limit(hour: Path, face: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from portrait_anim.cli import animate_main
+
+    arguments = [str(face), str(hour), "-o", str(tmp_path / "film.mp4"), "--max-duration", "0:30:00"]
+    assert animate_main(arguments) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines == [
+        f"error: {hour} lasts 1:00:00, longer than the allowed 30:00: cut it, or allow more with "
+        "--max-duration (max_duration=seconds; an hour takes about 1 GB of memory)"
+    ]
+    with pytest.raises(SystemExit):
+        animate_main([*arguments[:-1], "1h"])
+    assert "HH:MM:SS" in capsys.readouterr().err
 
 
 def test_durations_are_read() -> None:

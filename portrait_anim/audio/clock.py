@@ -14,6 +14,7 @@ FILTER = "ashowinfo"
 LOGLEVEL = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info")  # what makes it print
 SLACK_S = 0.1  # what time stamps may be off by: ffmpeg's own measure for filling and cutting
 MAX_GAP_S = 30.0  # a longer one is a leap of the clock and no pause of the recording
+STUMBLE_S = 0.5  # so much of another format in between is damage and no other recording
 TOLD_GAP_S = 2.0  # from here on a gap that became silence is told
 
 _FRAME = re.compile(r"\bpts_time:(\S+) fmt:(\S+) channels:(\d+) chlayout:(.*?) rate:(\d+) nb_samples:(\d+)")
@@ -59,6 +60,15 @@ class Clock:
     def total_s(self) -> float:
         """Duration with the silences."""
         return self.decoded_s + self._silent_s
+
+    @property
+    def stumbles(self) -> bool:
+        """Whether the only changes are short ones of the format and back, as damage makes them."""
+        if self.leaps or not self.formats or self.formats[0][1] != self.formats[-1][1]:
+            return False
+        ends = [at for at, _ in self.formats[1:]] + [self.decoded_s]
+        others = [end - at for (at, kind), end in zip(self.formats, ends, strict=True) if kind != self.formats[0][1]]
+        return sum(others) < STUMBLE_S
 
     def take(self, line: str) -> bool:
         """Take one line of ffmpeg's stderr; True for what belongs in its log: errors."""

@@ -137,7 +137,10 @@ def _glued(track: Track, name: str, limit_s: float) -> tuple[Track, Waveform]:
     rate = min(MAX_FILM_RATE, max(kind.sample_rate for kind in formats))
     channels = min(2, max(kind.channels for kind in formats))
     repair = Repair(rate, channels, tuple(clock.silences))
-    tell_clock(name, clock)
+    if clock.stumbles:
+        tell_damage(name, clock.total_s, seen.complaint or "its format changes for a moment")
+    else:
+        tell_clock(name, clock)
     return _repaired(track, repair, name)
 
 
