@@ -260,6 +260,22 @@ def test_gaps_in_the_clock(
     check_in_step(sound.waveform, film_of(sound, tmp_path))
 
 
+@pytest.mark.parametrize("start_s", [1.0, 20.0, 40.0])
+def test_a_track_that_begins_late_keeps_its_place(
+    tmp_path: Path, start_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    picture = ["-f", "lavfi", "-i", f"color=s=16x16:r=5:d={start_s + 2}"]
+    late = ["-itsoffset", start_s, "-i", cut(tmp_path / "a.wav", 0, "-ac", 1)]
+    ffmpeg(*picture, *late, "-c:v", "libx264", "-c:a", "aac", tmp_path / "late.mp4")
+    with caplog.at_level(logging.INFO):
+        sound = load_sound(tmp_path / "late.mp4")
+    assert len(sound.waveform) / RATE == pytest.approx(start_s + 2, abs=0.05)
+    assert not sound.waveform[: round((start_s - 0.1) * RATE)].any()
+    assert lag(spoken(0), sound.waveform[round(start_s * RATE) :], 800)[1] > 0.9
+    assert len(caplog.messages) == (start_s > 30)
+    check_in_step(sound.waveform, film_of(sound, tmp_path))
+
+
 # tracks
 
 
@@ -291,6 +307,15 @@ def test_a_default_track_goes_before_the_first(tmp_path: Path) -> None:
     file = two_tracks(tmp_path / "two.mkv", "areverse", "anull", "-c:a", "flac", *flags)
     sound = load_sound(file)
     assert lag(spoken(0), sound.waveform, 800)[1] > 0.99
+    check_in_step(sound.waveform, film_of(sound, tmp_path))
+
+
+def test_a_track_without_a_decoder_is_passed_over(tmp_path: Path) -> None:
+    file = two_tracks(tmp_path / "two.mkv", "anull", "anull", "-c:a:0", "flac", "-c:a:1", "libopus")
+    data = file.read_bytes()
+    file.write_bytes(data.replace(b"A_FLAC", b"A_WHAT", 1))  # as phones write codecs of tomorrow
+    sound = load_sound(file)
+    assert lag(spoken(0), sound.waveform, 800)[1] > 0.9
     check_in_step(sound.waveform, film_of(sound, tmp_path))
 
 

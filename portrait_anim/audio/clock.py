@@ -38,7 +38,7 @@ class Clock:
         decoded_s: sound decoded so far.
         silences: ``(at_s, length_s)``: gaps of up to 30 s in the time stamps, after ``at_s`` of decoded sound.
         leaps: ``(at_s, by_s)``: where the time stamps leap back, or ahead by more than 30 s, likewise.
-        on_odd: called at the first leap or change of format.
+        on_odd: called when it turns out to be odd.
     """
 
     def __init__(self) -> None:
@@ -48,12 +48,18 @@ class Clock:
         self.leaps: list[tuple[float, float]] = []
         self.on_odd: Callable[[], None] | None = None
         self._silent_s = 0.0
+        self._late = False  # begins so late that ffmpeg would fill its memory with silence
         self._expected: float | None = None  # time stamp that the next frame should have
         self._ahead = 0.0  # time stamps minus the time of what has been read, silences included
 
     @property
     def odd(self) -> bool:
-        """Whether something changes midway."""
+        """Whether ffmpeg alone cannot read it: something changes midway, or it begins late."""
+        return self._late or self.changes
+
+    @property
+    def changes(self) -> bool:
+        """Whether its clock or format changes midway."""
         return bool(self.leaps) or len(self.formats) > 1
 
     @property
@@ -64,7 +70,7 @@ class Clock:
     @property
     def stumbles(self) -> bool:
         """Whether the only changes are short ones of the format and back, as damage makes them."""
-        if self.leaps or not self.formats or self.formats[0][1] != self.formats[-1][1]:
+        if self.leaps or len(self.formats) < 2 or self.formats[0][1] != self.formats[-1][1]:
             return False
         ends = [at for at, _ in self.formats[1:]] + [self.decoded_s]
         others = [end - at for (at, kind), end in zip(self.formats, ends, strict=True) if kind != self.formats[0][1]]
@@ -91,10 +97,10 @@ class Clock:
 
     def _place(self, stamp: float) -> None:
         """Compare a frame's time stamp with the end of the frame before."""
-        jump = stamp - (0.0 if self._expected is None else self._expected)
-        if self._expected is None and jump < 0:  # an encoder's own start, cut off by the player
-            self._ahead += jump
-        elif jump > MAX_GAP_S or jump < -SLACK_S:
+        if self._expected is None:  # the first frame: what is before zero is an encoder's own start, cut off by players
+            self._ahead = min(stamp, 0.0)
+            self._late = stamp > MAX_GAP_S
+        elif (jump := stamp - self._expected) > MAX_GAP_S or jump < -SLACK_S:
             self.leaps.append((self.decoded_s, jump))
             self._ahead += jump
         gap = stamp - self._ahead - self.total_s

@@ -59,18 +59,28 @@ def _first_heard(
     """Return the first track that is not silent, or else the first; with how it is read and its sound."""
     if not order:  # ffmpeg says why
         return None, *_read(first, None, name, header, limit_s)
-    kept = None
+    kept, failure = None, None
     for found in order:
-        track = replace(first, stream=found.stream)
-        told = duration_s(header) or 0.0
-        if told > limit_s and undecoded_s(track, limit_s) > limit_s:
-            check_duration(name, told, limit_s)
-        track, waveform = _read(track, found, name, header, limit_s)
+        try:
+            track, waveform = _read_track(replace(first, stream=found.stream), found, name, header, limit_s)
+        except AudioError as e:
+            failure = failure or e
+            continue
         if len(order) == 1 or _loudest(waveform) > 10 ** (SILENT_DBFS / 20):
             return found, track, waveform
         kept = kept or (found, track, waveform)
-    assert kept is not None  # noqa: S101
+    if kept is None:
+        assert failure is not None  # noqa: S101
+        raise failure
     return kept
+
+
+def _read_track(track: Track, found: SoundTrack, name: str, header: str, limit_s: float) -> tuple[Track, Waveform]:
+    """Read one track unless its header says that it is too long, and its packets say the same."""
+    told = duration_s(header) or 0.0
+    if told > limit_s and undecoded_s(track, limit_s) > limit_s:
+        check_duration(name, told, limit_s)
+    return _read(track, found, name, header, limit_s)
 
 
 def _loudest(waveform: Waveform) -> float:
@@ -139,8 +149,9 @@ def _glued(track: Track, name: str, limit_s: float) -> tuple[Track, Waveform]:
     repair = Repair(rate, channels, tuple(clock.silences))
     if clock.stumbles:
         tell_damage(name, clock.total_s, seen.complaint or "its format changes for a moment")
-    else:
+    elif clock.changes:
         tell_clock(name, clock)
+    tell_gaps(name, clock)
     return _repaired(track, repair, name)
 
 
