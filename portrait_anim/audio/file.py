@@ -90,9 +90,9 @@ def _loudest(waveform: Waveform) -> float:
 
 
 def _read(track: Track, found: SoundTrack | None, name: str, header: str, limit_s: float) -> tuple[Track, Waveform]:
-    if found is not None and found.channels > MAX_MIXED_CHANNELS:
-        return _many_channels(track, found.channels, name, limit_s)
     decoded = decode(track, limit_s)
+    if found is not None and found.channels > MAX_MIXED_CHANNELS and not len(decoded.waveform):
+        return _many_channels(track, found.channels, name, limit_s)  # ffmpeg knows no downmix
     if decoded.clock.odd:
         return _glued(track, name, limit_s)
     check_duration(name, len(decoded.waveform) / SAMPLE_RATE, limit_s, at_least=True)
@@ -105,6 +105,10 @@ def _read(track: Track, found: SoundTrack | None, name: str, header: str, limit_
     if kind.channels == 1 and not loud:
         return track, decoded.waveform
     contents = measure(blocks(track, plain), kind.sample_rate)
+    if kind.channels > 2 and contents.is_lost(decoded.waveform):
+        kept = contents.sounding()
+        tell_many(name, kind.channels, len(kept))
+        return _repaired(track, replace(plain, kept=kept), name)
     mended = _mended(plain, contents, name)
     if mended is not None:
         track = _for_film(replace(track, repair=mended), contents)
