@@ -485,6 +485,17 @@ def test_quiet_noise_does_not(model: MotionModel) -> None:
     assert np.abs(opening(model, rng.integers(-1, 2, 4 * RATE) / 32768)).max() < 0.01  # dither
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [("aac", "aac"), ("ima.wav", "adpcm_ima_wav"), ("ms.wav", "adpcm_ms")])
+def test_a_cut_last_packet_is_no_damage(
+    tmp_path: Path, suffix: str, codec: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = cut(tmp_path / f"a.{suffix}", 0, "-ac", 1, "-c:a", codec)
+    path.write_bytes(path.read_bytes()[:-37])
+    sound = load_sound(path)
+    film_of(sound, tmp_path)
+    assert caplog.messages == []
+
+
 @needs_cases
 def test_a_partial_last_packet_is_no_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     sound = load_sound(CASES / "gsm.wav")

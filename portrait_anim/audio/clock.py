@@ -14,6 +14,8 @@ FILTER = "ashowinfo"
 LOGLEVEL = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info")  # what makes it print
 SLACK_S = 0.1  # what time stamps may be off by: ffmpeg's own measure for filling and cutting
 MAX_GAP_S = 30.0  # a longer one is a leap of the clock and no pause of the recording
+ROUNDING_S = 0.005  # of time stamps
+MISSING_SHARE = 0.4  # of a frame's length: more is a frame that did not decode
 STUMBLE_S = 0.5  # so much of another format in between is damage and no other recording
 TOLD_GAP_S = 2.0  # from here on a gap that became silence is told
 
@@ -38,6 +40,7 @@ class Clock:
         decoded_s: sound decoded so far.
         silences: ``(at_s, length_s)``: gaps of up to 30 s in the time stamps, after ``at_s`` of decoded sound.
         leaps: ``(at_s, by_s)``: where the time stamps leap back, or ahead by more than 30 s, likewise.
+        missing: whether a frame is missing between two others.
         on_odd: called when it turns out to be odd.
     """
 
@@ -46,9 +49,11 @@ class Clock:
         self.decoded_s = 0.0
         self.silences: list[tuple[float, float]] = []
         self.leaps: list[tuple[float, float]] = []
+        self.missing = False
         self.on_odd: Callable[[], None] | None = None
         self._silent_s = 0.0
         self._late = False  # begins so late that ffmpeg would fill its memory with silence
+        self._length = 0.0  # of the frame before, s
         self._expected: float | None = None  # time stamp that the next frame should have
         self._ahead = 0.0  # time stamps minus the time of what has been read, silences included
 
@@ -90,7 +95,7 @@ class Clock:
         stamp = self._expected or 0.0 if found[1] == "NOPTS" else float(found[1])
         self._place(stamp)
         self.decoded_s += length
-        self._expected = stamp + length
+        self._expected, self._length = stamp + length, length
         if self.odd and not was_odd and self.on_odd is not None:
             self.on_odd()
         return False
@@ -103,6 +108,8 @@ class Clock:
         elif (jump := stamp - self._expected) > MAX_GAP_S or jump < -SLACK_S:
             self.leaps.append((self.decoded_s, jump))
             self._ahead += jump
+        if self._expected is not None:
+            self.missing = self.missing or stamp - self._expected > max(ROUNDING_S, MISSING_SHARE * self._length)
         gap = stamp - self._ahead - self.total_s
         if gap > (0.0 if self._expected is None else SLACK_S):
             self.silences.append((self.decoded_s, gap))

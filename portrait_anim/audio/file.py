@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from portrait_anim import ffmpeg
-from portrait_anim.audio.decode import Decoded, Waveform, channel, decode, ends_in_a_part, mono, survey, undecoded_s
+from portrait_anim.audio.decode import Decoded, Waveform, channel, decode, mono, survey, undecoded_s
 from portrait_anim.audio.mix import MAX_BROKEN_SHARE, Contents, measure, replaced
 from portrait_anim.audio.notes import (
     tell_better,
@@ -128,7 +128,7 @@ def _check_decoded(decoded: Decoded, track: Track, name: str, header: str) -> No
         if not ffmpeg.streams(header, "Audio"):
             raise AudioError(f"{name} has no sound track: give a sound file, or a video with sound")
         raise AudioError(f"the sound in {name} is damaged and cannot be decoded ({why}): export it again")
-    if decoded.one_error and _is_whole(decoded, header) and ends_in_a_part(track):
+    if decoded.one_error and _is_whole(decoded, header):  # a last packet that was cut off: nothing is lost
         return
     if decoded.one_error and is_several_mp3(track.path):
         tell_parts(name)
@@ -137,9 +137,9 @@ def _check_decoded(decoded: Decoded, track: Track, name: str, header: str) -> No
 
 
 def _is_whole(decoded: Decoded, header: str) -> bool:
-    """Whether a sound has no gaps and lasts as long as the header says."""
+    """Whether no frame is missing and the sound lasts as long as the header says."""
     told = duration_s(header)
-    return told is not None and not decoded.clock.silences and told - decoded.clock.total_s < SHORT_S
+    return told is not None and not decoded.clock.missing and told - decoded.clock.total_s < SHORT_S
 
 
 def _glued(track: Track, name: str, limit_s: float) -> tuple[Track, Waveform]:
