@@ -14,6 +14,9 @@ FILTER = "ashowinfo"
 LOGLEVEL = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info")  # what makes it print
 SLACK_S = 0.1  # what time stamps may be off by: ffmpeg's own measure for filling and cutting
 MAX_GAP_S = 30.0  # a longer one is a leap of the clock and no pause of the recording
+ROUNDING_S = 0.005  # of time stamps
+MISSING_SHARE = 0.4  # of a frame's length: more is a frame that did not decode
+STUMBLE_S = 0.5  # so much of another format in between is damage and no other recording
 TOLD_GAP_S = 2.0  # from here on a gap that became silence is told
 
 _FRAME = re.compile(r"\bpts_time:(\S+) fmt:(\S+) channels:(\d+) chlayout:(.*?) rate:(\d+) nb_samples:(\d+)")
@@ -37,7 +40,8 @@ class Clock:
         decoded_s: sound decoded so far.
         silences: ``(at_s, length_s)``: gaps of up to 30 s in the time stamps, after ``at_s`` of decoded sound.
         leaps: ``(at_s, by_s)``: where the time stamps leap back, or ahead by more than 30 s, likewise.
-        on_odd: called at the first leap or change of format.
+        missing: whether a frame is missing between two others.
+        on_odd: called when it turns out to be odd.
     """
 
     def __init__(self) -> None:
@@ -45,20 +49,37 @@ class Clock:
         self.decoded_s = 0.0
         self.silences: list[tuple[float, float]] = []
         self.leaps: list[tuple[float, float]] = []
+        self.missing = False
         self.on_odd: Callable[[], None] | None = None
         self._silent_s = 0.0
+        self._late = False  # begins so late that ffmpeg would fill its memory with silence
+        self._length = 0.0  # of the frame before, s
         self._expected: float | None = None  # time stamp that the next frame should have
         self._ahead = 0.0  # time stamps minus the time of what has been read, silences included
 
     @property
     def odd(self) -> bool:
-        """Whether something changes midway."""
+        """Whether ffmpeg alone cannot read it: something changes midway, or it begins late."""
+        return self._late or self.changes
+
+    @property
+    def changes(self) -> bool:
+        """Whether its clock or format changes midway."""
         return bool(self.leaps) or len(self.formats) > 1
 
     @property
     def total_s(self) -> float:
         """Duration with the silences."""
         return self.decoded_s + self._silent_s
+
+    @property
+    def stumbles(self) -> bool:
+        """Whether the only changes are short ones of the format and back, as damage makes them."""
+        if self.leaps or len(self.formats) < 2 or self.formats[0][1] != self.formats[-1][1]:
+            return False
+        ends = [at for at, _ in self.formats[1:]] + [self.decoded_s]
+        others = [end - at for (at, kind), end in zip(self.formats, ends, strict=True) if kind != self.formats[0][1]]
+        return sum(others) < STUMBLE_S
 
     def take(self, line: str) -> bool:
         """Take one line of ffmpeg's stderr; True for what belongs in its log: errors."""
@@ -74,19 +95,21 @@ class Clock:
         stamp = self._expected or 0.0 if found[1] == "NOPTS" else float(found[1])
         self._place(stamp)
         self.decoded_s += length
-        self._expected = stamp + length
+        self._expected, self._length = stamp + length, length
         if self.odd and not was_odd and self.on_odd is not None:
             self.on_odd()
         return False
 
     def _place(self, stamp: float) -> None:
         """Compare a frame's time stamp with the end of the frame before."""
-        jump = stamp - (0.0 if self._expected is None else self._expected)
-        if self._expected is None and jump < 0:  # an encoder's own start, cut off by the player
-            self._ahead += jump
-        elif jump > MAX_GAP_S or jump < -SLACK_S:
+        if self._expected is None:  # the first frame: what is before zero is an encoder's own start, cut off by players
+            self._ahead = min(stamp, 0.0)
+            self._late = stamp > MAX_GAP_S
+        elif (jump := stamp - self._expected) > MAX_GAP_S or jump < -SLACK_S:
             self.leaps.append((self.decoded_s, jump))
             self._ahead += jump
+        if self._expected is not None:
+            self.missing = self.missing or stamp - self._expected > max(ROUNDING_S, MISSING_SHARE * self._length)
         gap = stamp - self._ahead - self.total_s
         if gap > (0.0 if self._expected is None else SLACK_S):
             self.silences.append((self.decoded_s, gap))

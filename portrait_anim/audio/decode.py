@@ -146,9 +146,3 @@ def undecoded_s(track: Track, limit_s: float) -> float:
             if total > limit_s + 1:
                 break
     return total
-
-
-def ends_in_a_part(track: Track) -> bool:
-    """Whether all packets of the track have one size and only the last is smaller: a part that no decoder takes."""
-    sizes = [size for _, size in _packets(track)]
-    return len(sizes) > 1 and len(set(sizes[:-1])) == 1 and sizes[-1] < sizes[0]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from portrait_anim import ffmpeg
-from portrait_anim.audio.decode import Decoded, Waveform, channel, decode, ends_in_a_part, mono, survey, undecoded_s
+from portrait_anim.audio.decode import Decoded, Waveform, channel, decode, mono, survey, undecoded_s
 from portrait_anim.audio.mix import MAX_BROKEN_SHARE, Contents, measure, replaced
 from portrait_anim.audio.notes import (
     tell_better,
@@ -59,18 +59,28 @@ def _first_heard(
     """Return the first track that is not silent, or else the first; with how it is read and its sound."""
     if not order:  # ffmpeg says why
         return None, *_read(first, None, name, header, limit_s)
-    kept = None
+    kept, failure = None, None
     for found in order:
-        track = replace(first, stream=found.stream)
-        told = duration_s(header) or 0.0
-        if told > limit_s and undecoded_s(track, limit_s) > limit_s:
-            check_duration(name, told, limit_s)
-        track, waveform = _read(track, found, name, header, limit_s)
+        try:
+            track, waveform = _read_track(replace(first, stream=found.stream), found, name, header, limit_s)
+        except AudioError as e:
+            failure = failure or e
+            continue
         if len(order) == 1 or _loudest(waveform) > 10 ** (SILENT_DBFS / 20):
             return found, track, waveform
         kept = kept or (found, track, waveform)
-    assert kept is not None  # noqa: S101
+    if kept is None:
+        assert failure is not None  # noqa: S101
+        raise failure
     return kept
+
+
+def _read_track(track: Track, found: SoundTrack, name: str, header: str, limit_s: float) -> tuple[Track, Waveform]:
+    """Read one track unless its header says that it is too long, and its packets say the same."""
+    told = duration_s(header) or 0.0
+    if told > limit_s and undecoded_s(track, limit_s) > limit_s:
+        check_duration(name, told, limit_s)
+    return _read(track, found, name, header, limit_s)
 
 
 def _loudest(waveform: Waveform) -> float:
@@ -80,9 +90,9 @@ def _loudest(waveform: Waveform) -> float:
 
 
 def _read(track: Track, found: SoundTrack | None, name: str, header: str, limit_s: float) -> tuple[Track, Waveform]:
-    if found is not None and found.channels > MAX_MIXED_CHANNELS:
-        return _many_channels(track, found.channels, name, limit_s)
     decoded = decode(track, limit_s)
+    if found is not None and found.channels > MAX_MIXED_CHANNELS and not len(decoded.waveform):
+        return _many_channels(track, found.channels, name, limit_s)  # ffmpeg knows no downmix
     if decoded.clock.odd:
         return _glued(track, name, limit_s)
     check_duration(name, len(decoded.waveform) / SAMPLE_RATE, limit_s, at_least=True)
@@ -95,6 +105,10 @@ def _read(track: Track, found: SoundTrack | None, name: str, header: str, limit_
     if kind.channels == 1 and not loud:
         return track, decoded.waveform
     contents = measure(blocks(track, plain), kind.sample_rate)
+    if kind.channels > 2 and contents.is_lost(decoded.waveform):
+        kept = contents.sounding()
+        tell_many(name, kind.channels, len(kept))
+        return _repaired(track, replace(plain, kept=kept), name)
     mended = _mended(plain, contents, name)
     if mended is not None:
         track = _for_film(replace(track, repair=mended), contents)
@@ -114,7 +128,7 @@ def _check_decoded(decoded: Decoded, track: Track, name: str, header: str) -> No
         if not ffmpeg.streams(header, "Audio"):
             raise AudioError(f"{name} has no sound track: give a sound file, or a video with sound")
         raise AudioError(f"the sound in {name} is damaged and cannot be decoded ({why}): export it again")
-    if decoded.one_error and _is_whole(decoded, header) and ends_in_a_part(track):
+    if decoded.one_error and _is_whole(decoded, header):  # a last packet that was cut off: nothing is lost
         return
     if decoded.one_error and is_several_mp3(track.path):
         tell_parts(name)
@@ -123,9 +137,9 @@ def _check_decoded(decoded: Decoded, track: Track, name: str, header: str) -> No
 
 
 def _is_whole(decoded: Decoded, header: str) -> bool:
-    """Whether a sound has no gaps and lasts as long as the header says."""
+    """Whether no frame is missing and the sound lasts as long as the header says."""
     told = duration_s(header)
-    return told is not None and not decoded.clock.silences and told - decoded.clock.total_s < SHORT_S
+    return told is not None and not decoded.clock.missing and told - decoded.clock.total_s < SHORT_S
 
 
 def _glued(track: Track, name: str, limit_s: float) -> tuple[Track, Waveform]:
@@ -137,7 +151,11 @@ def _glued(track: Track, name: str, limit_s: float) -> tuple[Track, Waveform]:
     rate = min(MAX_FILM_RATE, max(kind.sample_rate for kind in formats))
     channels = min(2, max(kind.channels for kind in formats))
     repair = Repair(rate, channels, tuple(clock.silences))
-    tell_clock(name, clock)
+    if clock.stumbles:
+        tell_damage(name, clock.total_s, seen.complaint or "its format changes for a moment")
+    elif clock.changes:
+        tell_clock(name, clock)
+    tell_gaps(name, clock)
     return _repaired(track, repair, name)
 
 

@@ -61,6 +61,11 @@ class Contents:
         cancelled: npt.NDArray[np.bool_] = heard & (self.mean_energy < LOST * independent)
         return cancelled
 
+    def is_lost(self, downmix: Waveform) -> bool:
+        """Whether a downmix (N,) leaves out what the channels hold: a voice in the place of the bass loudspeaker."""
+        independent = float(self.energies.sum(1).mean()) / self.energies.shape[1] ** 2
+        return bool(np.square(downmix, dtype=np.float64).mean() < LOST * independent)
+
     def better_channel(self, stretches: npt.NDArray[np.bool_]) -> int:
         """Return the channel, from 0, that is loudest in these stretches; the first of those that are about as loud."""
         energy = self.energies[stretches].sum(0)

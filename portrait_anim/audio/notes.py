@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from portrait_anim.audio.clock import TOLD_GAP_S, Clock
+from portrait_anim.audio.clock import MAX_GAP_S, TOLD_GAP_S, Clock
 from portrait_anim.audio.mix import Contents
 from portrait_anim.audio.sound import clock_time
 from portrait_anim.containers import SoundTrack
@@ -36,11 +36,13 @@ def tell_clock(name: str, clock: Clock) -> None:
 
 def tell_gaps(name: str, clock: Clock) -> None:
     """Tell of long gaps in the time stamps that became silence."""
-    long = [(at, length) for at, length in clock.silences if length >= TOLD_GAP_S and at > 0]
+    long = [(at, length) for at, length in clock.silences if length >= (TOLD_GAP_S if at else MAX_GAP_S)]
     if long:
         at, length = long[0]
         count = "" if len(long) == 1 else f", the first of {len(long)} such gaps"
-        logger.info("%s has no sound for %.1f s at %s%s: silence is played there", name, length, clock_time(at), count)
+        logger.info(
+            "%s has no sound for %s at %s%s: silence is played there", name, clock_time(length), clock_time(at), count
+        )
 
 
 def tell_damage(name: str, duration_s: float, reason: str) -> None:
