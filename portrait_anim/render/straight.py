@@ -25,7 +25,7 @@ APART = 0.20  # IOD, between two pieces of a side
 MEETING = 0.35  # IOD, between their common corner and the nearer ends of two lines
 SQUARE = float(np.sin(np.radians(8)))  # how far from square a corner may be
 LEVEL = float(np.sin(np.radians(1.5)))  # how far from level or upright a line across the photo may be
-SAMPLES = 48  # places at which a side is looked at
+SAMPLES = 48  # places at which a side is looked at, a multiple of 3
 SEEN, SEEN_IN_ALL = 0.3, 0.65  # share of them that have to lie on an edge, of a side and on average
 STEEP = 5.0  # grey levels a px: an edge
 ALONG = float(np.cos(np.radians(20)))  # of the edge's direction with the side's
@@ -33,6 +33,7 @@ HAIR = 0.25  # of the face's height, how far hair and hats above it are part of 
 BESIDE_FACE = 0.06  # IOD beyond the face's outline that still belong to the face
 BORDER = 0.05  # IOD: what ends so near to the photo's border reaches it
 ASIDE_PX = 1.5  # of the searched picture, between a side and its pieces
+SEEN_IN_THIRD = 0.2  # of each third of a side
 SEEN_ALONE = 0.8  # of the one side of a thing that lies at the border with the others
 WHOLE = 0.5  # share from which on a side counts as seen along its whole length
 MOST_PIECES, MOST_LINES = 300, 60  # the longest are looked at
@@ -242,7 +243,7 @@ class _Edges:
         return found
 
     def _seen(self, start: Float, end: Float) -> float:
-        """Return the share of a side that lies on an edge."""
+        """Return the share of a side that lies on an edge; 0 when a third of it hardly does: the side ends there."""
         along = (end - start) / max(float(np.linalg.norm(end - start)), 1e-6)
         normal = np.array([-along[1], along[0]])
         at = start + np.linspace(0.04, 0.96, SAMPLES)[:, None] * (end - start)  # (S, 2)
@@ -250,4 +251,5 @@ class _Edges:
         x, y = np.clip(near.round().astype(int), 0, self._last).transpose(2, 0, 1)
         slope = self._slopes[y, x]  # (S, 7, 2)
         across, size = np.abs(slope @ normal), np.linalg.norm(slope, axis=-1)
-        return float(((across >= STEEP) & (across >= ALONG * size)).any(axis=1).mean())
+        thirds = ((across >= STEEP) & (across >= ALONG * size)).any(axis=1).reshape(3, -1).mean(axis=1)
+        return float(thirds.mean()) if thirds.min() >= SEEN_IN_THIRD else 0.0
