@@ -24,6 +24,7 @@ BAND = 0.13  # IOD beyond the margin in which the motion ends
 STEPS = 6  # of the search for where a pixel comes from
 STILL_PX = 0.01
 HOLD_BAND = (0.10, 0.25)  # IOD before a thing that is held in which the motion ends, at least and at most
+IN_FRONT = -1.0  # share of what nothing that moves may cover
 SETTLED = 0.03  # share below which the search has ended at none
 
 
@@ -54,7 +55,8 @@ def motion_share(matte: Array, to_matte: Float, landmarks: Array, iod_px: float)
 def held_back(share: Array, held: npt.NDArray[np.bool_], to_matte: Float, landmarks: Array, iod_px: float) -> Array:
     """Return a matte's ``share`` (h, w) with the motion ending before what is ``held`` (h, w).
 
-    The face itself keeps its motion: the band before a thing is no wider than the way from the face to it.
+    The face itself keeps its motion: the band before a thing is no wider than the way from the face to it. What is held
+    has the share ``IN_FRONT``: the head passes behind it.
     """
     if not held.any():
         return share
@@ -65,7 +67,8 @@ def held_back(share: Array, held: npt.NDArray[np.bool_], to_matte: Float, landma
     x, y = np.clip(oval.round().astype(int), 0, np.array(held.shape[::-1]) - 1).T
     band = float(np.clip(away[y, x].min(), *HOLD_BAND))
     near = np.clip(away / band, 0, 1)
-    return np.asarray(np.minimum(share, near * near * (3 - 2 * near)), np.float32)
+    ending = np.minimum(share, near * near * (3 - 2 * near))
+    return np.where(grown > 0, np.float32(IN_FRONT), ending.astype(np.float32))
 
 
 def on_grid(share: Array, to_matte: Float, x: Array, y: Array) -> Array:
@@ -84,7 +87,7 @@ def let_go(move: Array, share: Array, step: float) -> None:
 
     Args:
         move: (H, W, 2) px on a grid of ``step`` px.
-        share: (H, W) of the motion that each place of the photo keeps, on the same grid.
+        share: (H, W) of the motion that each place of the photo keeps, on the same grid; below 0: in front of all.
         step: px between grid points.
     """
     height, width = share.shape
@@ -92,6 +95,9 @@ def let_go(move: Array, share: Array, step: float) -> None:
         for column in range(width):
             dx, dy = move[row, column, 0] / step, move[row, column, 1] / step
             if abs(dx) + abs(dy) < STILL_PX / step:
+                continue
+            if share[row, column] < 0:
+                move[row, column, 0] = move[row, column, 1] = 0.0
                 continue
             t = 1.0
             for _ in range(STEPS):
@@ -102,6 +108,7 @@ def let_go(move: Array, share: Array, step: float) -> None:
                 kept = (1 - a) * ((1 - b) * share[i, j] + b * share[i, j + 1]) + a * (
                     (1 - b) * share[i + 1, j] + b * share[i + 1, j + 1]
                 )
+                kept = max(kept, 0.0)
                 if abs(kept - t) < 0.01:
                     break
                 t += 0.5 * (kept - t)

@@ -19,7 +19,7 @@ from portrait_anim.render.head import Head
 from portrait_anim.render.lids import LidPainter
 from portrait_anim.render.light import measure
 from portrait_anim.render.mouth import PLANE, MouthPainter, own_opening
-from portrait_anim.render.outline import held_back, motion_share
+from portrait_anim.render.outline import PERSON, held_back, motion_share
 from portrait_anim.render.rest import OPEN_APERTURE, aperture, closed_shape, seam_landmarks
 from portrait_anim.render.skin import Skin
 from portrait_anim.render.straight import straight_edged
@@ -63,7 +63,7 @@ class Portrait:
         step = max(GRID_STEP_PX, round(scale / IOD_PER_STEP))
         matte, to_matte = person_matte(pixels, face)
         share = motion_share(matte, to_matte, landmarks, scale)
-        held = straight_edged(pixels, to_matte, len(matte), landmarks, scale)
+        held = straight_edged(pixels, matte > PERSON, to_matte, landmarks, scale)
         if share is None and held.any():
             share = np.ones_like(matte)
         hold = None if share is None else (held_back(share, held, to_matte, landmarks, scale), to_matte)

@@ -24,7 +24,8 @@ PIECE = 0.12  # IOD, of the pieces that a side is put together from
 APART = 0.20  # IOD, between two pieces of a side
 MEETING = 0.35  # IOD, between their common corner and the nearer ends of two lines
 SQUARE = float(np.sin(np.radians(8)))  # how far from square a corner may be
-SAMPLES = 48  # places at which a side is looked at
+LEVEL = float(np.sin(np.radians(1.5)))  # how far from level or upright a line across the photo may be
+SAMPLES = 48  # places at which a side is looked at, a multiple of 3
 SEEN, SEEN_IN_ALL = 0.3, 0.65  # share of them that have to lie on an edge, of a side and on average
 STEEP = 5.0  # grey levels a px: an edge
 ALONG = float(np.cos(np.radians(20)))  # of the edge's direction with the side's
@@ -32,26 +33,31 @@ HAIR = 0.25  # of the face's height, how far hair and hats above it are part of 
 BESIDE_FACE = 0.06  # IOD beyond the face's outline that still belong to the face
 BORDER = 0.05  # IOD: what ends so near to the photo's border reaches it
 ASIDE_PX = 1.5  # of the searched picture, between a side and its pieces
+SEEN_IN_THIRD = 0.2  # of each third of a side
+SEEN_ALONE = 0.8  # of the one side of a thing that lies at the border with the others
+WHOLE = 0.5  # share from which on a side counts as seen along its whole length
 MOST_PIECES, MOST_LINES = 300, 60  # the longest are looked at
 
 
 def straight_edged(
-    pixels: Image, to_matte: Float, size: int, landmarks: npt.NDArray[np.float32], iod_px: float
+    pixels: Image, person: Mask, to_matte: Float, landmarks: npt.NDArray[np.float32], iod_px: float
 ) -> Mask:
     """Return which pixels of a matte belong to straight-edged things that stand free of the head.
 
     Args:
         pixels: (H, W, 3) the photo.
+        person: (S, S) a matte's pixels that it takes for the person.
         to_matte: (2, 3) map from image px to the matte's.
-        size: side of the matte in px.
         landmarks: (478, 3) px.
         iod_px: of the face in the image.
 
     Returns:
-        (size, size) mask.
+        (S, S) mask. Of a thing whose side towards the face is seen in part only, which hair may hide, nothing that
+        the matte takes for the person is in it.
     """
     place = to_matte * FINER
     place[:, 2] += (FINER - 1) / 2  # pixel centres: fine = FINER * (x + .5) - .5
+    size = len(person)
     side, unit = size * FINER, iod_px * float(place[0, 0])  # px; px an IOD in the searched picture
     first, last = np.array([[0, 0], pixels.shape[1::-1]]) @ place[:, :2].T + place[:, 2]
     x0, y0 = (int(value) for value in np.ceil(np.maximum(first, 0)))
@@ -69,15 +75,20 @@ def straight_edged(
     frame = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]])
     slopes = np.stack([cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)], axis=-1) / 8
     slopes *= max(1.0, float(place[0, 0]))  # per px of the photo where that was enlarged
-    found = np.zeros((side, side), np.uint8)
-    part = found[y0 : y1 + 1, x0 : x1 + 1]  # a view
+    found = np.zeros((2, side, side), np.uint8)  # whole outlines, outlines in part
     edges = _Edges(slopes, BORDER * unit)
-    for shape in _rectangles(lines, frame, unit) + _strips(lines, frame, unit, oval.mean(axis=0)):
+    for shape in _rectangles(lines, frame, unit) + _strips(lines, frame, oval.mean(axis=0)):
         drawn = np.zeros(grey.shape, np.uint8)
         cv2.fillPoly(drawn, [np.round(shape).astype(np.int32)], 1)
-        if (drawn > part).any() and not (drawn & face).any() and edges.outline(shape):
-            part |= drawn
-    return np.asarray(found.reshape(size, FINER, size, FINER).max(axis=(1, 3)) > 0)
+        if (drawn & face).any():
+            continue
+        sides = edges.sides(shape)
+        seen = edges.outline(sides)
+        if len(seen) and seen.min() >= SEEN and seen.mean() >= (SEEN_IN_ALL if len(seen) > 1 else SEEN_ALONE):
+            hidden = (seen < WHOLE) & [_faces(side, shape, oval.mean(axis=0)) for side in sides]
+            found[int(hidden.any()), y0 : y1 + 1, x0 : x1 + 1] |= drawn
+    whole, partly = found.reshape(2, size, FINER, size, FINER).max(axis=(2, 4)) > 0
+    return np.asarray(whole | (partly & ~person))
 
 
 def _searched(pixels: Image, place: Float, side: int) -> Image:
@@ -171,14 +182,13 @@ def _apart(ways: Float, least: float) -> Float:
     return np.array(kept).reshape(-1, 2)
 
 
-def _strips(lines: Float, frame: Float, unit: float, face: Float) -> list[Float]:
-    """Return what lies beyond the lines that cross the whole frame (4, 2), seen from the face's middle (2,)."""
+def _strips(lines: Float, frame: Float, face: Float) -> list[Float]:
+    """Return what lies beyond level and upright lines, prolonged across the frame (4, 2), seen from the face (2,)."""
     shapes = []
     for line in lines:
-        inward = np.minimum(line, frame[2] - line).min(axis=1)
-        if inward.max() > BORDER * unit:
-            continue
         along = (line[1] - line[0]) / np.linalg.norm(line[1] - line[0])
+        if np.abs(along).min() > LEVEL:
+            continue
         normal = np.array([-along[1], along[0]])
         normal = normal * -np.sign((face - line[0]) @ normal)  # away from the face
         depth = (frame - line[0]) @ normal
@@ -194,6 +204,14 @@ def _strips(lines: Float, frame: Float, unit: float, face: Float) -> list[Float]
     return shapes
 
 
+def _faces(side: tuple[Float, Float], shape: Float, face: Float) -> bool:
+    """Return whether the side of a shape (N, 2) is turned towards the face's middle (2,)."""
+    start, end = side
+    along = end - start
+    normal = np.array([-along[1], along[0]])
+    return bool(((face - start) @ normal) * ((shape.mean(axis=0) - start) @ normal) < 0)
+
+
 class _Edges:
     """The edges of a picture, asked whether a shape has them for its outline.
 
@@ -206,20 +224,26 @@ class _Edges:
         self._slopes, self._border = slopes, border
         self._last = np.array(slopes.shape[1::-1]) - 1
 
-    def outline(self, shape: Float) -> bool:
-        """Return whether all sides of ``shape`` (N, 2) lie on edges or on the border."""
-        seen = []
+    def outline(self, sides: list[tuple[Float, Float]]) -> Float:
+        """Return the share of each side that lies on an edge; once one is hardly seen the rest count as unseen."""
+        seen = np.zeros(len(sides))
+        for k, side in enumerate(sides):
+            seen[k] = self._seen(*side)
+            if seen[k] < SEEN:
+                break
+        return seen
+
+    def sides(self, shape: Float) -> list[tuple[Float, Float]]:
+        """Return start and end of the sides of ``shape`` (N, 2) that do not lie on the border."""
+        found = []
         for start, end in zip(shape, np.roll(shape, -1, axis=0), strict=True):
             low, high = np.minimum(start, end), np.maximum(start, end)
-            if (high <= self._border).any() or (low >= self._last - self._border).any():
-                continue
-            seen.append(self._seen(start, end))
-            if seen[-1] < SEEN:
-                return False
-        return bool(seen) and float(np.mean(seen)) >= SEEN_IN_ALL
+            if not ((high <= self._border).any() or (low >= self._last - self._border).any()):
+                found.append((start, end))
+        return found
 
     def _seen(self, start: Float, end: Float) -> float:
-        """Return the share of a side that lies on an edge."""
+        """Return the share of a side that lies on an edge; 0 when a third of it hardly does: the side ends there."""
         along = (end - start) / max(float(np.linalg.norm(end - start)), 1e-6)
         normal = np.array([-along[1], along[0]])
         at = start + np.linspace(0.04, 0.96, SAMPLES)[:, None] * (end - start)  # (S, 2)
@@ -227,4 +251,5 @@ class _Edges:
         x, y = np.clip(near.round().astype(int), 0, self._last).transpose(2, 0, 1)
         slope = self._slopes[y, x]  # (S, 7, 2)
         across, size = np.abs(slope @ normal), np.linalg.norm(slope, axis=-1)
-        return float(((across >= STEEP) & (across >= ALONG * size)).any(axis=1).mean())
+        thirds = ((across >= STEEP) & (across >= ALONG * size)).any(axis=1).reshape(3, -1).mean(axis=1)
+        return float(thirds.mean()) if thirds.min() >= SEEN_IN_THIRD else 0.0
