@@ -50,7 +50,7 @@ def choose_faces(photo: Photo, landmarker: Landmarker, which: Which = None) -> l
             f"no face found in {name} (looked with {landmarker.name} for faces that turn both eyes to the camera): "
             "try a larger, sharper picture seen from the front, or crop it to the face"
         )
-    troubles = [trouble(photo.pixels, face) for face in found]
+    troubles = [trouble(landmarker.nets, photo.pixels, face) for face in found]
     faces = [face for face, reason in zip(found, troubles, strict=True) if reason is None]
     if not faces:
         more = "" if len(found) == 1 else f" (the largest of {len(found)}, none can be used)"

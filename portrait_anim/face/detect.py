@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.errors import OptionError
+
+if TYPE_CHECKING:
+    from portrait_anim.face.second_look import Looker
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
@@ -47,6 +50,11 @@ class Landmarker(Protocol):
     """A backend that finds faces and places the 478 mesh points on them."""
 
     name: str
+
+    @property
+    def nets(self) -> Looker:
+        """The nets that judge what was found, the same for every backend."""
+        ...
 
     def detect(self, image: Image) -> list[Face]:
         """Return the faces of ``image`` (H, W, 3) RGB, largest first; an empty list when there is none."""

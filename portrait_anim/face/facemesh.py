@@ -115,6 +115,11 @@ class FacemeshLandmarker:
             self._nets[entry] = net
         self._anchors = _anchors()
 
+    @property
+    def nets(self) -> FacemeshLandmarker:
+        """These nets."""
+        return self
+
     def detect(self, image: Image, refine: int = 2) -> list[Face]:
         """Return the faces of ``image`` (H, W, 3) RGB, largest first.
 

@@ -1,13 +1,14 @@
 """A second opinion on what the mesh net takes for a face: buckles, coins, gravel and upside-down heads are none.
 
 The detector looks again, straight at the points found, from near and from further off. A face is one that it is sure
-of there, with its key points (eyes, nose, mouth) where the mesh has them. Where it is only fairly sure, or the face lies, the mesh net
-places its points again in crops that are moved, turned and scaled a little: on a face they come out at the same place.
+of there, with its key points (eyes, nose, mouth) where the mesh has them. Where it is only fairly sure, or the face
+lies, the mesh net places its points again in crops that are moved, turned and scaled a little: on a face they come out
+at the same place.
 
 Measured on 351 faces (stills, paintings, first frames of films) and 133 false ones (614 pictures and crops without a
 face): the detector's score is .65 or more on faces, on nine tenths of them above .84; on false ones .85 at most, median
-.5. The repeated points are .027 of the face's side apart or less on faces of less than .84, and on all but two false ones
-(drawn smileys) .038 or more.
+.5. The repeated points are .027 of the face's side apart or less on faces below .84, and .038 or more on false ones,
+but for three drawn smileys.
 """
 
 from __future__ import annotations

@@ -110,6 +110,11 @@ class FaceAlignmentLandmarker:
             face_detector="folder",
         )
 
+    @property
+    def nets(self) -> FacemeshLandmarker:
+        """Our own face nets, which find the faces here too."""
+        return self._finder
+
     def _place(self, image: Image, found: Face) -> Face:
         boxes = [np.append(found.bbox, found.score)]
         (points,) = self._net.get_landmarks_from_image(image, detected_faces=boxes)

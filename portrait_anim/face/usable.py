@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.face.covered import COVERED, covered
 from portrait_anim.face.crops import crop_of
 from portrait_anim.face.detect import Face, Image
 from portrait_anim.face.mesh import CHIN, LIPS_OUTER
 from portrait_anim.face.normalise import normalise
+from portrait_anim.face.second_look import Looker
 from portrait_anim.opencv import cv2
 
 PROFILE = np.radians(48)  # turn to the side from which on the far half of the mouth is not seen
@@ -21,10 +23,11 @@ UPSIDE_DOWN = 3 * np.pi / 4  # radians, turn in the picture's plane from which o
 LYING = np.pi / 3  # radians, the same for lying on a side
 
 
-def trouble(image: Image, face: Face) -> str | None:
+def trouble(nets: Looker, image: Image, face: Face) -> str | None:
     """Return why a face cannot be animated and what to do, for "the face ..."; None when it can.
 
     Args:
+        nets: the face nets.
         image: (H, W, 3) uint8 RGB.
         face: one that was found in it.
     """
@@ -32,6 +35,8 @@ def trouble(image: Image, face: Face) -> str | None:
         return "is seen from the side, without its second eye: use a picture in which it turns both eyes to the camera"
     if _mouth_outside(face, image.shape[:2]) > MOUTH_OUTSIDE:
         return "is cut off at the mouth by the picture's edge: use a picture that shows the whole mouth"
+    if covered(nets, image, face) > COVERED:
+        return "shows no lips where the mouth should be, something covers it: use a picture with a free mouth"
     return None
 
 
