@@ -10,6 +10,7 @@ import numpy as np
 from portrait_anim.errors import NoFaceError, OptionError
 from portrait_anim.face.detect import Face, Landmarker
 from portrait_anim.face.photo import Photo
+from portrait_anim.face.usable import remarks, trouble
 from portrait_anim.files import shown
 from portrait_anim.options import check_whole
 
@@ -46,15 +47,31 @@ def choose_faces(photo: Photo, landmarker: Landmarker, which: Which = None) -> l
         which: a number or several, counted from the left, from 1; ``"all"``; None: the largest.
 
     Raises:
-        NoFaceError: there is none, or none of that number.
+        NoFaceError: there is none, none that can be made to speak, or none of that number.
     """
     name = "the picture" if photo.source is None else f"photo {shown(photo.source)}"
-    faces = landmarker.detect(photo.pixels)
-    if not faces:
+    found = landmarker.detect(photo.pixels)
+    if not found:
         raise NoFaceError(
             f"no face found in {name} (looked with {landmarker.name} for faces that turn both eyes to the camera): "
             "try a larger, sharper picture seen from the front, or crop it to the face"
         )
+    troubles = [trouble(landmarker.nets, photo.pixels, face) for face in found]
+    faces = [face for face, reason in zip(found, troubles, strict=True) if reason is None]
+    if not faces:
+        more = "" if len(found) == 1 else f" (the largest of {len(found)}, none can be used)"
+        raise NoFaceError(f"the face in {name}{more} {troubles[0]}")
+    if which is None and troubles[0] is not None:
+        logger.info("the largest face in %s %s; another one moves", name, troubles[0])
+    chosen = _numbered(faces, which, name)
+    for face in chosen:
+        for remark in remarks(photo.pixels, face):
+            logger.info("the face in %s %s", name, remark)
+    return chosen
+
+
+def _numbered(faces: list[Face], which: Which, name: str) -> list[Face]:
+    """Return the faces asked for out of those that can move, largest first; see :func:`choose_faces`."""
     from_left = sorted(faces, key=lambda face: float(face.bbox[0] + face.bbox[2]))
     if which is None:
         if len(faces) > 1:

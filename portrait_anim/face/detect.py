@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.errors import OptionError
 from portrait_anim.torch_guard import check_fork, undrawn
+
+if TYPE_CHECKING:
+    from portrait_anim.face.second_look import Looker
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
@@ -53,6 +56,11 @@ class Landmarker(Protocol):
 
     def models(self) -> dict[str, str]:
         """Return name -> SHA-256 of every weight file it uses."""
+        ...
+
+    @property
+    def nets(self) -> Looker:
+        """The nets that judge what was found, the same for every backend."""
         ...
 
     def detect(self, image: Image) -> list[Face]:

@@ -45,6 +45,7 @@ SURE_SCORE = 0.9  # of the mesh net for small faces beside others
 SMALLEST_FACE = 20  # px, longer side of a face's box; BlazeFace finds nine tenths of those that are .15 of a tile
 SMALLEST_TILE = 128  # px; smaller tiles only in pictures of which they are two ninths
 TILE_OVER_FACE = 2  # tiles smaller than so many times the largest face found are not looked at
+FLAT = 3.0  # grey levels between a view's darkest and lightest value, below which it shows nothing
 TURNS = (np.pi, np.pi / 2, -np.pi / 2)  # radians, how else a picture is looked at
 
 
@@ -93,6 +94,11 @@ class FacemeshLandmarker:
     def models(self) -> dict[str, str]:
         """Return name -> SHA-256 of the weight files."""
         return digests(*WEIGHTS)
+
+    @property
+    def nets(self) -> FacemeshLandmarker:
+        """These nets."""
+        return self
 
     def detect(self, image: Image, refine: int = 2) -> list[Face]:
         """Return the faces of ``image`` (H, W, 3) RGB, largest first.
@@ -153,8 +159,10 @@ class FacemeshLandmarker:
             Scores (896,), 0..1, and rows (896, 16): box x0 y0 x1 y1 and six key points, shares of the view's side.
         """
         view_of = sample_crop if averaged else cut_crop
-        pixels = view_of(image, view, DETECTOR_SIZE, cv2.BORDER_CONSTANT) / 127.5 - 1
-        raw, logits = self._run("face_detector", pixels)
+        pixels = view_of(image, view, DETECTOR_SIZE, cv2.BORDER_CONSTANT)
+        if np.ptp(pixels) < FLAT:
+            return np.zeros(len(self._anchors)), np.zeros((len(self._anchors), 16))
+        raw, logits = self._run("face_detector", pixels / 127.5 - 1)
         points = raw[0].reshape(-1, 8, 2) / DETECTOR_SIZE  # (896, 8, 2): centre, size, six key points
         centre, size = points[:, 0] + self._anchors, points[:, 1]
         keys = points[:, 2:] + self._anchors[:, None]  # (896, 6, 2)

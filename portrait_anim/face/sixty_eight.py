@@ -121,6 +121,11 @@ class FaceAlignmentLandmarker:
         """Return name -> SHA-256 of the weight files: face-alignment's own and those of the face detector."""
         return {**self._finder.models(), WEIGHTS.split(".")[0]: self._digest}
 
+    @property
+    def nets(self) -> FacemeshLandmarker:
+        """Our own face nets, which find the faces here too."""
+        return self._finder
+
     def _place(self, image: Image, found: Face) -> Face:
         boxes = [np.append(found.bbox, found.score)]
         (points,) = self._net.get_landmarks_from_image(image, detected_faces=boxes)
