@@ -95,12 +95,11 @@ class Child:
     Args:
         arguments: everything after the program's name.
         feeds: open a pipe to its stdin.
-        watch: gets every line of its stderr, in the thread that reads it; only lines for which it returns True are
-            kept in the log.
+        watch: gets every line of its stderr, in the thread that reads it, and returns what is kept in the log.
     """
 
     def __init__(
-        self, arguments: Sequence[str], *, feeds: bool = False, watch: Callable[[str], bool] | None = None
+        self, arguments: Sequence[str], *, feeds: bool = False, watch: Callable[[str], str | None] | None = None
     ) -> None:
         creationflags = 0
         if sys.platform == "win32":
@@ -129,8 +128,9 @@ class Child:
         with contextlib.suppress(ValueError):  # closed under us by kill()
             for line in self._process.stderr:
                 text = line.decode("utf-8", "replace").rstrip()
-                if self._watch is None or self._watch(text):
-                    self._lines.append(text)
+                kept = text if self._watch is None else self._watch(text)
+                if kept is not None:
+                    self._lines.append(kept)
 
     @property
     def stdin(self) -> IO[bytes]:

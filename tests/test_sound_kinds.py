@@ -226,7 +226,7 @@ def test_where_the_rest_cannot_be_read_it_is_told(
     assert "only the first 2.0 s are read" in note
 
 
-@pytest.mark.parametrize("suffix", ["mp3", "aac", "ac3"])
+@pytest.mark.parametrize("suffix", ["mp3", "aac", "ac3", "flac"])
 def test_damage_is_not_taken_for_glue(tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture) -> None:
     whole = cut(tmp_path / f"whole.{suffix}", 0, "-ac", 1, seconds=4).read_bytes()
     length_s = len(load_audio(tmp_path / f"whole.{suffix}")) / RATE
@@ -239,7 +239,7 @@ def test_damage_is_not_taken_for_glue(tmp_path: Path, suffix: str, caplog: pytes
         hurt.write_bytes(data)
         caplog.clear()
         heard = load_audio(hurt)
-        assert len(heard) / RATE == pytest.approx(length_s, abs=0.6), seed
+        assert len(heard) / RATE == pytest.approx(length_s, abs=1.0), seed
         assert "glued" not in caplog.text
 
 

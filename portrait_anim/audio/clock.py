@@ -14,12 +14,14 @@ FILTER = "ashowinfo"
 LOGLEVEL = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info")  # what makes it print
 SLACK_S = 0.1  # what time stamps may be off by: ffmpeg's own measure for filling and cutting
 MAX_GAP_S = 30.0  # a longer one is a leap of the clock and no pause of the recording
+REPEAT_S = 1.0  # a recording begins anew at zero; less than this back, to anywhere else, is a repetition
 ROUNDING_S = 0.005  # of time stamps
 MISSING_SHARE = 0.4  # of a frame's length: more is a frame that did not decode
 STUMBLE_S = 0.5  # so much of another format in between is damage and no other recording
 TOLD_GAP_S = 2.0  # from here on a gap that became silence is told
 
 _FRAME = re.compile(r"\bpts_time:(\S+) fmt:(\S+) channels:(\d+) chlayout:(.*?) rate:(\d+) nb_samples:(\d+)")
+_SUMS = re.compile(r"plane_checksums: \[|(checksum:)?\b[0-9A-F]{8}\b|\]")  # what else stands in a frame's line
 _SERIOUS = re.compile(r"\[(error|fatal|panic)\]")
 
 
@@ -40,7 +42,10 @@ class Clock:
         decoded_s: sound decoded so far.
         silences: ``(at_s, length_s)``: gaps of up to 30 s in the time stamps, after ``at_s`` of decoded sound.
         leaps: ``(at_s, by_s)``: where the time stamps leap back, or ahead by more than 30 s, likewise.
+        frame_s: length of the last frame.
         missing: whether a frame is missing between two others.
+        error_at_s: when the decoder first complained, s of sound that had been decoded by then, or a little more.
+        doubtful: whether something else stood in a frame's line: an error, or nothing of weight.
         on_odd: called when it turns out to be odd.
     """
 
@@ -50,10 +55,13 @@ class Clock:
         self.silences: list[tuple[float, float]] = []
         self.leaps: list[tuple[float, float]] = []
         self.missing = False
+        self.doubtful = False
+        self.error_at_s: float | None = None
         self.on_odd: Callable[[], None] | None = None
         self._silent_s = 0.0
+        self._repeats = 0  # of the leaps
         self._late = False  # begins so late that ffmpeg would fill its memory with silence
-        self._length = 0.0  # of the frame before, s
+        self.frame_s = 0.0
         self._expected: float | None = None  # time stamp that the next frame should have
         self._ahead = 0.0  # time stamps minus the time of what has been read, silences included
 
@@ -73,6 +81,11 @@ class Clock:
         return self.decoded_s + self._silent_s
 
     @property
+    def wavers(self) -> bool:
+        """Whether its time stamps only leap back a little, not to zero: damage, frames that ffmpeg gives twice."""
+        return self._repeats == len(self.leaps) and not self._late and len(self.formats) == 1
+
+    @property
     def stumbles(self) -> bool:
         """Whether the only changes are short ones of the format and back, as damage makes them."""
         if self.leaps or len(self.formats) < 2 or self.formats[0][1] != self.formats[-1][1]:
@@ -81,11 +94,24 @@ class Clock:
         others = [end - at for (at, kind), end in zip(self.formats, ends, strict=True) if kind != self.formats[0][1]]
         return sum(others) < STUMBLE_S
 
-    def take(self, line: str) -> bool:
-        """Take one line of ffmpeg's stderr; True for what belongs in its log: errors."""
+    def take(self, line: str) -> str | None:
+        """Take one line of ffmpeg's stderr; returns what belongs in its log, an error.
+
+        Two of ffmpeg's threads may write at once: then an error stands within a frame's line, without its mark.
+        """
         found = _FRAME.search(line)
-        if found is None:
-            return bool(_SERIOUS.search(line))
+        if found is not None:
+            self._take_frame(found)
+        serious = _SERIOUS.search(line) is not None
+        if found is not None and not serious:
+            mixed = bool(_SUMS.sub("", line[found.end() :]).strip())
+            self.doubtful = self.doubtful or mixed
+            serious = mixed
+        if serious and self.error_at_s is None:
+            self.error_at_s = self.decoded_s
+        return line if serious else None
+
+    def _take_frame(self, found: re.Match[str]) -> None:
         sample_format, channels, layout, rate = found[2], int(found[3]), found[4], int(found[5])
         kind = Format(sample_format, channels, layout, rate)
         was_odd = self.odd
@@ -95,10 +121,9 @@ class Clock:
         stamp = self._expected or 0.0 if found[1] == "NOPTS" else float(found[1])
         self._place(stamp)
         self.decoded_s += length
-        self._expected, self._length = stamp + length, length
+        self._expected, self.frame_s = stamp + length, length
         if self.odd and not was_odd and self.on_odd is not None:
             self.on_odd()
-        return False
 
     def _place(self, stamp: float) -> None:
         """Compare a frame's time stamp with the end of the frame before."""
@@ -107,9 +132,10 @@ class Clock:
             self._late = stamp > MAX_GAP_S
         elif (jump := stamp - self._expected) > MAX_GAP_S or jump < -SLACK_S:
             self.leaps.append((self.decoded_s, jump))
+            self._repeats += -REPEAT_S < jump < 0 and stamp > SLACK_S
             self._ahead += jump
         if self._expected is not None:
-            self.missing = self.missing or stamp - self._expected > max(ROUNDING_S, MISSING_SHARE * self._length)
+            self.missing = self.missing or stamp - self._expected > max(ROUNDING_S, MISSING_SHARE * self.frame_s)
         gap = stamp - self._ahead - self.total_s
         if gap > (0.0 if self._expected is None else SLACK_S):
             self.silences.append((self.decoded_s, gap))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -19,6 +20,7 @@ from portrait_anim.track import Repair, Track, blocks
 _CHUNK_BYTES = 1 << 20
 _LINES_OF_ONE_ERROR = 2  # the decoder's own and ffmpeg's
 _BYTES_PER_S = 4 * SAMPLE_RATE
+_TO_NOTHING = ("-c:a", "pcm_f32le", "-f", "f32le", "-y", os.devnull)
 Waveform = npt.NDArray[np.float32]
 
 
@@ -39,8 +41,8 @@ class Decoded:
     one_error: bool
 
 
-def decode(track: Track, limit_s: float) -> Decoded:
-    """Decode with ffmpeg alone; stops at an odd clock and after a little more than ``limit_s``."""
+def decode(track: Track, limit_s: float, *, through: bool = False) -> Decoded:
+    """Decode with ffmpeg alone; stops a little after ``limit_s``, and at an odd clock unless ``through``."""
     clock = Clock()
     child = ffmpeg.Child(
         [
@@ -50,10 +52,11 @@ def decode(track: Track, limit_s: float) -> Decoded:
         ],
         watch=clock.take,
     )
-    clock.on_odd = child.stop
+    if not through:
+        clock.on_odd = child.stop
     data = bytearray()
     try:
-        while not clock.odd and len(data) <= (limit_s + 1) * _BYTES_PER_S:
+        while (through or not clock.odd) and len(data) <= (limit_s + 1) * _BYTES_PER_S:
             if not (chunk := child.stdout.read(_CHUNK_BYTES)):
                 break
             data += chunk
@@ -63,6 +66,9 @@ def decode(track: Track, limit_s: float) -> Decoded:
     except BaseException:
         child.kill()
         raise
+    if clock.doubtful and (through or not clock.odd):
+        child = ffmpeg.Child([*ffmpeg.QUIET, *ffmpeg.file_input(track.path), "-map", track.selector(), *_TO_NOTHING])
+        child.wait()
     return Decoded(_samples(data), clock, *_complaint(child, status))
 
 

@@ -33,6 +33,7 @@ from portrait_anim.waveform import in_range
 MAX_FILM_RATE = 48_000  # Hz, of repaired sound
 SILENT_DBFS = -70.0  # a track whose loudest 20 ms are below is silent
 _STEP = SAMPLE_RATE // 50  # 20 ms
+END_S, END_FRAMES = 0.4, 10  # ffmpeg complains of a packet up to eight frames before those that it decoded last
 SHORT_S = 0.1  # less than this is not missed at the end
 
 
@@ -94,7 +95,11 @@ def _read(track: Track, found: SoundTrack | None, name: str, header: str, limit_
     if found is not None and found.channels > MAX_MIXED_CHANNELS and not len(decoded.waveform):
         return _many_channels(track, found.channels, name, limit_s)  # ffmpeg knows no downmix
     if decoded.clock.odd:
-        return _glued(track, name, limit_s)
+        seen = survey(track, limit_s)
+        check_duration(name, seen.clock.total_s, limit_s, at_least=True)
+        if not seen.clock.wavers:
+            return _glued(track, name, seen)
+        decoded = decode(track, limit_s, through=True)
     check_duration(name, len(decoded.waveform) / SAMPLE_RATE, limit_s, at_least=True)
     _check_decoded(decoded, track, name, header)
     if not decoded.clock.formats:
@@ -137,16 +142,16 @@ def _check_decoded(decoded: Decoded, track: Track, name: str, header: str) -> No
 
 
 def _is_whole(decoded: Decoded, header: str) -> bool:
-    """Whether no frame is missing and the sound lasts as long as the header says."""
-    told = duration_s(header)
-    return told is not None and not decoded.clock.missing and told - decoded.clock.total_s < SHORT_S
+    """Whether no frame is missing, only the end was complained of, and the sound is as long as the header says."""
+    told, clock = duration_s(header), decoded.clock
+    if clock.error_at_s is not None and clock.total_s - clock.error_at_s > max(END_S, END_FRAMES * clock.frame_s):
+        return False
+    return told is not None and not clock.missing and told - clock.total_s < SHORT_S
 
 
-def _glued(track: Track, name: str, limit_s: float) -> tuple[Track, Waveform]:
+def _glued(track: Track, name: str, seen: Decoded) -> tuple[Track, Waveform]:
     """Read recordings that were glued together one after the other, by counting samples."""
-    seen = survey(track, limit_s)
     clock = seen.clock
-    check_duration(name, clock.total_s, limit_s, at_least=True)
     formats = [kind for _, kind in clock.formats]
     rate = min(MAX_FILM_RATE, max(kind.sample_rate for kind in formats))
     channels = min(2, max(kind.channels for kind in formats))
