@@ -220,7 +220,7 @@ def bad_files(folder: Path) -> dict[str, Path]:
     scipy.io.wavfile.write(folder / "short.wav", RATE, np.ones(RATE // 5 - 1, np.int16))
     scipy.io.wavfile.write(folder / "header_only.wav", RATE, np.zeros(0, np.int16))
     nan = tone(RATE).astype(np.float32)
-    nan[::50] = np.nan
+    nan[1000] = np.nan
     scipy.io.wavfile.write(folder / "nan.wav", RATE, nan)
     scipy.io.wavfile.write(folder / "nan_44100.wav", 44_100, nan)
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=1", "-c:v", "libx264", folder / "mute.mp4")

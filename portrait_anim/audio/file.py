@@ -9,7 +9,7 @@ import numpy as np
 
 from portrait_anim import ffmpeg
 from portrait_anim.audio.decode import Decoded, Waveform, channel, decode, mono, survey, undecoded_s
-from portrait_anim.audio.mix import MAX_BROKEN_SHARE, Contents, measure, replaced
+from portrait_anim.audio.mix import Contents, measure, replaced
 from portrait_anim.audio.notes import (
     tell_better,
     tell_clock,
@@ -21,7 +21,7 @@ from portrait_anim.audio.notes import (
     tell_strays,
     tell_tracks,
 )
-from portrait_anim.audio.sound import Sound, check_duration
+from portrait_anim.audio.sound import Sound, check_duration, clock_time
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.containers import SoundTrack, duration_s, goes_on, is_several_mp3, playlist, sound_tracks
 from portrait_anim.errors import AudioError
@@ -188,11 +188,12 @@ def _repaired(track: Track, repair: Repair, name: str) -> tuple[Track, Waveform]
 
 
 def _mended(repair: Repair, contents: Contents, name: str) -> Repair | None:
-    """Return how strays and samples that are no numbers are taken out; None where there are none."""
-    if contents.broken > MAX_BROKEN_SHARE * contents.total:
-        raise AudioError(f"{name} holds NaN or infinite samples: export it again, e.g. as 16-bit wav")
+    """Return how stray samples are taken out; None where there are none."""
+    if contents.broken:
+        where = f"{contents.broken}, the first at {clock_time(contents.broken_at_s)}"
+        raise AudioError(f"{name} holds NaN or infinite samples ({where}): export it again, e.g. as 16-bit wav")
     tell_strays(name, contents)
-    if not contents.broken and not contents.n_strays:
+    if not contents.n_strays:
         return None
     return replace(repair, limit=max(contents.usual_peak, 1.0))
 

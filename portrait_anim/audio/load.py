@@ -49,7 +49,7 @@ def load_sound(audio: str | os.PathLike[str] | tuple[Any, int], max_duration: fl
 
     Raises:
         AudioError: no such file, a folder, empty, not a sound, a list of other files, no sound track, shorter than
-            0.2 s, longer than ``max_duration``, NaN or infinite samples (in a file: more than 1 %), an impossible
+            0.2 s, longer than ``max_duration``, NaN or infinite samples, an impossible
             sample rate or shape.
     """
     if isinstance(audio, (str, os.PathLike)):

@@ -23,7 +23,6 @@ STRAY_SHARE = 1e-3  # at most this share of all samples may be strays
 MAX_STRAYS = 500  # and at most so many: a second of speech in an hour of silence is none
 STRAY_FACTOR = 8.0  # strays are this many times above what the others stay below
 STRAY_ROOM = 4.0  # times above it, or up to full scale, are left to the others
-MAX_BROKEN_SHARE = 0.01  # of samples that are NaN or infinite; beyond, the file is no recording
 
 _LOWEST, _HIGHEST = -60, 130  # powers of two that magnitudes are sorted into
 

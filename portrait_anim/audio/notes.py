@@ -79,12 +79,7 @@ def tell_many(name: str, n_channels: int, n_kept: int) -> None:
 
 
 def tell_strays(name: str, contents: Contents) -> None:
-    """Tell of samples that are no numbers, and of those far beyond all others."""
-    if contents.broken:
-        logger.warning(
-            "%s holds samples that are no numbers (%d, the first at %s): they are silenced",
-            name, contents.broken, clock_time(contents.broken_at_s),
-        )  # fmt: skip
+    """Tell of samples far beyond all others."""
     if contents.n_strays:
         logger.warning(
             "%s holds stray samples far louder than all others (%d, the loudest at %s): they are cut down",
