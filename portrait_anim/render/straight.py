@@ -26,7 +26,7 @@ MEETING = 0.35  # IOD, between their common corner and the nearer ends of two li
 SQUARE = float(np.sin(np.radians(8)))  # how far from square a corner may be
 LEVEL = float(np.sin(np.radians(1.5)))  # how far from level or upright a line across the photo may be
 SAMPLES = 48  # places at which a side is looked at, a multiple of 3
-SEEN, SEEN_IN_ALL = 0.3, 0.65  # share of them that have to lie on an edge, of a side and on average
+SEEN, SEEN_IN_ALL = 0.35, 0.65  # share of them that have to lie on an edge, of a side and on average
 STEEP = 5.0  # grey levels a px: an edge
 ALONG = float(np.cos(np.radians(20)))  # of the edge's direction with the side's
 HAIR = 0.25  # of the face's height, how far hair and hats above it are part of the head
@@ -34,6 +34,7 @@ BESIDE_FACE = 0.06  # IOD beyond the face's outline that still belong to the fac
 BORDER = 0.05  # IOD: what ends so near to the photo's border reaches it
 ASIDE_PX = 1.5  # of the searched picture, between a side and its pieces
 SEEN_IN_THIRD = 0.2  # of each third of a side
+WORSE = 0.08  # a shape that is seen so much less than another one in its place is not the thing's
 SEEN_ALONE = 0.8  # of the one side of a thing that lies at the border with the others
 WHOLE = 0.5  # share from which on a side counts as seen along its whole length
 MOST_PIECES, MOST_LINES = 300, 60  # the longest are looked at
@@ -75,18 +76,23 @@ def straight_edged(
     frame = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]])
     slopes = np.stack([cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)], axis=-1) / 8
     slopes *= max(1.0, float(place[0, 0]))  # per px of the photo where that was enlarged
-    found = np.zeros((2, side, side), np.uint8)  # whole outlines, outlines in part
+    middle = oval.mean(axis=0)
     edges = _Edges(slopes, BORDER * unit)
-    for shape in _rectangles(lines, frame, unit) + _strips(lines, frame, oval.mean(axis=0)):
-        drawn = np.zeros(grey.shape, np.uint8)
-        cv2.fillPoly(drawn, [np.round(shape).astype(np.int32)], 1)
-        if (drawn & face).any():
-            continue
+    things = []  # how well it is outlined, whether hair may hide some of it, the shape
+    for shape in _rectangles(lines, frame, unit) + _strips(lines, frame, middle):
         sides = edges.sides(shape)
         seen = edges.outline(sides)
         if len(seen) and seen.min() >= SEEN and seen.mean() >= (SEEN_IN_ALL if len(seen) > 1 else SEEN_ALONE):
-            hidden = (seen < WHOLE) & [_faces(side, shape, oval.mean(axis=0)) for side in sides]
-            found[int(hidden.any()), y0 : y1 + 1, x0 : x1 + 1] |= drawn
+            hidden = any(share < WHOLE and _faces(at, shape, middle) for share, at in zip(seen, sides, strict=True))
+            things.append((float(seen.mean()), hidden, shape))
+    found = np.zeros((2, side, side), np.uint8)  # whole outlines, outlines in part
+    best = np.zeros(grey.shape, np.float32)
+    for mean, hidden, shape in sorted(things, key=lambda thing: -thing[0]):
+        drawn = np.zeros(grey.shape, np.uint8)
+        cv2.fillPoly(drawn, [np.round(shape).astype(np.int32)], 1)
+        if not (drawn & face).any() and best[drawn > 0].max(initial=0) <= mean + WORSE:
+            best[drawn > 0] = np.maximum(best[drawn > 0], mean)
+            found[int(hidden), y0 : y1 + 1, x0 : x1 + 1] |= drawn
     whole, partly = found.reshape(2, size, FINER, size, FINER).max(axis=(2, 4)) > 0
     return np.asarray(whole | (partly & ~person))
 
