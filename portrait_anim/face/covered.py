@@ -44,17 +44,20 @@ RANGES = (
 """What each measure is limited to; the first three are then taken by their logarithm."""
 WEIGHTS = (6.68, -7.473, 0.194, 5.498, -19.17, 16.122, 0.218, -0.493)
 OFFSET = -5.086
-COVERED = 2.0  # weighted sum from which on a mouth is called covered
+DARK = 9.0  # CIELAB lightness of the skin, 0..100, below which nothing can be said
+COVERED = 3.0  # weighted sum above which a mouth is called covered
 
 
 def covered(nets: Looker, image: Image, face: Face) -> float:
-    """Return how much speaks for a covered mouth: below 0 it is seen, from COVERED on it is not.
+    """Return how much speaks for a covered mouth: below 0 it is seen, above COVERED it is not.
 
     Args:
         nets: the face nets.
         image: (H, W, 3) uint8 RGB.
         face: whose mouth.
     """
+    if _skin(image, face.landmarks[:, :2].astype(np.float64))[0] < DARK:
+        return 0.0
     placed = nets.place(image, crop_of(face.landmarks))  # other backends' points are compared with the mesh net's
     values = np.array(measures(nets, image, placed or face))
     low, high = np.array(RANGES).T

@@ -26,6 +26,8 @@ PAINTED = (0.05, 0.55)  # closures between which the painted lid comes in over t
 OPENING = (0.06, 0.14)  # height of an eye, eye widths, between which there is anything to paint
 CHEEKS = ((50, 205, 101), (280, 425, 330))  # image-left first
 SKIN_LIGHT = (0.35, 0.55)  # brightness round the eye over the cheek's between which it is believed to be skin
+GLARE = 1.0  # brightness of an open eye's darkest 15 % over the cheek's, from which on it is a reflection
+MEASURED_PX = 8  # an eye's width, below which it is not told from a reflection
 GROWTH = (0.30, 0.14, 0.06)  # eye widths, Gaussians that skin is grown with, the widest first
 LUMA = np.array([0.299, 0.587, 0.114])
 LASH_CONTRAST = 0.30  # share of the skin's brightness that the line takes at least
@@ -119,6 +121,36 @@ class LidPainter:
         laid = cv2.warpAffine(layer, placed, (int(x1 - x0), int(y1 - y0)), flags=cv2.INTER_LINEAR)
         view = frame[y0:y1, x0:x1]
         view[...] = np.clip(view * (1 - laid[..., 3:]) + laid[..., :3] + 0.5, 0, 255).astype(np.uint8)
+
+
+def eyes_seen(pixels: Image, source: Array) -> bool:
+    """Whether both eyes of a photo are seen, not glass that mirrors a window or a lamp.
+
+    An open eye has an iris and lashes: its darkest parts are darker than the cheek's skin. A reflection has none.
+
+    Args:
+        pixels: (H, W, 3) the photo.
+        source: (N, 2) px, where its landmarks are.
+    """
+    return all(_darkest(pixels, source.astype(np.float64), eye) < GLARE for eye in (0, 1))
+
+
+def _darkest(pixels: Image, source: Float, eye: int) -> float:
+    """Return how bright the darkest parts of an open eye are over the cheek's skin; 0 for one that is hardly open."""
+    upper, lower = ((EYE_LEFT_UPPER, EYE_LEFT_LOWER), (EYE_RIGHT_UPPER, EYE_RIGHT_LOWER))[eye]
+    loop = source[list(upper + lower[-2:0:-1])]
+    length = float(np.hypot(*(source[upper[-1]] - source[upper[0]])))
+    middle = len(upper) // 2
+    if float(np.hypot(*(source[upper[middle]] - source[lower[middle]]))) < OPENING[1] * length or length < MEASURED_PX:
+        return 0.0
+    low = np.clip(np.floor(loop.min(0)).astype(int), 0, np.array(pixels.shape[1::-1]) - 1)
+    high = np.ceil(loop.max(0)).astype(int) + 1
+    part = pixels[low[1] : high[1], low[0] : high[0]]
+    inside = np.zeros(part.shape[:2], np.uint8)
+    cv2.fillPoly(inside, [(loop - low).round().astype(np.int32)], 1)
+    light = part[inside > 0] @ LUMA
+    cheek = np.median([_patch(pixels, source[i], length / 16) for i in CHEEKS[eye]], axis=0) @ LUMA
+    return float(np.percentile(light, 15)) / max(float(cheek), 1) if len(light) else 0.0
 
 
 def _curve(u: Float, points: Float) -> Float:

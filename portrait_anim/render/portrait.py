@@ -16,7 +16,7 @@ from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.opencv import cv2
 from portrait_anim.render.head import Head
-from portrait_anim.render.lids import LidPainter
+from portrait_anim.render.lids import LidPainter, eyes_seen
 from portrait_anim.render.light import measure
 from portrait_anim.render.mouth import PLANE, MouthPainter, own_opening
 from portrait_anim.render.outline import PERSON, held_back, motion_share
@@ -74,6 +74,7 @@ class Portrait:
         )  # fmt: skip
         self.box: Box = self._warp.box
         self._lids = LidPainter(pixels, head.source[: len(landmarks)])
+        self._blinks = eyes_seen(pixels, head.source[: len(landmarks)])  # a lid on one side only would be a wink
         look = measure(
             pixels, landmarks, scale, rest, monochrome=photo.monochrome, mouth_open=self.mouth_open
         )  # fmt: skip
@@ -98,6 +99,8 @@ class Portrait:
 
     def render(self, state: FaceState) -> Image:
         """Return the frame (H, W, 3) uint8 for a state; outside the moving region it equals the photo."""
+        if not self._blinks:
+            state = replace(state, blink=np.zeros(2, np.float32))
         frame = self.photo.pixels.copy()
         self.draw(frame, state)
         return frame
