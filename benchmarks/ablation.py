@@ -13,15 +13,15 @@ from pathlib import Path
 
 import torch
 
-from portrait_anim.audio.activity import VoiceDetector
+from portrait_anim.audio.vad import VoiceDetector
 from portrait_anim.evaluation.songs import song_tables
 from portrait_anim.evaluation.tables import evaluate_clips, summary
 from portrait_anim.motion.model import MotionModel
-from portrait_anim.training.copies import load_copies
-from portrait_anim.training.data import choose
-from portrait_anim.training.prepare import load_prepared
-from portrait_anim.training.recipes import RECIPES, recipe
-from portrait_anim.training.trainer import train_stages
+from portrait_anim.training.data.clips import choose
+from portrait_anim.training.data.copies import load_copies
+from portrait_anim.training.data.prepare import load_prepared
+from portrait_anim.training.mouth.recipes import RECIPES, recipe
+from portrait_anim.training.mouth.trainer import train_stages
 
 COLUMNS = {
     "GRID r": "grid_s1 val r",

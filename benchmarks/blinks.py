@@ -20,8 +20,8 @@ import numpy.typing as npt
 from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS
 from portrait_anim.motion.blinks import SHUT
-from portrait_anim.motion.live import LiveFace
 from portrait_anim.motion.model import MotionModel
+from portrait_anim.motion.streaming import LiveFace
 from portrait_anim.motion.upper import upper_motion
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"

@@ -17,7 +17,7 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.evaluation.emotions import FER, Classifier, emotion_table, films, people, unclear
 from portrait_anim.motion.model import MotionModel
-from portrait_anim.training.wheels import file_of
+from portrait_anim.training.convert.wheels import file_of
 
 SECONDS = 4.0
 

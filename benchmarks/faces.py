@@ -24,8 +24,8 @@ from portrait_anim import Animator
 from portrait_anim.audio.load import load_audio
 from portrait_anim.face.state import FaceState
 from portrait_anim.motion.model import MotionModel
-from portrait_anim.opencv import cv2
 from portrait_anim.render.group import Group
+from portrait_anim.system.opencv import cv2
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 COUNTS = (1, 2, 4)

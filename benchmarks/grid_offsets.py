@@ -19,13 +19,13 @@ import numpy.typing as npt
 import torch
 
 from portrait_anim.audio.mel import log_mel
-from portrait_anim.evaluation.metrics import best_offset, correlation
 from portrait_anim.evaluation.reading import grid_clips
 from portrait_anim.evaluation.tables import gated_mouth
+from portrait_anim.motion.metrics import best_offset, correlation
 from portrait_anim.motion.model import MotionModel
-from portrait_anim.training.data import at_times
-from portrait_anim.training.fits import fine_offset
-from portrait_anim.training.prepare import Clip, load_prepared
+from portrait_anim.training.data.clips import at_times
+from portrait_anim.training.data.prepare import Clip, load_prepared
+from portrait_anim.training.mouth.fits import fine_offset
 
 Array = npt.NDArray[np.floating]
 

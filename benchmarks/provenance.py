@@ -29,13 +29,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from portrait_anim import Animator
 from portrait_anim.errors import PhotoError
-from portrait_anim.ffmpeg import ffmpeg_exe
-from portrait_anim.opencv import cv2
-from portrait_anim.provenance.film import Provenance
 from portrait_anim.provenance.manifest import read_manifest
 from portrait_anim.provenance.reading import MAX_WORDS, read_mark
+from portrait_anim.provenance.record import Provenance
 from portrait_anim.provenance.verify import verify
 from portrait_anim.provenance.watermark import FrameMarker
+from portrait_anim.system.ffmpeg import ffmpeg_exe
+from portrait_anim.system.opencv import cv2
 from portrait_anim.video.reader import read_frames
 from portrait_anim.video.writer import Writer
 

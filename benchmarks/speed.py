@@ -41,10 +41,10 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS
 from portrait_anim.face.choose import choose_faces
 from portrait_anim.motion.model import MotionModel
-from portrait_anim.opencv import cv2
-from portrait_anim.provenance.film import Provenance
+from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.portrait import Portrait
-from portrait_anim.threads import N_WORKERS
+from portrait_anim.system.opencv import cv2
+from portrait_anim.system.threads import N_WORKERS
 from portrait_anim.video.writer import CRF, PRESET, Writer
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,11 +22,11 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.audio.speech import SpeechFeatures
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.motion.model import MotionModel
-from portrait_anim.training.copies import load_copies, make_copies
-from portrait_anim.training.data import choose
-from portrait_anim.training.layouts import find_clips
-from portrait_anim.training.prepare import load_prepared, prepare_clip
-from portrait_anim.training.trainer import TrainConfig, Trainer
+from portrait_anim.training.data.clips import choose
+from portrait_anim.training.data.copies import load_copies, make_copies
+from portrait_anim.training.data.layouts import find_clips
+from portrait_anim.training.data.prepare import load_prepared, prepare_clip
+from portrait_anim.training.mouth.trainer import TrainConfig, Trainer
 
 SPEECH = Path(__file__).resolve().parents[1] / "examples" / "speech.flac"
 

@@ -16,9 +16,9 @@ import torch
 from portrait_anim.evaluation.upper import format_upper, upper_groups
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.motion.upper import UpperGenerator
-from portrait_anim.training.adversarial.trainer import AdversarialConfig, AdversarialTrainer
-from portrait_anim.training.data import choose
-from portrait_anim.training.prepare import load_prepared
+from portrait_anim.training.data.clips import choose
+from portrait_anim.training.data.prepare import load_prepared
+from portrait_anim.training.upper.trainer import AdversarialConfig, AdversarialTrainer
 
 FULL = AdversarialConfig().discriminators
 VARIANTS: dict[str, tuple[dict[str, float], float]] = {

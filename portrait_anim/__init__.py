@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from portrait_anim import torch_guard as _torch_guard  # noqa: F401  notices forks from here on; imports nothing heavy
+from portrait_anim.system import torch_guard as _torch_guard  # noqa: F401  notices forks from here on; imports nothing heavy
+from portrait_anim.version import __version__
 
 if TYPE_CHECKING:
     from portrait_anim.animation import Animation
     from portrait_anim.pipeline import Animator, animate
     from portrait_anim.provenance.verify import verify
 
-__version__ = "0.1.0"
-__all__ = ["Animation", "Animator", "animate", "verify"]
+__all__ = ["Animation", "Animator", "__version__", "animate", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from portrait_anim.cli import main
+from portrait_anim.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,25 +14,25 @@ import numpy as np
 from portrait_anim.animation import Animation, Frame, PathLike, PhotoLike, Progress, SoundLike, SoundsLike, as_sounds
 from portrait_anim.audio.load import load_sound
 from portrait_anim.audio.sound import Sound, tell_voices
+from portrait_anim.audio.waveform import PieceReader, longer
 from portrait_anim.config import FPS, SAMPLE_RATE
-from portrait_anim.device import DEVICES, pick_device
 from portrait_anim.errors import OptionError, PhotoError
 from portrait_anim.face.choose import Which, check_face, choose_faces
 from portrait_anim.face.detect import LANDMARKERS, shared_landmarker
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
-from portrait_anim.fingerprint import source
 from portrait_anim.motion.emotion import photo_smile
 from portrait_anim.options import MAX_DURATION_S, MIN_MAX_SIZE_PX, FilmOptions, check_choice, check_whole
-from portrait_anim.provenance.film import Provenance
 from portrait_anim.provenance.label import Label, Style
+from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.group import Group
-from portrait_anim.threads import in_order
+from portrait_anim.system.device import DEVICES, pick_device
+from portrait_anim.system.fingerprint import source
+from portrait_anim.system.threads import in_order
+from portrait_anim.system.weights import WEIGHT_SETS, digests
 from portrait_anim.timeline import parse_emotion
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer, check_fps
-from portrait_anim.waveform import PieceReader, longer
-from portrait_anim.weights import WEIGHT_SETS, digests
 
 if TYPE_CHECKING:
     from portrait_anim.motion.model import MotionModel

@@ -68,7 +68,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Path:
 
     import soundfile
 
-    from portrait_anim.training.voices import write_corpus
+    from portrait_anim.training.speech.voices import write_corpus
 
     samples, rate = soundfile.read(speech, dtype="float32")
     audio = tmp_path_factory.mktemp("audio")

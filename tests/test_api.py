@@ -19,7 +19,7 @@ from PIL import Image
 
 from portrait_anim import Animation, Animator, animate
 from portrait_anim.errors import NoFaceError, OptionError, OutputError
-from portrait_anim.threads import MAX_AHEAD
+from portrait_anim.system.threads import MAX_AHEAD
 from portrait_anim.video.reader import probe, read_frames
 
 

@@ -20,7 +20,7 @@ import soundfile
 from conftest import EXAMPLES, run_cli
 from PIL import Image
 
-from portrait_anim.cli import animate_main
+from portrait_anim.cli.main import animate_main
 from portrait_anim.video.writer import Writer
 
 Arguments = list[str]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, environment
 
-from portrait_anim import opencv
-from portrait_anim.cli import animate_main
+from portrait_anim.cli.main import animate_main
+from portrait_anim.system import opencv
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 

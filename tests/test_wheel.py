@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import EXAMPLES, ROOT, cut
 
+from portrait_anim.system.weights import registry
 from portrait_anim.video.reader import probe
-from portrait_anim.weights import registry
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim import ffmpeg
 from portrait_anim.audio import clock as clocks
 from portrait_anim.audio.clock import Clock
+from portrait_anim.audio.track import Repair, Track, blocks
 from portrait_anim.config import SAMPLE_RATE
-from portrait_anim.track import Repair, Track, blocks
+from portrait_anim.system import ffmpeg
 
 _CHUNK_BYTES = 1 << 20
 _LINES_OF_ONE_ERROR = 2  # the decoder's own and ffmpeg's

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from portrait_anim import ffmpeg
 from portrait_anim.audio.decode import Decoded, Waveform, channel, decode, mono, survey, undecoded_s
 from portrait_anim.audio.mix import Contents, measure, replaced
 from portrait_anim.audio.notes import (
@@ -22,13 +21,14 @@ from portrait_anim.audio.notes import (
     tell_tracks,
 )
 from portrait_anim.audio.sound import Sound, check_duration, clock_time
+from portrait_anim.audio.track import MAX_MIXED_CHANNELS, Repair, Track, blocks
+from portrait_anim.audio.waveform import in_range
 from portrait_anim.config import SAMPLE_RATE
-from portrait_anim.containers import SoundTrack, duration_s, goes_on, is_several_mp3, playlist, sound_tracks
 from portrait_anim.errors import AudioError
-from portrait_anim.files import readable_file, shown
-from portrait_anim.fingerprint import fingerprint
-from portrait_anim.track import MAX_MIXED_CHANNELS, Repair, Track, blocks
-from portrait_anim.waveform import in_range
+from portrait_anim.system import ffmpeg
+from portrait_anim.system.containers import SoundTrack, duration_s, goes_on, is_several_mp3, playlist, sound_tracks
+from portrait_anim.system.files import readable_file, shown
+from portrait_anim.system.fingerprint import fingerprint
 
 MAX_FILM_RATE = 48_000  # Hz, of repaired sound
 SILENT_DBFS = -70.0  # a track whose loudest 20 ms are below is silent

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.audio.activity import GateConfig
 from portrait_anim.audio.loudness import NOTHING_DBFS, QUIET_DBFS, loud_dbfs
 from portrait_anim.audio.speech import SpeechConfig
+from portrait_anim.audio.vad import GateConfig
 
 RAISED_THRESHOLD = 7.0  # log odds of a voice at which the gate opens in a raised recording: raised noise has up to 6
 

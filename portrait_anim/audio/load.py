@@ -12,11 +12,11 @@ from portrait_anim.audio.file import open_file
 from portrait_anim.audio.mix import measure, replaced
 from portrait_anim.audio.notes import tell_better, tell_many, tell_strays
 from portrait_anim.audio.sound import Samples, Sound, check_duration
+from portrait_anim.audio.track import MAX_MIXED_CHANNELS
+from portrait_anim.audio.waveform import as_channels, check_sample_rate, in_range
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import AudioError
 from portrait_anim.options import MAX_DURATION_S
-from portrait_anim.track import MAX_MIXED_CHANNELS
-from portrait_anim.waveform import as_channels, check_sample_rate, in_range
 
 MIN_DURATION_S = 0.2
 

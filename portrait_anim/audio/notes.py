@@ -7,7 +7,7 @@ import logging
 from portrait_anim.audio.clock import MAX_GAP_S, TOLD_GAP_S, Clock
 from portrait_anim.audio.mix import Contents
 from portrait_anim.audio.sound import clock_time
-from portrait_anim.containers import SoundTrack
+from portrait_anim.system.containers import SoundTrack
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.audio.loudness import NOTHING_DBFS, QUIET_DBFS, loud_dbfs
+from portrait_anim.audio.track import Track
 from portrait_anim.errors import AudioError
-from portrait_anim.fingerprint import Fingerprint
-from portrait_anim.track import Track
+from portrait_anim.system.fingerprint import Fingerprint
 
 logger = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from portrait_anim.config import (
     exact_div,
 )
 from portrait_anim.errors import OptionError
-from portrait_anim.weights import load_tensors
+from portrait_anim.system.weights import load_tensors
 
 SAMPLES_PER_FEATURE = exact_div(SAMPLE_RATE, FEATURE_RATE)  # 320 samples to a feature frame
 WEIGHTS = {"hama": "hama_encoder", "whisper": "whisper_tiny_encoder"}  # names in the registry

@@ -17,7 +17,7 @@ from torch.nn import functional
 from portrait_anim.audio.mel import log_mel
 from portrait_anim.audio.speech import SAMPLES_PER_FEATURE, fit_length
 from portrait_anim.config import FEATURE_RATE, HOP_LENGTH, MEL_RATE, N_MELS, SAMPLE_RATE, WINDOW_LENGTH, exact_div
-from portrait_anim.weights import load_metadata, load_tensors
+from portrait_anim.system.weights import load_metadata, load_tensors
 
 MEL_PER_FEATURE = exact_div(MEL_RATE, FEATURE_RATE)  # 2 mel frames to a feature frame
 WEIGHTS = "streaming_encoder"  # name in the registry

@@ -23,8 +23,8 @@ from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.motion.emotion import photo_smile
 from portrait_anim.motion.model import Heard, MotionModel
-from portrait_anim.opencv import cv2
 from portrait_anim.render.portrait import Portrait
+from portrait_anim.system.opencv import cv2
 from portrait_anim.timeline import EMOTIONS, parse_emotion
 
 Array = npt.NDArray[np.floating]

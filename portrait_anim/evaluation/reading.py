@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.audio.activity import VoiceDetector
+from portrait_anim.audio.vad import VoiceDetector
 from portrait_anim.evaluation.lip_reader import SLOTS, Progress, ReaderConfig, cached_reader, sentence_of
 from portrait_anim.evaluation.tables import gated_mouth, loudness
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.space import MotionSpace
-from portrait_anim.training.prepare import Clip
+from portrait_anim.training.data.prepare import Clip
 
 Array = npt.NDArray[np.float32]
 

@@ -25,9 +25,9 @@ from portrait_anim.face.mesh import LIPS_OUTER
 from portrait_anim.face.normalise import Pose, normalise_clip
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
-from portrait_anim.opencv import cv2
 from portrait_anim.render.head import NECK
 from portrait_anim.render.portrait import Portrait
+from portrait_anim.system.opencv import cv2
 from portrait_anim.video.reader import read_frames
 
 Image = npt.NDArray[np.uint8]

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim import ffmpeg
 from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.errors import DataError
-from portrait_anim.evaluation.metrics import correlation, opening_p95
+from portrait_anim.motion.metrics import correlation, opening_p95
 from portrait_anim.motion.model import MotionModel
+from portrait_anim.system import ffmpeg
 
 Curve = npt.NDArray[np.floating]
 SongRows = dict[str, dict[str, float]]

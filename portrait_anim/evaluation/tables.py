@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from portrait_anim.audio.activity import VoiceDetector, voice_gate
 from portrait_anim.audio.speech import frame_rms
+from portrait_anim.audio.vad import VoiceDetector, voice_gate
 from portrait_anim.config import FEATURES_PER_FRAME, FPS, SAMPLES_PER_FRAME
-from portrait_anim.evaluation.metrics import (
+from portrait_anim.motion.metrics import (
     amplitude,
     best_offset,
     closures,
@@ -21,12 +21,12 @@ from portrait_anim.evaluation.metrics import (
     leak,
     opening_p95,
 )  # fmt: skip
-from portrait_anim.motion.live import LiveMouth, LiveNets
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.space import MotionSpace
-from portrait_anim.training.copies import VAL_KINDS, Copy
-from portrait_anim.training.data import MAIN_PERSON, at_times
-from portrait_anim.training.prepare import Clip
+from portrait_anim.motion.streaming import LiveMouth, LiveNets
+from portrait_anim.training.data.clips import MAIN_PERSON, at_times
+from portrait_anim.training.data.copies import VAL_KINDS, Copy
+from portrait_anim.training.data.prepare import Clip
 
 Curve = npt.NDArray[np.floating]
 Tensors = dict[str, npt.NDArray[np.generic]]

@@ -16,14 +16,14 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.stats import wasserstein_distance
 
 from portrait_anim.config import FPS
-from portrait_anim.evaluation.metrics import correlation
 from portrait_anim.evaluation.tables import loudness
+from portrait_anim.motion.metrics import correlation
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.upper import LID, ROTATION, TRACKS, UpperGenerator, make_tracks
-from portrait_anim.training.adversarial.data import upper_examples
-from portrait_anim.training.data import MAIN_PERSON
-from portrait_anim.training.prepare import Clip
-from portrait_anim.training.upper_tracks import BLINK
+from portrait_anim.training.data.clips import MAIN_PERSON
+from portrait_anim.training.data.prepare import Clip
+from portrait_anim.training.upper.data import upper_examples
+from portrait_anim.training.upper.tracks import BLINK
 
 Array = npt.NDArray[np.floating]
 

@@ -27,7 +27,7 @@ from portrait_anim.face.mesh import (
     mirror,
 )
 from portrait_anim.face.second_look import REPEATS, Looker
-from portrait_anim.opencv import cv2
+from portrait_anim.system.opencv import cv2
 
 Float = npt.NDArray[np.float64]
 

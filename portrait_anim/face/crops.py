@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from portrait_anim.face.detect import Array, Face, Image
 from portrait_anim.face.mesh import OUTER_EYE_CORNERS
-from portrait_anim.opencv import cv2
+from portrait_anim.system.opencv import cv2
 
 CROP_SCALE = 1.5  # crop side over the longer side of the face's box
 SAME_FACE_IOU = 0.3  # overlap from which on two boxes are one face's

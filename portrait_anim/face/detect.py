@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.errors import OptionError
-from portrait_anim.torch_guard import check_fork, undrawn
+from portrait_anim.system.torch_guard import check_fork, undrawn
 
 if TYPE_CHECKING:
     from portrait_anim.face.second_look import Looker
@@ -84,7 +84,7 @@ def make_landmarker(name: str = "facemesh", device: str = "cpu") -> Landmarker:
 
         return FacemeshLandmarker()
     if name == "face-alignment":
-        from portrait_anim.face.sixty_eight import FaceAlignmentLandmarker
+        from portrait_anim.face.face_alignment import FaceAlignmentLandmarker
 
         return FaceAlignmentLandmarker(device)
     raise OptionError(f"unknown landmarker {name!r}: choose one of {', '.join(LANDMARKERS)}")

@@ -33,8 +33,8 @@ from portrait_anim.face.crops import (
 from portrait_anim.face.detect import Array, Face, Image
 from portrait_anim.face.litert import interpreter
 from portrait_anim.face.second_look import second_look
-from portrait_anim.opencv import cv2
-from portrait_anim.weights import digests
+from portrait_anim.system.opencv import cv2
+from portrait_anim.system.weights import digests
 
 WEIGHTS = ("face_detector", "face_landmarks_detector")
 DETECTOR_SIZE = 128  # px, BlazeFace short range

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from portrait_anim.weights import weight_path
+from portrait_anim.system.weights import weight_path
 
 _making = threading.Lock()
 _announced = False  # LiteRT names its delegate once a process, with the first net

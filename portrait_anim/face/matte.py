@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from portrait_anim.face.detect import Face, Image
 from portrait_anim.face.litert import interpreter
-from portrait_anim.opencv import cv2
+from portrait_anim.system.opencv import cv2
 
 WEIGHTS = "selfie_segmenter"
 MATTE_SIZE = 256  # px, the net's input and output

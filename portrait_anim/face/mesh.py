@@ -66,7 +66,7 @@ def topology() -> MeshTopology:
     """Return the canonical face mesh that belongs to the landmark net (weights entry ``face_mesh``)."""
     from safetensors.numpy import load_file
 
-    from portrait_anim.weights import weight_path
+    from portrait_anim.system.weights import weight_path
 
     tensors = load_file(weight_path(WEIGHTS))
     vertices, triangles = tensors["vertices"], tensors["triangles"]

@@ -18,7 +18,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from portrait_anim.errors import DependencyError, OptionError, PhotoError
 from portrait_anim.face.colour import colour_space, file_header, through_profile, to_srgb
 from portrait_anim.face.repair import ended
-from portrait_anim.files import readable_file, shown
+from portrait_anim.system.files import readable_file, shown
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from portrait_anim.face.detect import Face, Image
 from portrait_anim.face.mesh import CHIN, LIPS_OUTER
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.second_look import Looker
-from portrait_anim.opencv import cv2
+from portrait_anim.system.opencv import cv2
 
 PROFILE = np.radians(48)  # turn to the side from which on the far half of the mouth is not seen
 MOUTH_OUTSIDE = 0.25  # share of the mouth's area beyond the picture's edge from which on there is none to move

@@ -104,7 +104,7 @@ class ActionUnits:
         if name == "default":
             from safetensors.numpy import load_file
 
-            from portrait_anim.weights import weight_path
+            from portrait_anim.system.weights import weight_path
 
             averages = load_file(weight_path("action_units"))
             units = units | {unit: field.astype(np.float64) for unit, field in averages.items()}

@@ -13,22 +13,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from portrait_anim.audio.activity import GateConfig, VoiceDetector, voice_gate
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
 from portrait_anim.audio.level import audible
 from portrait_anim.audio.speech import SpeechConfig, SpeechFeatures, frame_count
 from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
+from portrait_anim.audio.vad import GateConfig, VoiceDetector, voice_gate
 from portrait_anim.config import FEATURES_PER_FRAME, FPS
 from portrait_anim.errors import OptionError
 from portrait_anim.motion.action_units import ActionUnits
 from portrait_anim.motion.emotion import activations, keep_closures
-from portrait_anim.motion.generator import Generator, GeneratorConfig
-from portrait_anim.motion.live import HOP, LiveFace, LiveMotion, LiveMouth, LiveNets
+from portrait_anim.motion.mouth import Generator, GeneratorConfig
 from portrait_anim.motion.space import Motion, MotionSpace
+from portrait_anim.motion.streaming import HOP, LiveFace, LiveMotion, LiveMouth, LiveNets
 from portrait_anim.motion.upper import UpperConfig, UpperGenerator, upper_motion
+from portrait_anim.system.torch_guard import check_fork, undrawn
+from portrait_anim.system.weights import load_metadata, load_tensors
 from portrait_anim.timeline import EmotionTimeline
-from portrait_anim.torch_guard import check_fork, undrawn
-from portrait_anim.weights import load_metadata, load_tensors
 
 WEIGHT_SETS = ("default", "open")
 UPPER = "upper."  # begins the names of the upper face's tensors in a weight file

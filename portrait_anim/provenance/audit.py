@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from portrait_anim.errors import OutputError
-from portrait_anim.files import shown
+from portrait_anim.system.files import shown
 
 VARIABLE = "PORTRAIT_ANIM_AUDIT_LOG"
 

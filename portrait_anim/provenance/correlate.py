@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.opencv import cv2
 from portrait_anim.provenance import ecc, pattern
+from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from portrait_anim.errors import OptionError, OutputError
-from portrait_anim.files import readable_file, shown
+from portrait_anim.system.files import readable_file, shown
 
 HOME_VARIABLE = "PORTRAIT_ANIM_HOME"
 _FOLDER, _KEY, _CHAIN = "signing", "key.pem", "chain.pem"

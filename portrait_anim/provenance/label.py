@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from portrait_anim.errors import OptionError
-from portrait_anim.files import shown
+from portrait_anim.system.files import shown
 
 Frame = npt.NDArray[np.uint8]
 

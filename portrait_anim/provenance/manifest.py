@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import portrait_anim
 from portrait_anim.errors import OutputError
-from portrait_anim.files import shown
 from portrait_anim.provenance.ecc import MAKER
 from portrait_anim.provenance.identity import Identity
 from portrait_anim.provenance.metadata import COMPOSITE, SOURCE_TYPES, SYNTHETIC_TYPES
+from portrait_anim.system.files import shown
+from portrait_anim.version import __version__
 
 ALGORITHM = "org.portrait-anim.spread-spectrum.1"  # our own name; it is not in C2PA's list of algorithms
 GENERATION = "org.portrait-anim.generation"  # label of the assertion with seed, emotion and models
@@ -215,7 +215,7 @@ def _definition(
     photo_kept: bool,
 ) -> dict[str, Any]:
     """Return the manifest, as c2pa's builder takes it. ``photo_kept``: the photo is added as a stream instead."""
-    agent = {"name": "portrait_anim", "version": portrait_anim.__version__}
+    agent = {"name": "portrait_anim", "version": __version__}
     ingredients = [_ingredient("sound", audio_hash)]
     if not photo_kept:
         ingredients.insert(0, {**_ingredient("photo", photo_hash), "format": "image/*"})

@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-import portrait_anim
+from portrait_anim.version import __version__
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 COMPOSITE = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
@@ -51,7 +51,7 @@ def xmp(content_id: int) -> str:
     aigc |= {"Label": "1", "ContentProducer": "portrait_anim", "ProduceID": f"{content_id:08x}"}
     return _TEMPLATE.format(
         source_type=quoteattr(COMPOSITE),
-        tool=quoteattr(f"portrait_anim {portrait_anim.__version__}"),
+        tool=quoteattr(f"portrait_anim {__version__}"),
         aigc=escape(json.dumps(aigc)),
     )
 

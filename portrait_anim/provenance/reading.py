@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.opencv import cv2
 from portrait_anim.provenance import correlate, ecc, pattern
+from portrait_anim.system.opencv import cv2
 
 Frame = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]

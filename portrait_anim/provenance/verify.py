@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from portrait_anim import ffmpeg
 from portrait_anim.errors import OutputError, VideoError
-from portrait_anim.files import readable_file, shown
 from portrait_anim.provenance import metadata
 from portrait_anim.provenance.ecc import MAKER
 from portrait_anim.provenance.identity import data_folder, own_identity
 from portrait_anim.provenance.manifest import ManifestReading, is_synthetic_type, read_manifest
 from portrait_anim.provenance.watermark import MarkReading, read_mark
+from portrait_anim.system import ffmpeg
+from portrait_anim.system.files import readable_file, shown
 from portrait_anim.video.reader import read_frames
 
 N_FRAMES = 32  # that vote, spread over the film

@@ -14,7 +14,7 @@ from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.warp import Box
-from portrait_anim.weights import digests
+from portrait_anim.system.weights import digests
 
 Image = npt.NDArray[np.uint8]
 

@@ -13,8 +13,8 @@ from portrait_anim.face.mesh import (
     EYE_RIGHT_LOWER,
     EYE_RIGHT_UPPER,
 )
-from portrait_anim.opencv import cv2
 from portrait_anim.render.head import LID_MEET, LID_ROWS, LOWER_LID_ROWS
+from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]

@@ -15,8 +15,8 @@ from portrait_anim.face.mesh import (
     LIPS_OUTER_LOWER,
     LIPS_OUTER_UPPER,
 )
-from portrait_anim.opencv import cv2
 from portrait_anim.render.warp import Image
+from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 

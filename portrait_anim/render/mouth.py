@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.opencv import cv2
 from portrait_anim.render.light import MouthLook
 from portrait_anim.render.warp import Image
+from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 Affine = npt.NDArray[np.float64]

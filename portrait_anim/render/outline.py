@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.face.mesh import FACE_OVAL
-from portrait_anim.opencv import cv2
+from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]

@@ -14,7 +14,6 @@ from portrait_anim.face.mesh import CHIN, LIPS_INNER, LIPS_INNER_UPPER
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
-from portrait_anim.opencv import cv2
 from portrait_anim.render.head import Head
 from portrait_anim.render.lids import LidPainter, eyes_seen
 from portrait_anim.render.light import measure
@@ -24,6 +23,7 @@ from portrait_anim.render.rest import OPEN_APERTURE, aperture, closed_shape, sea
 from portrait_anim.render.skin import Skin
 from portrait_anim.render.straight import straight_edged
 from portrait_anim.render.warp import Box, Warp
+from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]

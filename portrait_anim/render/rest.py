@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.face.mesh import LIPS_INNER_LOWER, LIPS_INNER_UPPER, LIPS_OUTER_UPPER, OUTER_EYE_CORNERS
-from portrait_anim.opencv import cv2
 from portrait_anim.render.path import cheapest_path
+from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 

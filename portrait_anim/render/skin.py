@@ -19,10 +19,10 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
 from portrait_anim.face.mesh import FACE_OVAL, topology
-from portrait_anim.opencv import cv2
 from portrait_anim.render.folds import FOLDS, LEAST, Fold, activation, drive_weights
 from portrait_anim.render.light import SKIN
 from portrait_anim.render.path import cheapest_path
+from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.face.mesh import CHIN, FACE_OVAL
-from portrait_anim.opencv import cv2
+from portrait_anim.system.opencv import cv2
 
 Float = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]

@@ -11,8 +11,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.opencv import cv2
 from portrait_anim.render.outline import let_go, on_grid
+from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]

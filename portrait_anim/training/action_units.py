@@ -202,8 +202,8 @@ def main(argv: list[str] | None = None) -> None:
     """Read the stills, average, write the weights and their registry entry."""
     from safetensors.numpy import save_file
 
-    from portrait_anim.training.convert_facemesh import PACKAGE, find_task
-    from portrait_anim.weights import register
+    from portrait_anim.system.weights import register
+    from portrait_anim.training.convert.facemesh import PACKAGE, find_task
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)

@@ -14,10 +14,10 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim import ffmpeg
-from portrait_anim.containers import playlist
 from portrait_anim.errors import VideoError
-from portrait_anim.files import readable_file, shown
+from portrait_anim.system import ffmpeg
+from portrait_anim.system.containers import playlist
+from portrait_anim.system.files import readable_file, shown
 from portrait_anim.video.writer import check_fps
 
 logger = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim import ffmpeg
+from portrait_anim.audio.track import Track, blocks
+from portrait_anim.audio.waveform import as_channels, check_sample_rate, in_range
 from portrait_anim.errors import AudioError, OutputError
-from portrait_anim.files import readable_file, shown
-from portrait_anim.track import Track, blocks
-from portrait_anim.waveform import as_channels, check_sample_rate, in_range
+from portrait_anim.system import ffmpeg
+from portrait_anim.system.files import readable_file, shown
 
 Waveform: TypeAlias = tuple[npt.NDArray[np.float32], int]
 Sound: TypeAlias = "str | os.PathLike[str] | Track | tuple[Any, int]"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from portrait_anim.errors import OutputError
-from portrait_anim.files import shown
+from portrait_anim.system.files import shown
 from portrait_anim.video.writer import SUFFIX, check_output
 
 NAME_BYTES = 255  # of a file's name on nearly every file system, in bytes and not in letters

@@ -17,10 +17,10 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim import ffmpeg
 from portrait_anim.errors import OptionError, OutputError
-from portrait_anim.files import shown
 from portrait_anim.options import plain_number
+from portrait_anim.system import ffmpeg
+from portrait_anim.system.files import shown
 from portrait_anim.video.level import level_note
 from portrait_anim.video.sound import FilmSound, Sound
 

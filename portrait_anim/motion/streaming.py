@@ -1,0 +1,247 @@
+"""Motion while the sound still comes: pieces of sound in, frames of motion out, with at most 200 ms of look-ahead.
+
+The mouth comes from the streaming encoder (:mod:`portrait_anim.audio.streaming`) and a causal head that was trained to
+make the latents of the one that hears whole recordings. Lids, brows, gaze and head come from the same generator as
+ever; it looks 1.6 s ahead and therefore follows the voice that much later, which nobody sees.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from portrait_anim.audio.encoder import AudioEncoder
+from portrait_anim.audio.speech import SpeechConfig, frame_count, frame_rms
+from portrait_anim.audio.streaming import StreamingEncoder
+from portrait_anim.audio.vad import GateConfig
+from portrait_anim.config import FPS, SAMPLES_PER_FRAME, WINDOW_LENGTH
+from portrait_anim.motion.space import Motion
+from portrait_anim.motion.upper import (
+    HEAD_REACH,
+    NoiseStream,
+    UpperGenerator,
+    closure,
+    ends_at_rest,
+    pacer_of,
+    shown,
+    tracks_of,
+)
+
+Array = npt.NDArray[np.float32]
+
+LISTEN_S = 7.0  # of sound before a frame that it depends on, and more
+LEVEL_S = 10.0  # stretch over which the running level is taken
+HOP = 4  # frames made at a time
+EAR_ODDS = 1.0
+"""Added to the streaming encoder's log odds of a voice to read them as the voice detector's.
+
+Chosen so that live follows the gate of whole recordings: over 32 recordings the mean distance of the two gates is .051
+in speech, .177 in songs, .068 in music and .055 in noise and hum; it was .057, .180, .073 and .058 while live ignored
+five of the gate's fields. A larger value opens earlier in songs and leaks more in music.
+"""
+SURE = 1e-6  # probabilities of a voice are kept this far from 0 and 1
+
+
+class RunningLevel:
+    """Bring sound to the encoders' level as it comes: the loud frames of the last 10 s decide."""
+
+    def __init__(self, config: SpeechConfig | None = None) -> None:
+        self.config = config or SpeechConfig()
+        self._rms: list[float] = []
+
+    def __call__(self, frame: Array) -> Array:
+        """Scale the next video frame's samples (640,)."""
+        floor = 10 ** (self.config.floor_dbfs / 20)
+        rms = frame_rms(torch.from_numpy(frame), WINDOW_LENGTH).numpy()
+        self._rms = (self._rms + [float(value) for value in rms if value > floor])[-round(LEVEL_S * FPS) :]
+        wanted = 10 ** (self.config.level_dbfs / 20)
+        level = float(np.quantile(self._rms, 0.95)) if self._rms else wanted
+        return np.asarray(frame * (wanted / level), np.float32)
+
+
+class LiveGate:
+    """The voice gate as the sound comes: :func:`portrait_anim.audio.vad.voice_gate` without a look ahead.
+
+    Args:
+        config: where the gate opens; the same as for whole recordings.
+    """
+
+    def __init__(self, config: GateConfig | None = None) -> None:
+        self.config = config = config or GateConfig()
+        # of the last frames: level in dBFS, share of motion before the hold
+        self._dbfs: deque[float] = deque(maxlen=max(1, round(config.level_s * FPS / 2)))
+        self._wanted: deque[float] = deque(maxlen=1 + round(config.hold_s * FPS))
+        self._level = 0.0
+
+    def __call__(self, voice: float, rms: float) -> float:
+        """Return the next frame's share of motion for its probability of a voice and its RMS as recorded."""
+        config = self.config
+        voice = min(max(voice, SURE), 1 - SURE)
+        odds = np.log(voice / (1 - voice)) + EAR_ODDS
+        self._dbfs.append(float(20 * np.log10(max(rms, 1e-8))))
+        spoken = 1 / (1 + np.exp((config.threshold - odds) / config.softness))
+        loud = (max(self._dbfs) - config.silent_dbfs) / (config.heard_dbfs - config.silent_dbfs)
+        self._wanted.append(float(spoken * np.clip(loud, 0, 1)))
+        wanted = max(self._wanted)
+        rise, fall = 1 / (config.attack_s * FPS), 1 / (config.release_s * FPS)
+        self._level = min(wanted, self._level + rise) if wanted > self._level else max(wanted, self._level - fall)
+        return self._level
+
+
+class Mouth(Protocol):
+    """What turns latents into mouth coefficients: :class:`portrait_anim.motion.model.MouthNet`."""
+
+    scale: Tensor
+
+    def mouth(self, latents: Tensor) -> Tensor:
+        """Latents (B, C, T) -> coefficients (B, K, T) in IOD."""
+
+
+@dataclass(frozen=True)
+class LiveNets:
+    """The nets that hear sound as it comes.
+
+    Attributes:
+        ear: sound to features.
+        head: features to latents, causal.
+        net: latents to the mouth, see :meth:`Mouth.mouth`.
+    """
+
+    ear: StreamingEncoder
+    head: AudioEncoder
+    net: Mouth
+
+    @property
+    def ahead(self) -> int:
+        """Frames of sound after a frame that it waits for."""
+        return int(np.ceil(self.ear.config.look_ahead_s * FPS - 1e-9))
+
+
+class LiveMouth:
+    """Sound in pieces -> mouth coefficients and latents in pieces.
+
+    Args:
+        nets: all on the CPU.
+        hop: frames made at a time; what comes out does not depend on it, nor on the size of the pieces.
+        gate: where the voice gate opens.
+    """
+
+    def __init__(self, nets: LiveNets, hop: int = HOP, gate: GateConfig | None = None) -> None:
+        self.nets, self.hop = nets, hop
+        self._level, self._gate = RunningLevel(), LiveGate(gate)
+        self._raw = np.zeros(0, np.float32)  # not yet a whole frame
+        self._sound = np.zeros(0, np.float32)  # whole frames at level, the newest LISTEN_S and those not done
+        self._rms: list[float] = []  # of the frames not done
+        self._first = 0  # number of the first frame in _sound
+        self._done = 0  # frames made
+
+    def push(self, waveform: Array, *, last: bool = False) -> tuple[Array, Array]:
+        """Take a piece of sound and return what is sure by now.
+
+        Args:
+            waveform: (N,) at 16 kHz, -1..1, any length.
+            last: no more will come.
+
+        Returns:
+            mouth (T, K) IOD and latents (T, C), T from 0 on.
+        """
+        self._take(waveform, last)
+        known = self._first + len(self._sound) // SAMPLES_PER_FRAME
+        ready = known if last else known - self.nets.ahead
+        count = max(0, ready - self._done)
+        if not last:
+            count -= count % self.hop
+        width, n_components = self.nets.head.config.width, len(self.nets.net.scale)
+        if not count:
+            return np.zeros((0, n_components), np.float32), np.zeros((0, width), np.float32)
+        with torch.no_grad():
+            features, odds = self.nets.ear(torch.from_numpy(self._sound)[None])
+            latents = self.nets.head(features)
+            at = slice(self._done - self._first, self._done - self._first + count)
+            latents = latents[..., at]
+            mouth = self.nets.net.mouth(latents)[0].T.numpy()
+        voice = odds[0].sigmoid().view(-1, 2).mean(1)[at].tolist()
+        gate = [self._gate(v, r) for v, r in zip(voice, self._rms[:count], strict=True)]
+        self._rms = self._rms[count:]
+        self._done += count
+        keep = self._done - round(LISTEN_S * FPS)
+        if keep > self._first:
+            self._sound = self._sound[(keep - self._first) * SAMPLES_PER_FRAME :]
+            self._first = keep
+        return np.asarray(mouth * np.array(gate)[:, None], np.float32), latents[0].T.numpy()
+
+    def _take(self, waveform: Array, last: bool) -> None:
+        raw = np.concatenate([self._raw, np.asarray(waveform, np.float32)])
+        if last:  # the end is trimmed or filled with silence, as of a whole recording
+            known = self._first + len(self._sound) // SAMPLES_PER_FRAME
+            wanted = (frame_count(known * SAMPLES_PER_FRAME + len(raw)) - known) * SAMPLES_PER_FRAME
+            raw = np.pad(raw, (0, max(0, wanted - len(raw))))[:wanted]
+        n_frames = len(raw) // SAMPLES_PER_FRAME
+        frames = raw[: n_frames * SAMPLES_PER_FRAME].reshape(n_frames, SAMPLES_PER_FRAME)
+        self._raw = raw[n_frames * SAMPLES_PER_FRAME :]
+        self._rms += [float(frame.std()) for frame in frames]
+        self._sound = np.concatenate([self._sound, *(self._level(frame) for frame in frames)])
+
+
+class LiveFace:
+    """What was heard, in pieces -> one face's :class:`Motion` in pieces, at 25 fps.
+
+    Args:
+        upper: the generator of lids, brows, gaze and head.
+        shape: (478, 3) IOD, the photo's face; None is the average face.
+        seed: of blinks, gaze and head.
+        head_motion: 0 to 2.
+        blinks: 0 to 3, times the natural rate.
+    """
+
+    def __init__(
+        self, upper: UpperGenerator, *, shape: npt.NDArray[np.floating] | None = None, seed: int = 0,
+        head_motion: float = 1.0, blinks: float = 1.0,
+    ) -> None:  # fmt: skip
+        self._upper, self._shape = upper, shape
+        self._head_motion, self._blinks = head_motion, blinks
+        self._noise = NoiseStream(seed)
+        self._pacer = pacer_of(blinks, seed)  # lids come 1.2 s later with it: nobody can tell what they follow
+        self._reach = upper.reach + HEAD_REACH
+        self._latents = np.zeros((2 * self._reach, upper.config.latent_width), np.float32)
+        self._heard_noise = self._noise.take(2 * self._reach)
+        self._n_frames = 0
+
+    def push(self, mouth: Array, latents: Array) -> Motion:
+        """Take what :meth:`LiveMouth.push` returned, mouth (T, K) and latents (T, C); return T frames, perhaps none."""
+        n = len(mouth)
+        if not n:
+            return Motion.rest(0, mouth.shape[1])
+        self._latents = np.concatenate([self._latents, latents])[-(2 * self._reach + n) :]
+        self._heard_noise = torch.cat([self._heard_noise, self._noise.take(n)], 2)[..., -(2 * self._reach + n) :]
+        made = tracks_of(self._upper, self._latents, self._heard_noise, self._shape, self._blinks)
+        made = made[self._reach : self._reach + n]
+        rest = ends_at_rest(np.arange(self._n_frames, self._n_frames + n), None)
+        lid = closure(made)
+        if self._pacer is not None:
+            lid = self._pacer.push(lid)
+        lively = shown(made, lid, rest, self._head_motion, self._blinks)
+        self._n_frames += n
+        return Motion(mouth=mouth, **vars(lively))
+
+
+class LiveMotion:
+    """Sound in pieces -> the :class:`Motion` of one face in pieces; several faces share a :class:`LiveMouth` instead.
+
+    Args:
+        mouth: made anew for every sound.
+        face: made anew for every sound.
+    """
+
+    def __init__(self, mouth: LiveMouth, face: LiveFace) -> None:
+        self._mouth, self._face = mouth, face
+
+    def push(self, waveform: Array, *, last: bool = False) -> Motion:
+        """Take a piece of sound (N,) at 16 kHz; return the frames that are sure by now, perhaps none."""
+        return self._face.push(*self._mouth.push(waveform, last=last))

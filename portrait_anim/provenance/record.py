@@ -1,0 +1,188 @@
+"""All marks of one film in one object, as the pipeline uses them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim.errors import OutputError
+from portrait_anim.provenance import audit, label, metadata
+from portrait_anim.provenance.identity import load_identity
+from portrait_anim.provenance.manifest import is_synthetic_type, read_manifest, sign
+from portrait_anim.provenance.watermark import FrameMarker
+from portrait_anim.system.files import shown
+from portrait_anim.system.fingerprint import Fingerprint
+
+Frame = npt.NDArray[np.uint8]
+_CHUNK = 1 << 20
+
+
+class FilmMarker:
+    """Draw the label, if there is one, and put the invisible mark. Safe to call from several threads."""
+
+    def __init__(self, marker: FrameMarker, visible: label.Label | None) -> None:
+        self._marker = marker
+        self._visible = visible
+
+    def mark(self, frame: Frame, index: int = 0) -> Frame:
+        """Return a marked copy of frame number ``index``. Shape: (H, W, 3) uint8 RGB, in and out."""
+        if self._visible is not None:
+            frame = self._visible.draw(frame, index)
+        return self._marker.mark(frame)
+
+
+class Provenance:
+    """What one film says about itself.
+
+    Make it before the work starts: a certificate that cannot be used fails here, not at the end.
+
+    Args:
+        photo: the photo as the user gave it: a path, a file's fingerprint, a PIL image or an array.
+        audio: the sound as the user gave it: a path, a file's fingerprint or (waveform, sample_rate).
+        seed: of blinks, gaze and head motion.
+        emotion: as the user gave it, None for neutral.
+        models: name -> SHA-256 of every weight file used.
+        sign_cert: PEM certificate chain of the user; None for this machine's own.
+        sign_key: its PEM key; both or neither.
+        visible_label: "auto", "eu", "cn" or a text to show; None for none.
+        audit_log: file that gets a line for this film; None: the environment's ``PORTRAIT_ANIM_AUDIT_LOG``, if set.
+        output: what the film will be called, for messages: while it grows it has another name.
+
+    Attributes:
+        content_id: 32 bits, in mark and manifest; the same inputs give the same one.
+        notes: what the user should know about the photo's own marks.
+        metadata: the mp4's plain fields, for ``Writer(metadata=...)``.
+
+    Raises:
+        OptionError: certificate, key or label cannot be used.
+        OutputError: no place for this machine's key, or the audit log cannot be written.
+    """
+
+    def __init__(
+        self,
+        photo: Any,
+        audio: Any,
+        *,
+        seed: int,
+        emotion: str | None = None,
+        models: Mapping[str, str] | None = None,
+        sign_cert: str | os.PathLike[str] | None = None,
+        sign_key: str | os.PathLike[str] | None = None,
+        visible_label: str | None = None,
+        audit_log: str | os.PathLike[str] | None = None,
+        output: str | os.PathLike[str] | None = None,
+    ) -> None:
+        parts = [photo, *audio] if isinstance(audio, list) else [photo, audio]
+        self._files = [part for part in parts if isinstance(part, Fingerprint)]
+        self._identity = load_identity(sign_cert, sign_key)
+        self._style = None if visible_label is None else label.Style.parse(visible_label)
+        self._record: dict[str, Any] = {
+            "photo_hash": digest(photo),
+            "audio_hash": digest(audio),
+            "seed": int(seed),
+            "emotion": emotion,
+            "models": dict(models or {}),
+        }
+        recipe = json.dumps(self._record, sort_keys=True).encode()
+        self.content_id = int.from_bytes(hashlib.sha256(recipe).digest()[:4], "big")
+        self.metadata = {"comment": metadata.COMMENT}
+        self._kept_photo, self.notes = _marks_of(photo.path if isinstance(photo, Fingerprint) else photo)
+        self._film = output
+        self._log = audit.log_path(audit_log)
+        if self._log is not None:
+            audit.check(self._log)
+
+    def marker(self, pixels: Frame, fps: float) -> FilmMarker:
+        """Return the marker of the film's frames, planned on the photo: the same whichever frame comes first.
+
+        Args:
+            pixels: (H, W, 3) uint8 RGB, the photo in the film's size.
+            fps: frames/s, for the label's time.
+
+        Raises:
+            OptionError: the label does not fit.
+        """
+        size = (pixels.shape[1], pixels.shape[0])
+        visible = None if self._style is None else label.Label(self._style, size, fps)
+        marker = FrameMarker(size, self.content_id)
+        marker.plan(pixels)
+        return FilmMarker(marker, visible)
+
+    def check_files(self, *, may_be_gone: bool = False) -> None:
+        """Raise unless the files of which fingerprints were given are what they were; see :class:`Fingerprint`."""
+        for file in self._files:
+            file.check(may_be_gone=may_be_gone)
+
+    def finish(self, path: Path) -> None:
+        """Put XMP and the signed manifest into the finished mp4, in place: ``Writer(before_rename=...)``.
+
+        Raises:
+            OutputError: it cannot be signed or written.
+            PhotoError, AudioError: a file it was made of has changed.
+        """
+        self.check_files(may_be_gone=True)  # the encoder has read to the end what it opened at the start
+        try:
+            metadata.append_xmp(path, metadata.xmp(self.content_id))
+        except OSError as e:
+            raise OutputError(f"cannot mark {shown(self._film or path)} ({e.strerror}): free some space there") from e
+        sign(
+            path, **self._record, content_id=self.content_id, signer=self._identity, photo=self._kept_photo,
+            name=self._film,
+        )  # fmt: skip
+
+    def record(self, film: Path) -> None:
+        """Write the film's line into the audit log, if there is one: once the film has its name.
+
+        Raises:
+            OutputError: the log cannot be written; the film stays, and the message says so.
+        """
+        if self._log is None:
+            return
+        name = str(film.absolute())
+        try:
+            audit.append(self._log, {"content_id": f"{self.content_id:08x}", "film": name, **self._record})
+        except OutputError as e:
+            raise OutputError(f"{shown(film)} is written, but it has no line in the audit log: {e}") from e
+
+
+def digest(source: Any) -> str:
+    """Return the SHA-256 of a file's bytes, of the samples or pixels of what is in memory, or of a list's digests."""
+    if isinstance(source, Fingerprint):
+        return source.sha256
+    sha256 = hashlib.sha256()
+    if isinstance(source, list):
+        return hashlib.sha256("".join(digest(part) for part in source).encode()).hexdigest()
+    if isinstance(source, (str, os.PathLike)):
+        with Path(source).open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                sha256.update(chunk)
+        return sha256.hexdigest()
+    parts = source if isinstance(source, tuple) else (source,)
+    for part in parts:
+        values = np.ascontiguousarray(np.asarray(part))
+        sha256.update(f"{values.shape} {values.dtype.str}".encode())
+        sha256.update(values.tobytes())
+    return sha256.hexdigest()
+
+
+def _marks_of(photo: Any) -> tuple[Path | None, tuple[str, ...]]:
+    """Return the photo's file when it has a manifest to keep, and what to tell the user."""
+    if not isinstance(photo, (str, os.PathLike)):
+        return None, ()
+    manifest = read_manifest(photo)
+    notes = []
+    if manifest.present and manifest.error is None:
+        notes.append("the photo carries a C2PA manifest: it is kept as an ingredient of the film's")
+    if manifest.elsewhere is not None:
+        notes.append("the photo's C2PA manifest is not in its file, and nothing is fetched: the film goes without it")
+    named = manifest.source_type if is_synthetic_type(manifest.source_type) else metadata.source_type(photo)
+    if named is not None:
+        notes.append(f"the photo is itself marked as synthetic ({named})")
+    return (Path(photo) if manifest.present and manifest.error is None else None), tuple(notes)

@@ -1,1 +1,0 @@
-"""Training of lids, brows, gaze and head against three discriminators: frame, sequence and sync."""

@@ -1,0 +1,1 @@
+"""Training data: finding clips, preparing them, copies of them as song."""

@@ -1,0 +1,68 @@
+"""Sound offsets and amplitudes of clips, as a trained mouth net sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from portrait_anim.motion.metrics import MAX_LAG, lagged_correlation
+from portrait_anim.motion.model import MouthNet
+from portrait_anim.motion.space import MotionSpace
+from portrait_anim.training.data.clips import Fit
+from portrait_anim.training.data.prepare import Clip
+
+MIN_R = 0.3  # below this best correlation a clip's own offset is not believed
+MAX_CHANGE = 1.5  # frames a new offset may differ from the index's
+GAIN_RANGE = (0.5, 2.0)
+
+
+def fine_offset(made: npt.NDArray[np.floating], real: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """Return the best correlation of two (T,) curves over whole-frame offsets and the offset in fractions of a frame.
+
+    The fraction is the top of the parabola through the best offset and its neighbours. + means the real picture is
+    later.
+    """
+    scores = np.array([lagged_correlation(made, real, lag) for lag in range(-MAX_LAG, MAX_LAG + 1)])
+    best = int(scores.argmax())
+    fraction = 0.0
+    if 0 < best < len(scores) - 1:
+        before, here, after = scores[best - 1 : best + 2]
+        bend = before - 2 * here + after
+        if bend < -1e-9:
+            fraction = float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))
+    return float(scores[best]), best - MAX_LAG + fraction
+
+
+def estimate_fits(net: MouthNet, space: MotionSpace, clips: Sequence[Clip]) -> dict[str, Fit]:
+    """Return offset and amplitude of every clip, by id.
+
+    The offset stays the index's where the model does not follow the clip or finds one far from it. The amplitude is a
+    person's: the slope of the real opening on the model's, over all the person's clips, halfway to 1 in logarithms.
+    """
+    lags: dict[str, float] = {}
+    sums: dict[str, list[float]] = {}
+    with torch.no_grad():
+        for clip in clips:
+            features = torch.from_numpy(clip.tensors["features"].astype(np.float32))[None]
+            made = space.aperture(net(features)[0].T.cpu().numpy())
+            real = space.aperture(space.encode(clip.tensors["displacement"].astype(np.float32)))
+            given = clip.info.lag_frames
+            score, lag = fine_offset(made, real)
+            sure = score >= MIN_R and (given is None or abs(lag - given) <= MAX_CHANGE)
+            lags[clip.info.id] = lag if sure else float(given or 0)
+            shift = round(lags[clip.info.id])
+            at = np.arange(len(made)) + shift
+            inside = (at >= 0) & (at < len(real))
+            a, b = made[inside] - made[inside].mean(), real[at[inside]] - real[at[inside]].mean()
+            total = sums.setdefault(clip.info.person, [0.0, 0.0])
+            total[0] += float((a * b).sum())
+            total[1] += float((a * a).sum())
+    low, high = GAIN_RANGE
+    gains = {
+        person: float(np.sqrt(np.clip(shared / max(own, 1e-9), low**2, high**2)))
+        for person, (shared, own) in sums.items()
+    }
+    return {clip.info.id: Fit(lags[clip.info.id], gains[clip.info.person]) for clip in clips}

@@ -1,0 +1,258 @@
+"""Training of the mouth net (AudioEncoder + Generator) on prepared clips: minutes on two cores, resumable.
+
+It runs in stages of the same kind. After each but the last, the model says of every clip by how much sound and picture
+are apart, in fractions of a frame, and how large the person's mouth movements are; the next stage trains on the clips
+with both removed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
+from portrait_anim.motion.model import LIVE, UPPER, MotionModelConfig, MouthNet
+from portrait_anim.motion.mouth import GeneratorConfig
+from portrait_anim.motion.space import MotionSpace
+from portrait_anim.motion.upper import UpperGenerator
+from portrait_anim.training.data.clips import Batches, Fit, copy_example, example_of, fit_space
+from portrait_anim.training.data.copies import Copy
+from portrait_anim.training.data.prepare import Clip
+from portrait_anim.training.distributed import World
+from portrait_anim.training.mouth.fits import estimate_fits
+from portrait_anim.training.mouth.losses import Losses, weighted_total
+from portrait_anim.training.runs import Run
+from portrait_anim.training.steps import take_step
+
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The recipe.
+
+    Attributes:
+        weights: ``default`` (all train clips) or ``open`` (only clips free for any use).
+        epochs: passes over the clips, in the last stage.
+        first_epochs: passes in the stages before it.
+        stages: how often; each takes offsets and amplitudes from the one before.
+        offsets: whether later stages use re-estimated sound offsets.
+        amplitudes: whether later stages bring people's amplitudes to the average.
+        copies: whether sung and mixed copies, music, noise and silence are trained on, where they were made.
+        voices: whether copies in other voices are trained on, where they were made.
+        rest_share: share of stretches without a voice, at which the mouth rests.
+        rests: what is heard in them; with recorded music among them the mouth takes real songs for music and shuts.
+        batch_size: stretches a step.
+        stretch: frames a stretch (3 s).
+        learning_rate: peak of the one-cycle schedule.
+        closure_weight: how much more the frames count in which the real lips are closed.
+        average: decay of the running average of the weights that is exported, per step; 0 for none.
+        width: channels of the net.
+        half: bfloat16 inside the net (automatic mixed precision), for GPUs.
+        seed: of the initial weights and the batches.
+    """
+
+    weights: str = "default"
+    epochs: int = 8
+    first_epochs: int = 4
+    stages: int = 2
+    offsets: bool = True
+    amplitudes: bool = True
+    copies: bool = True
+    voices: bool = False
+    rest_share: float = 0.05
+    rests: tuple[str, ...] = ("noise", "silence")
+    batch_size: int = 16
+    stretch: int = 75
+    learning_rate: float = 2e-3
+    closure_weight: float = 1.0
+    average: float = 0.99
+    width: int = 128
+    half: bool = False
+    seed: int = 0
+
+
+class Trainer:
+    """One stage: examples, net, optimiser and where it has got to.
+
+    Args:
+        config: the recipe.
+        clips: train clips only, see :func:`portrait_anim.training.data.clips.choose`.
+        copies: copies of them and rests; those of other clips are left out.
+        out: folder of checkpoints and logs.
+        stage: counted from 0.
+        world: the processes that train together, each on its share of the batch of ``config.batch_size``.
+        fits: by clip id, kept as ``known_fits``; clips without one use their index's offset.
+    """
+
+    def __init__(
+        self, config: TrainConfig, clips: Sequence[Clip], out: Path, *, copies: Sequence[Copy] = (), stage: int = 0,
+        fits: dict[str, Fit] | None = None, world: World | None = None,
+    ) -> None:  # fmt: skip
+        self.config, self.clips, self.stage = config, clips, stage
+        self.world = world = world or World()
+        self.known_fits = fits = fits or {}
+        torch.manual_seed(config.seed)
+        self.space = fit_space(clips, config.seed)
+        examples = [example_of(clip, self.space, fits.get(clip.info.id)) for clip in clips]
+        rests = []
+        if config.copies:
+            known = {clip.info.id: clip for clip in clips}
+            for copy in copies:
+                if copy.info.split != "train" or (copy.info.kind == "voice" and not config.voices):
+                    continue
+                if not copy.info.clip:
+                    if copy.info.kind in config.rests:
+                        rests.append(copy_example(copy, None, self.space))
+                elif copy.info.clip in known:
+                    clip = known[copy.info.clip]
+                    examples.append(copy_example(copy, clip, self.space, fits.get(clip.info.id)))
+        n_features = len(examples[0].features)
+        self.net = MouthNet(
+            MotionModelConfig(
+                encoder=AudioEncoderConfig(n_features=n_features, width=config.width),
+                generator=GeneratorConfig(width=config.width),
+            )
+        )
+        spread = np.concatenate([example.mouth for example in examples]).std(0)
+        spread = np.maximum(spread, 1e-3 * spread.max())  # a component that never moves must not divide by zero
+        self.net.scale.copy_(torch.from_numpy(spread))
+        self.net.to(world.device)
+        self.losses = Losses(self.space, self.net.scale.clone(), config.closure_weight, world.total)
+        self.batches = Batches(examples, rests, config.batch_size, config.stretch, config.seed, config.rest_share)
+        epochs = config.epochs if self.is_last else config.first_epochs
+        self.n_steps = epochs * self.batches.per_epoch
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), config.learning_rate, weight_decay=1e-2)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, config.learning_rate, total_steps=self.n_steps + 1
+        )
+        self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+        self.step = 0
+        self.run = Run(out, self.name, json.dumps({**asdict(config), "n_steps": self.n_steps}))
+
+    @property
+    def is_last(self) -> bool:
+        """Whether this stage makes the weights that ship."""
+        return self.stage == self.config.stages - 1
+
+    @property
+    def name(self) -> str:
+        """Of the stage's files."""
+        return f"train_{self.config.weights}_{self.stage}"
+
+    def train(self, progress: Progress | None = None, save_every: int = 100) -> None:
+        """Run to the end, from the last checkpoint if there is one.
+
+        Raises:
+            DataError: the folder holds the checkpoint of another recipe, or a batch's loss is not a number.
+        """
+        self.resume()
+        zero = torch.zeros(1, self.net.config.encoder.n_features, 1, device=self.world.device)
+        self.net.train()
+        while self.step < self.n_steps:
+            batch = self.batches(self.step)
+            features, mouth, valid, closed = self.world.share(*batch)
+            with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.half):
+                made = self.net(features, zero)
+            losses = self.losses(made.float(), mouth, valid, closed)
+            total = weighted_total(losses)
+            names = partial(self.batches.names, self.step)
+            take_step(total, self.net, self.optimiser, batch, names, max_norm=5.0, world=self.world)
+            self.schedule.step()
+            self.step += 1
+            self._follow()
+            figures = {name: float(self.world.total(v.detach())) for name, v in {"total": total, **losses}.items()}
+            if self.world.is_first and (self.step % 20 == 0 or self.step == self.n_steps):
+                self.run.log(self.step, figures)
+            if self.world.is_first and (self.step % save_every == 0 or self.step == self.n_steps):
+                self.save()
+            if progress:
+                progress(self.step, self.n_steps, figures)
+        self.net.load_state_dict(self.average)
+        self.net.cpu().eval()
+        self.world.wait()
+
+    def _follow(self) -> None:
+        """Move the running average of the weights; early on it forgets faster, so that the start is not kept."""
+        decay = min(self.config.average, (1 + self.step) / (10 + self.step)) if self.config.average else 0.0
+        with torch.no_grad():
+            for name, value in self.net.state_dict().items():
+                self.average[name].lerp_(value, 1 - decay)
+
+    def fits(self) -> dict[str, Fit]:
+        """Say of every clip how far picture and sound are apart and how large the person moves."""
+        found = estimate_fits(self.net, self.space, self.clips)
+        config = self.config
+        return {
+            clip.info.id: Fit(
+                found[clip.info.id].lag if config.offsets else float(clip.info.lag_frames or 0),
+                found[clip.info.id].gain if config.amplitudes else 1.0,
+            )
+            for clip in self.clips
+        }
+
+    def save(self) -> None:
+        """Write the stage's state."""
+        self.run.save(
+            {
+                "step": self.step,
+                "net": self.net.state_dict(),
+                "average": self.average,
+                "optimiser": self.optimiser.state_dict(),
+                "schedule": self.schedule.state_dict(),
+            }
+        )
+
+    def resume(self) -> None:
+        """Take up the stage where its last checkpoint left it; nothing happens when there is none."""
+        state = self.run.load()
+        if state is None:
+            return
+        self.net.load_state_dict(state["net"])
+        self.average = {name: value.to(self.world.device) for name, value in state["average"].items()}
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.step = int(state["step"])
+
+
+def export_weights(net: MouthNet, upper: UpperGenerator, head: AudioEncoder, space: MotionSpace, path: Path) -> None:
+    """Write the shipped file, atomically: mouth net, upper face, live head, basis and config as safetensors."""
+    tensors: dict[str, Tensor] = {name: value.contiguous() for name, value in net.state_dict().items()}
+    tensors |= {UPPER + name: value.contiguous() for name, value in upper.state_dict().items()}
+    tensors |= {LIVE + name: value.contiguous() for name, value in head.state_dict().items()}
+    tensors["basis"] = torch.from_numpy(space.basis).contiguous()
+    config = replace(net.config, upper=upper.config, live=head.config)
+    temporary = path.with_suffix(".tmp")
+    save_file(tensors, temporary, metadata={"config": config.to_json()})
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+def train_stages(
+    config: TrainConfig,
+    clips: Sequence[Clip],
+    out: Path,
+    copies: Sequence[Copy] = (),
+    progress: Progress | None = None,
+    save_every: int = 100,
+    world: World | None = None,
+) -> Trainer:
+    """Train all stages, from the last checkpoint on; return the last one, finished."""
+    fits: dict[str, Fit] = {}
+    for stage in range(config.stages):
+        trainer = Trainer(config, clips, out, copies=copies, stage=stage, fits=fits, world=world)
+        trainer.train(progress, save_every)
+        if not trainer.is_last:
+            fits = trainer.fits()
+            lines = {name: asdict(fit) for name, fit in fits.items()}
+            if trainer.world.is_first:
+                (out / f"{trainer.name}_fits.json").write_text(json.dumps(lines, indent=1), "utf-8")
+    return trainer

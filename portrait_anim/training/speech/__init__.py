@@ -1,0 +1,1 @@
+"""Training of what hears: the streaming encoder, the voice detector, the live head."""

@@ -1,0 +1,1 @@
+"""Adversarial training of lids, brows, gaze and head."""

@@ -1,0 +1,196 @@
+"""Training of the :class:`UpperGenerator` against three discriminators: minutes on one core, resumable."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from portrait_anim.config import FPS
+from portrait_anim.motion.model import MouthNet
+from portrait_anim.motion.upper import LID, N_RATES, RATE_RANGE, UpperConfig, UpperGenerator, make_noise
+from portrait_anim.training.data.clips import Fit
+from portrait_anim.training.data.prepare import Clip
+from portrait_anim.training.runs import Run
+from portrait_anim.training.steps import take_step
+from portrait_anim.training.upper.data import UpperBatches, shape_space, upper_examples
+from portrait_anim.training.upper.discriminators import DISCRIMINATORS
+from portrait_anim.training.upper.tracks import BLINK
+
+Progress = Callable[[int, int, dict[str, float]], None]
+
+MISMATCH_FRAMES = (8, 30)  # how far a voice is shifted for the sync discriminator's false pairs
+
+
+@dataclass(frozen=True)
+class AdversarialConfig:
+    """The recipe.
+
+    Attributes:
+        discriminators: weight of each in the generator's loss; without an entry it is left out.
+        l1: weight of the plain distance to the real tracks.
+        steps: of both sides, one each.
+        batch_size: stretches a step.
+        stretch: frames a stretch (3 s).
+        learning_rate: of the generator; the discriminators learn twice as fast. Falls to 0 over the last 30 %.
+        average: decay of the running average of the generator, which is what ships.
+        main_share: share of stretches of the one speaker with many sentences.
+        seed: of weights, batches and noise.
+    """
+
+    discriminators: dict[str, float] = field(default_factory=lambda: {"frame": 1.0, "sequence": 1.0, "sync": 0.5})
+    l1: float = 0.0
+    steps: int = 6000
+    batch_size: int = 32
+    stretch: int = 75
+    learning_rate: float = 2e-4
+    average: float = 0.998
+    main_share: float = 0.1
+    seed: int = 0
+
+
+class AdversarialTrainer:
+    """Generator, discriminators, optimisers and where they have got to.
+
+    Args:
+        config: the recipe.
+        mouth: the trained mouth net, whose latents drive; it does not change.
+        clips: train clips only.
+        out: folder of checkpoints and logs.
+        name: of the files.
+        fits: offsets by clip id.
+    """
+
+    def __init__(
+        self, config: AdversarialConfig, mouth: MouthNet, clips: Sequence[Clip], out: Path, *, name: str = "upper",
+        fits: dict[str, Fit] | None = None,
+    ) -> None:  # fmt: skip
+        self.config = config
+        torch.manual_seed(config.seed)
+        examples, spread = upper_examples(mouth, clips, fits)
+        self.net = UpperGenerator(UpperConfig(latent_width=examples[0].latents.shape[1]))
+        mean, basis = shape_space(examples, self.net.config.n_shape)
+        for buffer, value in ((self.net.scale, spread), (self.net.shape_mean, mean), (self.net.shape_basis, basis)):
+            buffer.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+        self.batches = UpperBatches(examples, config.batch_size, config.stretch, config.seed, config.main_share)
+        n_condition = self.net.config.n_shape + 1
+        self.discriminators = nn.ModuleDict(
+            {part: DISCRIMINATORS[part](n_condition, self.net.config.latent_width) for part in config.discriminators}
+        )
+        self.average = copy.deepcopy(self.net).requires_grad_(False).eval()
+        rate, betas = config.learning_rate, (0.0, 0.9)
+        self.optimiser = torch.optim.Adam(self.net.parameters(), rate, betas=betas)
+        judges = list(self.discriminators.parameters())
+        self.judge_optimiser = torch.optim.Adam(judges, 2 * rate, betas=betas) if judges else None
+        self.step = 0
+        self.run = Run(out, name, json.dumps(asdict(config)))
+
+    def train(self, progress: Progress | None = None, save_every: int = 200) -> UpperGenerator:
+        """Run to the end, from the last checkpoint if there is one; return the averaged generator.
+
+        Raises:
+            DataError: the folder holds the checkpoint of another recipe, or a batch's loss is not a number.
+        """
+        self.resume()
+        steps = self.config.steps
+        while self.step < steps:
+            figures = self._step()
+            self.step += 1
+            if self.step % 50 == 0 or self.step == steps:
+                self.run.log(self.step, figures)
+            if self.step % save_every == 0 or self.step == steps:
+                self.save()
+            if progress:
+                progress(self.step, steps, figures)
+        self.measure_blinks()
+        return self.average
+
+    def measure_blinks(self, n_clips: int = 60) -> None:
+        """Find out how often the averaged generator blinks when asked to (:attr:`UpperGenerator.rates`)."""
+        asked = torch.linspace(RATE_RANGE[0], RATE_RANGE[1], N_RATES)
+        examples = self.batches.examples[:: max(1, len(self.batches.examples) // n_clips)]
+        found = []
+        for rate in asked:
+            condition, generator = self.average.condition(None, rate[None]), torch.Generator().manual_seed(0)
+            with torch.no_grad():
+                lids = [
+                    self.average(
+                        torch.from_numpy(example.latents.T[None].copy()),
+                        make_noise(1, len(example.latents), generator), condition,
+                    )[0, LID]
+                    for example in examples
+                ]  # fmt: skip
+            blinks = sum(int(((lid[1:] > BLINK) & (lid[:-1] <= BLINK)).sum()) for lid in lids)
+            found.append(blinks / sum(map(len, lids)) * FPS)
+        rising = np.maximum.accumulate(found) + 1e-4 * np.arange(N_RATES)
+        self.average.rates.copy_(torch.stack([asked, torch.from_numpy(rising).float()]))
+
+    def _step(self) -> dict[str, float]:
+        config = self.config
+        batch = latents, real, shapes, rates = self.batches(self.step)
+        names = partial(self.batches.names, self.step)
+        condition = self.net.condition(shapes, rates)
+        noise = make_noise(len(real), config.stretch, torch.Generator().manual_seed(config.seed + 7919 * self.step))
+        made = self.net(latents, noise, condition)
+        figures: dict[str, float] = {}
+        if self.judge_optimiser is not None:
+            judged = self._judge(latents, real, made.detach(), condition)
+            take_step(torch.stack(list(judged.values())).sum(), self.discriminators, self.judge_optimiser, batch, names)
+            figures |= {f"{part}/discriminator": float(loss.detach()) for part, loss in judged.items()}
+        losses = {"l1": config.l1 * (made - real).abs().mean()} if config.l1 else {}
+        for part, judge in self.discriminators.items():
+            losses[f"{part}/generator"] = config.discriminators[part] * judge(latents, made, condition).generator_loss()
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.learning_rate * min(1.0, (config.steps - self.step) / (0.3 * config.steps))
+        take_step(torch.stack(list(losses.values())).sum(), self.net, self.optimiser, batch, names)
+        decay = min(config.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for kept, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
+                kept.lerp_(new, 1 - decay)
+        return figures | {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _judge(self, latents: Tensor, real: Tensor, made: Tensor, condition: Tensor) -> dict[str, Tensor]:
+        """Return each discriminator's hinge loss; sync is shown real motion with another or a shifted voice too."""
+        losses = {}
+        for part, judge in self.discriminators.items():
+            loss = judge(latents, real, condition).real_loss() + judge(latents, made, condition).fake_loss()
+            if part == "sync":
+                shift = int(np.random.default_rng((self.config.seed, self.step, 2)).integers(*MISMATCH_FRAMES))
+                for other in (latents.roll(1, dims=0), latents.roll(shift, dims=2)):
+                    loss = loss + 0.5 * judge(other, real, condition).fake_loss()
+            losses[part] = loss
+        return losses
+
+    def save(self) -> None:
+        """Write the state."""
+        judges = self.judge_optimiser
+        self.run.save(
+            {
+                "step": self.step,
+                "net": self.net.state_dict(),
+                "average": self.average.state_dict(),
+                "discriminators": self.discriminators.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "judge_optimiser": judges.state_dict() if judges is not None else None,
+            }
+        )
+
+    def resume(self) -> None:
+        """Take up the last checkpoint; nothing happens when there is none."""
+        state = self.run.load()
+        if state is None:
+            return
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.discriminators.load_state_dict(state["discriminators"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.judge_optimiser is not None:
+            self.judge_optimiser.load_state_dict(state["judge_optimiser"])
+        self.step = int(state["step"])
