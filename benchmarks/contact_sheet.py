@@ -21,15 +21,16 @@ import numpy.typing as npt
 from PIL import Image
 
 from portrait_anim import Animator
-from portrait_anim.face.detect import Face, make_landmarker
+from portrait_anim.face.detect import make_landmarker
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
+from portrait_anim.face.types import Face
 from portrait_anim.motion.action_units import ActionUnits
 from portrait_anim.motion.emotion import emotion_activations, photo_smile
 from portrait_anim.motion.model import MotionModel
+from portrait_anim.options import EMOTIONS
 from portrait_anim.render.portrait import Portrait
-from portrait_anim.timeline import EMOTIONS
 
 Frame = npt.NDArray[np.uint8]
 ZOOMS = {"face": ((33, 263, 152, 10), 1.45), "mouth": ((13, 14), 0.5), "eyes": ((33, 263), 0.75)}

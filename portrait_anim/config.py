@@ -23,4 +23,3 @@ FEATURE_RATE = 50  # Hz, of both pretrained speech encoders
 FEATURES_PER_FRAME = exact_div(FEATURE_RATE, FPS)  # 2 feature frames to a video frame
 
 N_LANDMARKS = 478  # points of the face mesh, iris included
-EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised", "fearful", "disgusted")

@@ -18,19 +18,28 @@ from portrait_anim.audio.waveform import PieceReader, longer
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.errors import OptionError, PhotoError
 from portrait_anim.face.choose import Which, check_face, choose_faces
-from portrait_anim.face.detect import LANDMARKERS, shared_landmarker
+from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
 from portrait_anim.motion.emotion import photo_smile
-from portrait_anim.options import MAX_DURATION_S, MIN_MAX_SIZE_PX, FilmOptions, check_choice, check_whole
+from portrait_anim.options import (
+    DEVICES,
+    LANDMARKERS,
+    MAX_DURATION_S,
+    MIN_MAX_SIZE_PX,
+    WEIGHT_SETS,
+    FilmOptions,
+    check_choice,
+    check_whole,
+    parse_emotion,
+)
 from portrait_anim.provenance.label import Label, Style
 from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.group import Group
-from portrait_anim.system.device import DEVICES, pick_device
+from portrait_anim.system.device import pick_device
 from portrait_anim.system.fingerprint import source
 from portrait_anim.system.threads import in_order
-from portrait_anim.system.weights import WEIGHT_SETS, digests
-from portrait_anim.timeline import parse_emotion
+from portrait_anim.system.weights import digests
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer, check_fps
 

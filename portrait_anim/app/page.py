@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from portrait_anim.errors import DependencyError, PortraitAnimError
+from portrait_anim.options import AUTO, EMOTIONS, WEIGHT_SETS
 from portrait_anim.pipeline import animate
-from portrait_anim.system.weights import WEIGHT_SETS
-from portrait_anim.timeline import AUTO, EMOTIONS
 from portrait_anim.video.target import default_output
 
 KEEP_S = 3600  # seconds that photos, sounds and films of the page stay on the disk; at its end all of them go

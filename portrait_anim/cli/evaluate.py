@@ -8,13 +8,15 @@ import sys
 from itertools import islice, zip_longest
 from pathlib import Path
 
+from portrait_anim.options import WEIGHT_SETS
+
 RENDER_FRAMES = 75  # of each clip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("prepared", type=Path, help="folder made by portrait-anim prepare")
-    parser.add_argument("--weights", choices=("default", "open"), default="default")
+    parser.add_argument("--weights", choices=tuple(WEIGHT_SETS), default="default")
     parser.add_argument(
         "--songs", type=Path, help="folder with song_timed_lyrics and song_left_music_right_voice in it"
     )

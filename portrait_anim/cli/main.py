@@ -22,8 +22,7 @@ from typing import Any, NoReturn
 
 from portrait_anim.cli.display import notes, progress_display, unfailing_streams
 from portrait_anim.errors import OutputError, PortraitAnimError
-from portrait_anim.options import MAX_DURATION_S, parse_duration
-from portrait_anim.timeline import EMOTIONS
+from portrait_anim.options import EMOTIONS, MAX_DURATION_S, parse_duration
 from portrait_anim.version import __version__
 
 Run = Callable[[argparse.Namespace], int]

@@ -6,15 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from portrait_anim.system.device import DEVICES
-
-LICENCES = {"default": "CC-BY-NC-4.0", "open": "CC-BY-4.0"}
+from portrait_anim.options import DEVICES, WEIGHT_SETS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("prepared", type=Path, help="folder made by portrait-anim prepare")
-    parser.add_argument("--weights", choices=tuple(LICENCES), default="default", help="which set (default: default)")
+    parser.add_argument("--weights", choices=tuple(WEIGHT_SETS), default="default", help="which set (default: default)")
     parser.add_argument(
         "--run", dest="logs", type=Path, default=None, help="folder of logs and checkpoints (default: PREPARED/run)"
     )
@@ -95,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     register(
         f"motion_{args.weights}",
         path,
-        licence=LICENCES[args.weights],
+        licence=WEIGHT_SETS[args.weights],
         training_data=[*sorted({f"{clip.info.person} ({clip.info.licence})" for clip in chosen}), *sorted(music)],
         source="this repository",
         command="portrait-anim prepare ../shared/data PREPARED --copies; "

@@ -17,15 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.errors import DataError, PhotoError
-from portrait_anim.face.detect import Face, make_landmarker
+from portrait_anim.face.detect import make_landmarker
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
+from portrait_anim.face.types import Face
 from portrait_anim.motion.emotion import photo_smile
 from portrait_anim.motion.model import Heard, MotionModel
+from portrait_anim.options import EMOTIONS, parse_emotion
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.system.opencv import cv2
-from portrait_anim.timeline import EMOTIONS, parse_emotion
 
 Array = npt.NDArray[np.floating]
 Vector = npt.NDArray[np.float64]

@@ -20,11 +20,12 @@ from scipy.spatial.transform import Rotation
 
 from portrait_anim.config import FPS
 from portrait_anim.errors import DataError
-from portrait_anim.face.detect import Face, make_landmarker
+from portrait_anim.face.detect import make_landmarker
 from portrait_anim.face.mesh import LIPS_OUTER
 from portrait_anim.face.normalise import Pose, normalise_clip
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
+from portrait_anim.face.types import Face
 from portrait_anim.render.head import NECK
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.system.opencv import cv2

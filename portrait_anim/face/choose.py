@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from portrait_anim.errors import NoFaceError, OptionError
-from portrait_anim.face.detect import Face, Landmarker
 from portrait_anim.face.photo import Photo
+from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.face.usable import remarks, trouble
 from portrait_anim.options import check_whole
 from portrait_anim.system.files import shown

@@ -13,8 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.face.crops import Crop, crop_of
-from portrait_anim.face.detect import Array, Face, Image
+from portrait_anim.face.crops import crop_of
 from portrait_anim.face.mesh import (
     EYE_LEFT,
     EYE_RIGHT,
@@ -26,7 +25,8 @@ from portrait_anim.face.mesh import (
     OUTER_EYE_CORNERS,
     mirror,
 )
-from portrait_anim.face.second_look import REPEATS, Looker
+from portrait_anim.face.second_look import REPEATS
+from portrait_anim.face.types import Array, Crop, Face, FaceNets, Image
 from portrait_anim.system.opencv import cv2
 
 Float = npt.NDArray[np.float64]
@@ -48,7 +48,7 @@ DARK = 9.0  # CIELAB lightness of the skin, 0..100, below which nothing can be s
 COVERED = 3.0  # weighted sum above which a mouth is called covered
 
 
-def covered(nets: Looker, image: Image, face: Face) -> float:
+def covered(nets: FaceNets, image: Image, face: Face) -> float:
     """Return how much speaks for a covered mouth: below 0 it is seen, above COVERED it is not.
 
     Args:
@@ -66,7 +66,7 @@ def covered(nets: Looker, image: Image, face: Face) -> float:
     return float(values @ WEIGHTS + OFFSET)
 
 
-def measures(nets: Looker, image: Image, face: Face) -> tuple[float, ...]:
+def measures(nets: FaceNets, image: Image, face: Face) -> tuple[float, ...]:
     """Return the eight measures.
 
     Shifts of the lips' and of the eyes' points when the mesh is placed again, and of the lips' in the mirrored picture
@@ -76,7 +76,7 @@ def measures(nets: Looker, image: Image, face: Face) -> tuple[float, ...]:
     return (*_shifts(nets, image, face), *_look(image, face.landmarks))
 
 
-def _shifts(nets: Looker, image: Image, face: Face) -> tuple[float, float, float]:
+def _shifts(nets: FaceNets, image: Image, face: Face) -> tuple[float, float, float]:
     crop, xy = crop_of(face.landmarks), face.landmarks[:, :2]
     left, right = OUTER_EYE_CORNERS
     iod = max(float(np.linalg.norm(xy[right] - xy[left])), 1.0)

@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.face.detect import Array, Face, Image
 from portrait_anim.face.mesh import OUTER_EYE_CORNERS
+from portrait_anim.face.types import Array, Crop, Face, Image
 from portrait_anim.system.opencv import cv2
 
 CROP_SCALE = 1.5  # crop side over the longer side of the face's box
 SAME_FACE_IOU = 0.3  # overlap from which on two boxes are one face's
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A turned square in a picture: centre (px), side (px), angle (radians, clockwise as seen)."""
-
-    cx: float
-    cy: float
-    side: float
-    angle: float
-
-    def to_image(self, size: int) -> npt.NDArray[np.float64]:
-        """Return the (2, 3) map from crop pixels to image pixels.
-
-        Pixel centres are at integers on both sides, corner 0 goes to corner 0: MediaPipe's convention, which its
-        nets were trained with.
-        """
-        cos, sin = np.cos(self.angle) * self.side / size, np.sin(self.angle) * self.side / size
-        half = size / 2
-        return np.array([[cos, -sin, self.cx - half * (cos - sin)], [sin, cos, self.cy - half * (sin + cos)]])
 
 
 def crop_of(landmarks: Array) -> Crop:

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from scipy.interpolate import RBFInterpolator
 
 from portrait_anim.errors import DependencyError
-from portrait_anim.face.detect import Array, Face, Image
 from portrait_anim.face.facemesh import FacemeshLandmarker
 from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, IRIS_LEFT, IRIS_RIGHT, topology
+from portrait_anim.face.types import Array, Face, Image
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ from portrait_anim.config import N_LANDMARKS
 from portrait_anim.face.crops import (
     CROP_SCALE,
     SAME_FACE_IOU,
-    Crop,
     crop_of,
     cut_crop,
     in_middle,
@@ -30,9 +29,9 @@ from portrait_anim.face.crops import (
     spread,
     weighted_nms,
 )
-from portrait_anim.face.detect import Array, Face, Image
 from portrait_anim.face.litert import interpreter
 from portrait_anim.face.second_look import second_look
+from portrait_anim.face.types import Array, Crop, Face, Image
 from portrait_anim.system.opencv import cv2
 from portrait_anim.system.weights import digests
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.face.detect import Face, Image
 from portrait_anim.face.litert import interpreter
+from portrait_anim.face.types import Face, Image
 from portrait_anim.system.opencv import cv2
 
 WEIGHTS = "selfie_segmenter"

@@ -13,14 +13,12 @@ but for three drawn smileys.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.face.crops import CROP_SCALE, Crop, crop_of
-from portrait_anim.face.detect import Array, Face, Image
+from portrait_anim.face.crops import CROP_SCALE, crop_of
 from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, NOSE_TIP
+from portrait_anim.face.types import Array, Crop, Face, FaceNets, Image
 
 CERTAIN = 0.88  # detector's score from which on nothing else is asked
 SURE, FAIR = 0.84, 0.60  # score that is enough for a face, and that is enough for one whose points come out the same
@@ -40,21 +38,7 @@ REPEATS = (
 _UPPER_INNER_LIP, _LOWER_INNER_LIP = 13, 14
 
 
-class Looker(Protocol):
-    """The two nets."""
-
-    def scan(
-        self, image: Image, view: Crop, *, averaged: bool = False
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return the detector's scores (N,) and rows (N, 16) in a view."""
-        ...
-
-    def place(self, image: Image, crop: Crop, refine: int = 0) -> Face | None:
-        """Return the mesh in a crop."""
-        ...
-
-
-def second_look(nets: Looker, image: Image, face: Face, refine: int = 0) -> Face | None:
+def second_look(nets: FaceNets, image: Image, face: Face, refine: int = 0) -> Face | None:
     """Return a face that is believed: the one given, or the same turned the right way up; None: it is none.
 
     Args:
@@ -93,7 +77,7 @@ def _keys(landmarks: Array) -> npt.NDArray[np.float64]:
     return np.stack([xy[list(EYE_LEFT)].mean(0), xy[list(EYE_RIGHT)].mean(0), xy[NOSE_TIP], mouth])
 
 
-def _score(nets: Looker, image: Image, face: Face, turn: float = 0.0) -> float:
+def _score(nets: FaceNets, image: Image, face: Face, turn: float = 0.0) -> float:
     """Return the detector's best score, 0..1, for a face at this place.
 
     Args:
@@ -119,7 +103,7 @@ def _score(nets: Looker, image: Image, face: Face, turn: float = 0.0) -> float:
     return best
 
 
-def _unsteadiness(nets: Looker, image: Image, face: Face) -> float:
+def _unsteadiness(nets: FaceNets, image: Image, face: Face) -> float:
     """Return how far points placed again lie from a face's own: median over REPEATS, share of its side."""
     crop = crop_of(face.landmarks)
     apart = []

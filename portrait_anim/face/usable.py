@@ -7,10 +7,9 @@ import numpy.typing as npt
 
 from portrait_anim.face.covered import COVERED, covered
 from portrait_anim.face.crops import crop_of
-from portrait_anim.face.detect import Face, Image
 from portrait_anim.face.mesh import CHIN, LIPS_OUTER
 from portrait_anim.face.normalise import normalise
-from portrait_anim.face.second_look import Looker
+from portrait_anim.face.types import Face, FaceNets, Image
 from portrait_anim.system.opencv import cv2
 
 PROFILE = np.radians(48)  # turn to the side from which on the far half of the mouth is not seen
@@ -23,7 +22,7 @@ UPSIDE_DOWN = 3 * np.pi / 4  # radians, turn in the picture's plane from which o
 LYING = np.pi / 3  # radians, the same for lying on a side
 
 
-def trouble(nets: Looker, image: Image, face: Face) -> str | None:
+def trouble(nets: FaceNets, image: Image, face: Face) -> str | None:
     """Return why a face cannot be animated and what to do, for "the face ..."; None when it can.
 
     Args:

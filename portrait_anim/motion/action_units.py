@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.config import N_LANDMARKS
-from portrait_anim.errors import OptionError
 from portrait_anim.face.mesh import (
     EYE_LEFT_LOWER,
     EYE_LEFT_UPPER,
@@ -29,10 +28,10 @@ from portrait_anim.face.mesh import (
     mirror,
     topology,
 )
+from portrait_anim.options import WEIGHT_SETS, check_choice
 
 Array = npt.NDArray[np.float32]
 Field = npt.NDArray[np.float64]
-SETS = ("default", "open")
 SIDES = ("image_left", "image_right")
 SIDE_WIDTH = 0.10  # IOD, how softly a unit of one side ends at the midline
 
@@ -98,8 +97,7 @@ class ActionUnits:
             OptionError: another name.
             WeightsError: the file of averages is missing or damaged.
         """
-        if name not in SETS:
-            raise OptionError(f"unknown weights {name!r}: choose one of {', '.join(SETS)}")
+        check_choice("weights", name, WEIGHT_SETS)
         units = drawn_units()
         if name == "default":
             from safetensors.numpy import load_file

@@ -19,7 +19,7 @@ from portrait_anim.errors import OptionError
 from portrait_anim.face.mesh import MOUTH_CORNERS
 from portrait_anim.motion.action_units import JAW, TRACKS, UNITS
 from portrait_anim.motion.space import INNER_LIPS
-from portrait_anim.timeline import AUTO, EmotionTimeline
+from portrait_anim.options import AUTO, EmotionTimeline
 
 Array = npt.NDArray[np.float32]
 

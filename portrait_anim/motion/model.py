@@ -19,18 +19,16 @@ from portrait_anim.audio.speech import SpeechConfig, SpeechFeatures, frame_count
 from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.audio.vad import GateConfig, VoiceDetector, voice_gate
 from portrait_anim.config import FEATURES_PER_FRAME, FPS
-from portrait_anim.errors import OptionError
 from portrait_anim.motion.action_units import ActionUnits
 from portrait_anim.motion.emotion import activations, keep_closures
 from portrait_anim.motion.mouth import Generator, GeneratorConfig
 from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.motion.streaming import HOP, LiveFace, LiveMotion, LiveMouth, LiveNets
 from portrait_anim.motion.upper import UpperConfig, UpperGenerator, upper_motion
+from portrait_anim.options import WEIGHT_SETS, EmotionTimeline, check_choice
 from portrait_anim.system.torch_guard import check_fork, undrawn
 from portrait_anim.system.weights import load_metadata, load_tensors
-from portrait_anim.timeline import EmotionTimeline
 
-WEIGHT_SETS = ("default", "open")
 UPPER = "upper."  # begins the names of the upper face's tensors in a weight file
 LIVE = "live."  # of the causal head's
 LIVE_HEAD = AudioEncoderConfig(n_features=StreamingConfig.width, remove_mean=False, causal=True)
@@ -126,8 +124,7 @@ class MotionModel:
             OptionError: ``name`` is not ``default`` or ``open``.
             WeightsError: a file is missing or damaged.
         """
-        if name not in WEIGHT_SETS:
-            raise OptionError(f"unknown weights {name!r}: choose one of {', '.join(WEIGHT_SETS)}")
+        check_choice("weights", name, WEIGHT_SETS)
         entry = f"motion_{name}"
         tensors = load_tensors(entry)
         basis = tensors.pop("basis")

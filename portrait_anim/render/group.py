@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.face import matte, mesh
-from portrait_anim.face.detect import Face
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
+from portrait_anim.face.types import Face
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.warp import Box
 from portrait_anim.system.weights import digests

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.face.detect import Face
 from portrait_anim.face.matte import person_matte
 from portrait_anim.face.mesh import CHIN, LIPS_INNER, LIPS_INNER_UPPER
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
+from portrait_anim.face.types import Face
 from portrait_anim.render.head import Head
 from portrait_anim.render.lids import LidPainter, eyes_seen
 from portrait_anim.render.light import measure

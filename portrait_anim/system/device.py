@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from portrait_anim.errors import OptionError
+from portrait_anim.options import DEVICES, check_choice
 
 if TYPE_CHECKING:
     import torch
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -20,8 +19,7 @@ def pick_device(name: str = "auto") -> torch.device:
     """
     import torch
 
-    if name not in DEVICES:
-        raise OptionError(f"unknown device {name!r}: choose one of {', '.join(DEVICES)}")
+    check_choice("device", name, DEVICES)
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(device for device, there in available.items() if there)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).parents[1]
 REGISTRY = "registry.json"
-WEIGHT_SETS = ("default", "open")  # of the motion model; registered as motion_default, motion_open
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,13 @@
 """The table of pictures, on a short real clip: the renderer beside the real film and the still photo."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from conftest import ROOT
 
 from portrait_anim.evaluation.render import COLUMNS, box_of, measure_clip, oracle_states, render_table, track
-from portrait_anim.face.detect import Face
 from portrait_anim.face.normalise import normalise_clip
 from portrait_anim.face.photo import load_photo
+from portrait_anim.face.types import Face
 from portrait_anim.render.portrait import Portrait
 
 CLIP = ROOT.parent / "shared" / "data" / "grid_s1" / "bbaf2n.mp4"

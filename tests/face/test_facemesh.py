@@ -1,7 +1,5 @@
 """The facemesh backend against MediaPipe's own output, and what it does with awkward pictures."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from conftest import ROOT

@@ -14,11 +14,11 @@ from PIL import Image, ImageDraw
 
 from portrait_anim.errors import NoFaceError
 from portrait_anim.face.choose import choose_faces
-from portrait_anim.face.detect import Face
 from portrait_anim.face.facemesh import FacemeshLandmarker
 from portrait_anim.face.mesh import LIPS_OUTER
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
+from portrait_anim.face.types import Face
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.system.opencv import cv2
 

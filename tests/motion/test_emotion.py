@@ -1,7 +1,6 @@
 """Emotions: timelines read and refused, what the face then shows (found again in the picture), closures kept."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +19,8 @@ from portrait_anim.motion.action_units import SIDES, TRACKS, ActionUnits, measur
 from portrait_anim.motion.emotion import activations as activations_over_time
 from portrait_anim.motion.emotion import emotion_activations, keep_closures, photo_smile
 from portrait_anim.motion.model import MotionModel
+from portrait_anim.options import EMOTIONS, EmotionSegment, parse_emotion
 from portrait_anim.render.portrait import Portrait
-from portrait_anim.timeline import EMOTIONS, EmotionSegment, parse_emotion
 
 # emotion -> units that must be seen in the picture, and by how much (IOD): a quarter or more of what the unit does at
 # full activation; the landmark net itself draws faces back to the average

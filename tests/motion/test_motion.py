@@ -1,7 +1,5 @@
 """Motion: the space, the upper face, and the shipped models on real sound."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from conftest import EXAMPLES
@@ -10,9 +8,10 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import OptionError
 from portrait_anim.face.mesh import BROW_LEFT, EYE_LEFT, FACE_OVAL
-from portrait_anim.motion.model import WEIGHT_SETS, Heard, MotionModel
+from portrait_anim.motion.model import Heard, MotionModel
 from portrait_anim.motion.space import Motion, MotionSpace, brow_fields, lower_face_weight, neutral_face
 from portrait_anim.motion.upper import MAX_ROTATION
+from portrait_anim.options import WEIGHT_SETS
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from conftest import EXAMPLES, ROOT
 
-from portrait_anim.face.detect import Face
 from portrait_anim.face.facemesh import FacemeshLandmarker
 from portrait_anim.face.mesh import LIPS_INNER, LIPS_OUTER_LOWER, LIPS_OUTER_UPPER
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
+from portrait_anim.face.types import Face
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.render.mouth import GREY
 from portrait_anim.render.portrait import Portrait

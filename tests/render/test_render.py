@@ -9,13 +9,13 @@ import pytest
 from conftest import EXAMPLES
 from scipy.ndimage import distance_transform_edt
 
-from portrait_anim.face.detect import Face
 from portrait_anim.face.facemesh import FacemeshLandmarker
 from portrait_anim.face.matte import person_matte
 from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, LIPS_INNER
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
+from portrait_anim.face.types import Face
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.render.lids import LidPainter
 from portrait_anim.render.light import measure

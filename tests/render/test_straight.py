@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from conftest import EXAMPLES, ROOT
 
-from portrait_anim.face.detect import Face
 from portrait_anim.face.facemesh import FacemeshLandmarker
 from portrait_anim.face.matte import person_matte
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
+from portrait_anim.face.types import Face
 from portrait_anim.render.outline import PERSON, on_grid
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.straight import straight_edged

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from portrait_anim.errors import WeightsError
+from portrait_anim.options import WEIGHT_SETS
 from portrait_anim.system import weights
 
 ENTRIES = sorted(weights.registry())
@@ -37,7 +38,7 @@ def test_entry_is_complete_and_intact(name: str) -> None:
 
 def test_both_motion_sets_ship_with_licence_and_data() -> None:
     registry = weights.registry()
-    assert {f"motion_{name}" for name in weights.WEIGHT_SETS} <= set(registry)
+    assert {f"motion_{name}" for name in WEIGHT_SETS} <= set(registry)
     assert "NC" in registry["motion_default"].licence
     assert "NC" not in registry["motion_open"].licence
     unclear = [name for name in registry["motion_open"].training_data if "none stated" in name]

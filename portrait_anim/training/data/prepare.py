@@ -29,8 +29,9 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.audio.speech import SpeechFeatures
 from portrait_anim.config import FPS, N_LANDMARKS
 from portrait_anim.errors import DataError, PortraitAnimError
-from portrait_anim.face.detect import Face, make_landmarker
+from portrait_anim.face.detect import make_landmarker
 from portrait_anim.face.normalise import IMAGE_TO_FACE, normalise_clip
+from portrait_anim.face.types import Face
 from portrait_anim.motion.metrics import best_offset
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.motion.space import neutral_face

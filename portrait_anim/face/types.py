@@ -1,0 +1,96 @@
+"""What a face in a picture is, and what finds it: the types that the backends share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A turned square in a picture: centre (px), side (px), angle (radians, clockwise as seen)."""
+
+    cx: float
+    cy: float
+    side: float
+    angle: float
+
+    def to_image(self, size: int) -> npt.NDArray[np.float64]:
+        """Return the (2, 3) map from crop pixels to image pixels.
+
+        Pixel centres are at integers on both sides, corner 0 goes to corner 0: MediaPipe's convention, which its
+        nets were trained with.
+        """
+        cos, sin = np.cos(self.angle) * self.side / size, np.sin(self.angle) * self.side / size
+        half = size / 2
+        return np.array([[cos, -sin, self.cx - half * (cos - sin)], [sin, cos, self.cy - half * (sin + cos)]])
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in a picture.
+
+    Attributes:
+        landmarks: (478, 3) px, image space: x right, y down, z away from the viewer; pixel centres at integers.
+        bbox: (4,) px, x0 y0 x1 y1 around the landmarks.
+        score: presence, 0..1.
+    """
+
+    landmarks: Array
+    bbox: Array
+    score: float
+
+    @classmethod
+    def from_landmarks(cls, landmarks: Array, score: float) -> Face:
+        """Build a face whose box encloses ``landmarks`` (478, 3)."""
+        xy = landmarks[:, :2]
+        return cls(landmarks, np.concatenate([xy.min(0), xy.max(0)]).astype(np.float32), score)
+
+    @property
+    def area(self) -> float:
+        """Area of the box in square pixels."""
+        x0, y0, x1, y1 = self.bbox
+        return float((x1 - x0) * (y1 - y0))
+
+
+class FaceNets(Protocol):
+    """The two nets that every backend finds faces with."""
+
+    def scan(
+        self, image: Image, view: Crop, *, averaged: bool = False
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the detector's scores (N,) and rows (N, 16) in a view."""
+        ...
+
+    def place(self, image: Image, crop: Crop, refine: int = 0) -> Face | None:
+        """Return the mesh in a crop."""
+        ...
+
+
+class Landmarker(Protocol):
+    """A backend that finds faces and places the 478 mesh points on them."""
+
+    name: str
+
+    def models(self) -> dict[str, str]:
+        """Return name -> SHA-256 of every weight file it uses."""
+        ...
+
+    @property
+    def nets(self) -> FaceNets:
+        """The nets that judge what was found, the same for every backend."""
+        ...
+
+    def detect(self, image: Image) -> list[Face]:
+        """Return the faces of ``image`` (H, W, 3) RGB, largest first; an empty list when there is none."""
+        ...
+
+    def track(self, image: Image, previous: Face | None) -> Face | None:
+        """Return the face of a video's next frame, looked for where it was; ``None`` when it is lost."""
+        ...
