@@ -1,11 +1,9 @@
-"""``portrait-anim app``: the same program as a page in the browser, on this machine only (extra ``app``: gradio)."""
+"""The same program as a page in the browser (extra ``app``: gradio)."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
-import sys
 import tempfile
 from collections import deque
 from pathlib import Path
@@ -22,28 +20,6 @@ CONSENT = (
     "Animate real people only with their consent. No sexual, deceptive or defamatory use. "
     "Every film is marked as synthetic, in its pixels and by a signature."
 )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the subcommand's arguments."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine only)")
-    parser.add_argument("--port", type=int, default=7860, help="port to listen on (7860)")
-    parser.add_argument("--open", action="store_true", help="open the page in the browser")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C."""
-    page = build()
-    try:
-        page.launch(
-            server_name=args.host, server_port=args.port, inbrowser=args.open, quiet=True, prevent_thread_lock=True
-        )
-    except OSError as e:
-        raise PortraitAnimError(f"port {args.port} of {args.host} cannot be used ({e}): give another --port") from e
-    sys.stdout.write(f"http://{args.host}:{args.port} (Ctrl-C ends it)\n")
-    sys.stdout.flush()
-    page.block_thread()
-    return 0
 
 
 class Films:

@@ -1,7 +1,7 @@
 """The sound of one file as samples, block by block: how the nets and the film read the same recording.
 
-A file whose clock and format hold from end to end is read by ffmpeg alone (:data:`portrait_anim.system.ffmpeg.SOUND_FILTER`).
-A :class:`Repair` says what else is to be done: recordings glued together are read one after the other by counting
+A file whose clock and format hold from end to end is read by ffmpeg alone, through its ``SOUND_FILTER``. A
+:class:`Repair` says what else is to be done: recordings glued together are read one after the other by counting
 samples, samples that are no numbers or far beyond all others are taken out, many channels are averaged.
 """
 

@@ -1,7 +1,8 @@
-"""What ``portrait-anim info`` shows: versions, device, weights and their licences."""
+"""``portrait-anim info``: versions, device, weights and their licences."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -16,6 +17,18 @@ from portrait_anim.version import __version__
 
 PACKAGES = ("torch", "numpy", "scipy", "librosa", "ai-edge-litert", "face-alignment", "pillow", "imageio-ffmpeg")
 SHOWN_DATA = 4  # names of training data shown per file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print versions, device and weights with their licences."""
+    facts = collect()
+    print(as_json(facts) if args.json else as_text(facts))
+    return 0
 
 
 def collect() -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
     python -m portrait_anim.training.speech.detector ../shared/data/audio CORPUS --out checkpoints
 
-CORPUS is what ``python -m portrait_anim.training.speech.voices`` made (what is missing of it is made here); CORPUS/run/ holds
-checkpoints and logs, resumable.
+CORPUS is what ``python -m portrait_anim.training.speech.voices`` made (what is missing of it is made here);
+CORPUS/run/ holds checkpoints and logs, resumable.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -28,6 +29,8 @@ from portrait_anim.config import FEATURES_PER_FRAME, FPS
 from portrait_anim.training.runs import Run, Stateful
 from portrait_anim.training.speech.voices import Tensors, load_corpus, training_data, write_corpus
 from portrait_anim.training.steps import take_step
+
+logger = logging.getLogger(__name__)
 
 Track = tuple[npt.NDArray[np.generic], npt.NDArray[np.floating]]  # features (C, T50), whether there is a voice (T25,)
 
@@ -175,6 +178,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=DetectorConfig.steps)
     parser.add_argument("--out", type=Path, default=Path("checkpoints"))
     args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     write_corpus(args.audio, args.corpus)
     config = DetectorConfig(steps=args.steps)
     with tqdm(total=config.steps, unit="step", file=sys.stderr, mininterval=1.0) as bar:
@@ -188,9 +192,10 @@ def main() -> None:
     export_detector(detector, path)
     register(
         WEIGHTS, path, licence="CC-BY-4.0", training_data=training_data(args.audio), source="this repository",
-        command="python -m portrait_anim.training.speech.detector ../shared/data/audio CORPUS --out checkpoints", figures={},
+        command="python -m portrait_anim.training.speech.detector ../shared/data/audio CORPUS --out checkpoints",
+        figures={},
     )  # fmt: skip
-    sys.stdout.write(f"{path}: {config.steps} steps\n")
+    logger.info("%s: %d steps", path, config.steps)
 
 
 if __name__ == "__main__":

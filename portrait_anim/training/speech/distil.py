@@ -2,8 +2,8 @@
 
     python -m portrait_anim.training.speech.distil ../shared/data/audio CORPUS --out checkpoints
 
-CORPUS is what ``python -m portrait_anim.training.speech.voices`` made (what is missing of it is made here); CORPUS/run/ holds
-checkpoints and logs, resumable.
+CORPUS is what ``python -m portrait_anim.training.speech.voices`` made (what is missing of it is made here);
+CORPUS/run/ holds checkpoints and logs, resumable.
 
 While it trains, voices are mixed with music and noise (6 dB below to 15 dB above them), brought to another level, and
 sounds without a voice are given; what is asked for is always what the pretrained encoders say of the clean voice.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -35,6 +36,8 @@ from portrait_anim.training.data.song import chords, noise
 from portrait_anim.training.runs import Run, Stateful
 from portrait_anim.training.speech.voices import Tensors, load_corpus, training_data, write_corpus
 from portrait_anim.training.steps import take_step
+
+logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[np.float32]
 LEVEL_DBFS = SpeechConfig.level_dbfs
@@ -225,6 +228,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=DistilConfig.steps)
     parser.add_argument("--out", type=Path, default=Path("checkpoints"))
     args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     write_corpus(args.audio, args.corpus)
     music = music_of(args.audio / "music", "train")
     config = DistilConfig(steps=args.steps)
@@ -246,7 +250,7 @@ def main() -> None:
         command="python -m portrait_anim.training.speech.distil ../shared/data/audio CORPUS --out checkpoints",
         figures={},
     )  # fmt: skip
-    sys.stdout.write(f"{path}: {config.steps} steps\n")
+    logger.info("%s: %d steps", path, config.steps)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import logging
 import sys
 import zlib
 from collections.abc import Callable
@@ -38,6 +39,8 @@ from portrait_anim.errors import DataError
 from portrait_anim.training.data.copies import music_of
 from portrait_anim.training.data.song import FRAME_MS, Sung, chords, mix, noise, reverberate, sing
 from portrait_anim.training.steps import check_finite
+
+logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[np.float32]
 Tensors = dict[str, npt.NDArray[np.generic]]
@@ -247,6 +250,7 @@ def main() -> None:
     parser.add_argument("audio", type=Path, help="folder of recordings with an index.csv, music/ in it")
     parser.add_argument("corpus", type=Path, help="folder for what is made")
     args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     with tqdm(unit="recording", file=sys.stderr, mininterval=1.0) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -254,7 +258,7 @@ def main() -> None:
             bar.update(done - bar.n)
 
         count = write_corpus(args.audio, args.corpus, progress=progress)
-    sys.stdout.write(f"{args.corpus}: {count} recordings\n")
+    logger.info("%s: %d recordings", args.corpus, count)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,80 @@
+"""``animate``: photo and sound to a film."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+
+from portrait_anim.cli.arguments import duration, faces, frame_rate, number, whole
+from portrait_anim.cli.display import progress_display
+from portrait_anim.options import EMOTIONS, MAX_DURATION_S
+
+EXAMPLES = """\
+examples:
+  {prog} photo.jpg song.wav                       writes photo_song.mp4 here
+  {prog} photo.jpg speech.mp3 -o film.mp4 --seed 7
+  {prog} group.png voice.m4a --face 2             the second face from the left
+  {prog} couple.jpg hers.wav his.wav              a duet, from the left
+  {prog} photo.jpg song.wav --emotion "happy@0-4,sad:0.6@4-"
+  {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
+
+Animate real people only with their consent. No sexual, deceptive or defamatory use.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("photo", metavar="PHOTO", help="jpg, png, webp, bmp, tiff, gif, heic")
+    parser.add_argument(
+        "audio", metavar="AUDIO", nargs="+",
+        help="wav, mp3, flac, ogg, opus, m4a, or a video with sound; several: a duet, one for each face from the left",
+    )  # fmt: skip
+    parser.add_argument("-o", "--output", metavar="OUT", help="the .mp4 to write (default: PHOTO_AUDIO.mp4 here)")
+    parser.add_argument(
+        "--max-duration", type=duration, default=MAX_DURATION_S, metavar="T",
+        help="refuse a longer sound: seconds, MM:SS or HH:MM:SS (3:00:00; an hour takes about 1 GB of memory)",
+    )  # fmt: skip
+    motion = parser.add_argument_group("motion")
+    motion.add_argument("--emotion", metavar="E", help=f"{', '.join(EMOTIONS)}, auto; sad:0.6; happy@0-4,sad@4-")
+    motion.add_argument("--head-motion", type=number, default=1.0, metavar="X", help="0 still to 2 lively (1)")
+    motion.add_argument("--blinks", type=number, default=1.0, metavar="X", help="0 none to 3 times as often (1)")
+    motion.add_argument("--seed", type=whole, default=0, metavar="N", help="another seed, other blinks and nods (0)")
+    picture = parser.add_argument_group("picture")
+    picture.add_argument(
+        "--face", type=faces, metavar="N", help="which face from the left: 2, or 1,3, or all (the largest)"
+    )
+    picture.add_argument("--fps", type=frame_rate, default=25, metavar="N", help="frames a second, 1 to 60 (25)")
+    picture.add_argument("--max-size", type=whole, metavar="PX", help="reduce the longer side to PX (not reduced)")
+    nets = parser.add_argument_group("nets")
+    nets.add_argument("--weights", default="default", metavar="SET", help="default (CC BY-NC 4.0) or open (any use)")
+    nets.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or mps (auto)")
+    nets.add_argument("--landmarker", default="facemesh", metavar="NAME", help="facemesh or face-alignment (facemesh)")
+    marks = parser.add_argument_group("marks", "every film is marked as synthetic, in its pixels and by a signature")
+    marks.add_argument("--label", metavar="TEXT", help="also a visible label: auto, eu, cn or a text")
+    marks.add_argument("--sign-cert", metavar="PEM", help="your certificate chain (this machine's own)")
+    marks.add_argument("--sign-key", metavar="PEM", help="its key")
+    marks.add_argument("--audit-log", metavar="FILE", help="add a line for this film to FILE")
+    parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make a film and say on stdout what was written."""
+    from portrait_anim.pipeline import animate
+
+    with progress_display(quiet=args.quiet) as progress:
+        film = animate(
+            args.photo, args.audio, args.output, emotion=args.emotion, head_motion=args.head_motion,
+            blinks=args.blinks, seed=args.seed, face=args.face, fps=args.fps, max_size=args.max_size,
+            max_duration=args.max_duration,
+            weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
+            sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,
+            progress=progress, overwrite=args.force,
+        )  # fmt: skip
+    if not args.quiet:
+        from portrait_anim.system.files import shown
+
+        width, height = film.size
+        length = f"{film.duration_s:.2f} s, {film.n_frames} frames at {film.fps:g} fps, {width}x{height}"
+        with contextlib.suppress(BrokenPipeError):
+            print(f"wrote {shown(film.path)}: {length}", flush=True)
+    return 0
