@@ -1,55 +1,59 @@
-"""One photo and one sound -> a film: the parts in their order."""
+"""One photo and what moves it -> a film: the parts in their order.
+
+photo -> faces -> scene ----------------------.
+                  targets                      +-> draw -> marked frames -> writer -> signed film
+sounds -> driver -> perform -> motions -------'
+
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from portrait_anim.animation import Animation, Frame, PathLike, PhotoLike, Progress, SoundLike, SoundsLike, as_sounds
-from portrait_anim.audio.load import load_sound
-from portrait_anim.audio.sound import Sound, tell_voices
-from portrait_anim.audio.waveform import PieceReader, longer
-from portrait_anim.config import FPS, SAMPLE_RATE
-from portrait_anim.errors import OptionError, PhotoError
-from portrait_anim.face.choose import Which, check_face, choose_faces
+from portrait_anim.animation import (
+    Animation,
+    Frame,
+    Image,
+    PathLike,
+    PhotoLike,
+    Progress,
+    SoundLike,
+    SoundsLike,
+    Steps,
+    as_sounds,
+)
+from portrait_anim.audio.waveform import PieceReader
+from portrait_anim.config import FPS
+from portrait_anim.drivers.base import Driver, LiveDriver, Target
+from portrait_anim.drivers.stream import StreamDriver
+from portrait_anim.drivers.voice import VoiceDriver, VoiceNets
+from portrait_anim.face.choose import choose_faces
 from portrait_anim.face.detect import shared_landmarker
-from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
-from portrait_anim.motion.emotion import photo_smile
+from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.options import (
-    DEVICES,
-    LANDMARKERS,
     MAX_DURATION_S,
-    MIN_MAX_SIZE_PX,
-    WEIGHT_SETS,
+    FilmChoices,
     FilmOptions,
-    check_choice,
-    check_whole,
-    parse_emotion,
+    MotionChoices,
+    MotionOptions,
+    PhotoChoices,
+    PhotoOptions,
+    Which,
 )
 from portrait_anim.provenance.label import Label, Style
-from portrait_anim.provenance.record import Provenance
+from portrait_anim.provenance.record import FilmMarker, Provenance
 from portrait_anim.render.group import Group
-from portrait_anim.system.device import pick_device
-from portrait_anim.system.fingerprint import source
+from portrait_anim.render.scene import Scene
 from portrait_anim.system.threads import in_order
-from portrait_anim.system.weights import digests
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer, check_fps
-
-if TYPE_CHECKING:
-    from portrait_anim.motion.model import MotionModel
-    from portrait_anim.motion.space import Motion
-
-logger = logging.getLogger(__name__)
-
-EARS = ("hama_encoder", "whisper_tiny_encoder", "voice_detector")  # nets that hear whole recordings
 
 
 def animate(
@@ -101,131 +105,85 @@ def animate(
         sign_cert: PEM certificate chain that signs the film; default: this machine's own.
         sign_key: its PEM key.
         audit_log: a file that gets a line for this film.
-        progress: called as ``progress(frames_done, frames_total)`` after every frame.
+        progress: called as ``progress(frames_done, frames_total)`` after every frame; one with three parameters also
+            before and after the other steps, as ``progress(step, done, total)``: reading, listening, drawing, signing.
         overwrite: replace a film that is already there.
 
     Raises:
         PortraitAnimError: every error is one of its kinds, see :mod:`portrait_anim.errors`; no file is left then.
     """
-    options = FilmOptions(emotion, head_motion, blinks, seed, fps, max_duration)
-    face, max_size = _check_choices(face, max_size, weights, device, landmarker)
+    options = FilmOptions(
+        emotion, head_motion, blinks, seed, fps, max_duration, label=label, sign_cert=sign_cert, sign_key=sign_key,
+        audit_log=audit_log,
+    )  # fmt: skip
+    seen = PhotoOptions(face, max_size, weights, device, landmarker)
     sounds = as_sounds(audio)
     output = film_target(photo, sounds, output, overwrite=overwrite)
-    face = range(1, len(sounds) + 1) if face is None and len(sounds) > 1 else face
-    animator = Animator(photo, face=face, weights=weights, device=device, landmarker=landmarker, max_size=max_size)
-    return animator.animate(
-        audio, output, **asdict(options), label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log,
-        progress=progress, overwrite=overwrite,
-    )  # fmt: skip
+    if face is None and len(sounds) > 1:
+        seen = replace(seen, face=tuple(range(1, len(sounds) + 1)))
+    animator = Animator(photo, **vars(seen))
+    return animator._film(sounds, output, options, Steps(progress), overwrite=overwrite)
 
 
 class Animator:
     """One photo, for several films; the speech nets are loaded once a process, with the first of them.
 
-    Arguments as in :func:`animate`.
+    Args:
+        photo: as in :func:`animate`.
+        choices: face, max_size, weights, device and landmarker, as in :func:`animate`.
 
     Attributes:
         photo: the picture.
         faces: those in it that move.
     """
 
-    def __init__(
-        self,
-        photo: PhotoLike,
-        *,
-        face: Which = None,
-        weights: str = "default",
-        device: str = "auto",
-        landmarker: str = "facemesh",
-        max_size: int | None = None,
-    ) -> None:
-        face, max_size = _check_choices(face, max_size, weights, device, landmarker)
-        self._given, self._weights, self._device = photo, weights, device
-        self._source = source(photo, PhotoError, "photo")
-        self.photo = load_photo(photo, max_size)
-        finder = shared_landmarker(landmarker)
-        self.faces = choose_faces(self.photo, finder, face)
-        self._group = Group(self.photo, self.faces)
-        self._models = {**finder.models(), **self._group.models()}
+    def __init__(self, photo: PhotoLike, **choices: Unpack[PhotoChoices]) -> None:
+        options = PhotoOptions(**choices)
+        self._given = photo
+        self.photo = load_photo(photo, options.max_size)
+        finder = shared_landmarker(options.landmarker)
+        self.faces = choose_faces(self.photo, finder, options.face)
+        self._scene = Group(self.photo, self.faces, finder.models())
+        self._targets = [Target.of(face, number) for number, face in enumerate(self.faces)]
+        self._nets = VoiceNets(options.weights, options.device)
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the frames in px."""
-        height, width = self.photo.pixels.shape[:2]
-        return width, height
+        return self.photo.size
 
     def animate(
         self,
         audio: SoundsLike,
         output: PathLike | None = None,
         *,
-        emotion: str | None = None,
-        head_motion: float = 1.0,
-        blinks: float = 1.0,
-        seed: int = 0,
-        fps: float = FPS,
-        max_duration: float = MAX_DURATION_S,
-        label: str | None = None,
-        sign_cert: PathLike | None = None,
-        sign_key: PathLike | None = None,
-        audit_log: PathLike | None = None,
         progress: Progress | None = None,
         overwrite: bool = False,
+        **choices: Unpack[FilmChoices],
     ) -> Animation:
-        """Write the film of ``audio``; see :func:`animate`."""
-        options = FilmOptions(emotion, head_motion, blinks, seed, fps, max_duration)
-        sounds = self._cast(audio)
-        target = film_target(self._given, sounds, output, overwrite=overwrite)
-        if label is not None:
-            Label(Style.parse(label), self.size, options.fps)  # it fits, or this is said before the nets run
-        heard = [load_sound(sound, options.max_duration) for sound in sounds]
-        marks = self._provenance(
-            [sound.source for sound in heard], options, sign_cert=sign_cert, sign_key=sign_key, visible_label=label,
-            audit_log=audit_log, output=target,
-        )  # fmt: skip
-        writer = Writer(
-            target, self.size, options.fps, [sound.film for sound in heard], overwrite=overwrite,
-            metadata=marks.metadata, before_rename=marks.finish,
-        )  # fmt: skip
-        motions = self._motions(heard, options)
-        del heard  # 230 MB an hour, and the film is still to be drawn
-        n_frames, fps = len(motions[0]), motions[0].fps
-        with writer, closing(self._render(motions, marks)) as frames:
-            marks.check_files()
-            for done, frame in enumerate(frames, 1):
-                writer.write(frame)
-                if progress is not None:
-                    progress(done, n_frames)
-        marks.record(writer.path)
-        return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)
+        """Write the film of ``audio``; keywords as in :func:`animate`."""
+        return self._film(as_sounds(audio), output, FilmOptions(**choices), Steps(progress), overwrite=overwrite)
 
-    def frames(
-        self,
-        audio: SoundsLike,
-        *,
-        emotion: str | None = None,
-        head_motion: float = 1.0,
-        blinks: float = 1.0,
-        seed: int = 0,
-        fps: float = FPS,
-        max_duration: float = MAX_DURATION_S,
-    ) -> Generator[Frame, None, None]:
+    def frames(self, audio: SoundsLike, **choices: Unpack[MotionChoices]) -> Generator[Image, None, None]:
         """Return the film's marked frames one by one, (H, W, 3) uint8 RGB, as they are before encoding.
 
-        Memory grows by 13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
+        Keywords as in :func:`animate`: emotion, head_motion, blinks, seed, fps, max_duration. Memory grows by 13 MB a
+        minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
         """
-        options = FilmOptions(emotion, head_motion, blinks, seed, fps, max_duration)
-        heard = [load_sound(sound, options.max_duration) for sound in self._cast(audio)]
-        return self._render(self._motions(heard, options), self._provenance([sound.source for sound in heard], options))
+        options = MotionOptions(**choices)
+        driver = self._driver(as_sounds(audio), options)
+        record = Provenance.of(self._scene.facts, driver.facts(options), options)
+        marker = record.marker(self._scene.still, frame_rate(options))
+        return _pixels(draw(perform(driver, self._targets, options), self._nets.space, self._scene, marker))
+
+    def motions(self, audio: SoundsLike, **choices: Unpack[MotionChoices]) -> tuple[Motion, ...]:
+        """Return how each face moves to ``audio``, without rendering; keywords as in :meth:`frames`."""
+        options = MotionOptions(**choices)
+        return perform(self._driver(as_sounds(audio), options), self._targets, options)
 
     def live(
-        self,
-        pieces: Iterable[Any],
-        *,
-        head_motion: float = 1.0,
-        blinks: float = 1.0,
-        seed: int = 0,
-    ) -> Generator[Frame, None, None]:
+        self, pieces: Iterable[Any], *, head_motion: float = 1.0, blinks: float = 1.0, seed: int = 0
+    ) -> Generator[Image, None, None]:
         """Return marked frames at 25 fps while the sound still comes, each 200 ms to 360 ms after its sound.
 
         Args:
@@ -235,114 +193,107 @@ class Animator:
             blinks: 0 (none) to 3, times the natural rate.
             seed: of blinks, gaze and head motion.
         """
-        options = FilmOptions(None, head_motion, blinks, seed, FPS)
-        return self._live(pieces, options)
+        options = MotionOptions(None, head_motion, blinks, seed)
 
-    def motions(
-        self,
-        audio: SoundsLike,
-        *,
-        emotion: str | None = None,
-        head_motion: float = 1.0,
-        blinks: float = 1.0,
-        seed: int = 0,
-        fps: float = FPS,
-        max_duration: float = MAX_DURATION_S,
-    ) -> tuple[Motion, ...]:
-        """Return how each face moves to ``audio``, without rendering."""
-        options = FilmOptions(emotion, head_motion, blinks, seed, fps, max_duration)
-        return self._motions([load_sound(sound, options.max_duration) for sound in self._cast(audio)], options)
+        def frames() -> Generator[Frame, None, None]:
+            driver = StreamDriver(self._targets, self._nets, options)
 
-    def _cast(self, audio: SoundsLike) -> list[SoundLike]:
-        """Return the sounds: one, or one for each face."""
-        sounds = as_sounds(audio)
-        if len(sounds) > 1 and len(sounds) != len(self.faces):
-            faces = "1 face" if len(self.faces) == 1 else f"{len(self.faces)} faces"
-            raise OptionError(
-                f"{len(sounds)} sounds for {faces}: give one for all or one for each, and name the faces with "
-                "--face 1,2 (face=(1, 2))"
-            )
-        return sounds
+            def marker() -> FilmMarker:
+                return Provenance.of(self._scene.facts, driver.facts(), options).marker(self._scene.still, FPS)
 
-    @property
-    def _model(self) -> MotionModel:
-        from portrait_anim.motion.model import shared_model  # imports torch: only when everything else is in order
+            yield from stream(driver, self._nets.space, self._scene, marker, pieces)
 
-        return shared_model(self._weights, str(pick_device(self._device)))
+        return _pixels(frames())
 
-    def _motions(self, sounds: list[Sound], options: FilmOptions) -> tuple[Motion, ...]:
-        fps = float(check_fps(options.fps))  # 29.97 means 30000/1001
-        longest = max(len(sound.waveform) for sound in sounds)
-        heard = [self._model.listen(longer(sound.waveform, longest)) for sound in sounds]
-        tell_voices(sounds, [self._model.space.aperture(sounded.mouth) for sounded in heard])
-        motions = []
-        for number, face in enumerate(self.faces):
-            shape, _ = normalise(face.landmarks)
-            motion = self._model.motion(
-                heard[number % len(heard)], emotion=parse_emotion(options.emotion), shape=shape,
-                smile=photo_smile(shape), seed=options.seed + number,
-                head_motion=options.head_motion, blinks=options.blinks,
-            )  # fmt: skip
-            motions.append(motion.resampled(fps, max(1, round(longest / SAMPLE_RATE * fps))))
-        return tuple(motions)
+    def _film(
+        self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
+    ) -> Animation:
+        target = film_target(self._given, given, output, overwrite=overwrite)
+        if options.label is not None:
+            Label(Style.parse(options.label), self.size, options.fps)  # it fits, or this is said at once
+        step("reading", 0, len(given))
+        driver = self._driver(given, options)
+        step("reading", len(given), len(given))
+        record = Provenance.of(self._scene.facts, driver.facts(options), options, target)
+        fps = frame_rate(options)
+        marker = record.marker(self._scene.still, fps)
+        writer = Writer(
+            target, self.size, options.fps, [sound.film for sound in driver.sounds], overwrite=overwrite,
+            metadata=record.metadata, before_rename=record.finish,
+        )  # fmt: skip
+        step("listening", 0, len(given))
+        motions = perform(driver, self._targets, options)
+        del driver  # 230 MB an hour, and the film is still to be drawn
+        step("listening", len(given), len(given))
+        n_frames = len(motions[0])
+        with writer, closing(draw(motions, self._nets.space, self._scene, marker)) as frames:
+            record.check_files()
+            step("drawing", 0, n_frames)
+            for done, frame in enumerate(frames, 1):
+                writer.write(frame.pixels)
+                step("drawing", done, n_frames)
+            step("signing", 0, 1)
+        record.record(writer.path)
+        step("signing", 1, 1)
+        return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)
 
-    def _live(self, pieces: Iterable[Any], options: FilmOptions) -> Generator[Frame, None, None]:
-        """Frames as pieces come; the mark is that of the photo and the first piece."""
-        mouth = self._model.live_mouth()  # one for all faces
-        faces = [
-            self._model.live_face(
-                shape=normalise(face.landmarks)[0], seed=options.seed + number, head_motion=options.head_motion,
-                blinks=options.blinks,
-            )
-            for number, face in enumerate(self.faces)
-        ]  # fmt: skip
-        marker, space, n_frames = None, self._model.space, 0
-        take, end = PieceReader(), object()
-        for piece in chain(pieces, [end]):
-            sound = np.zeros(0, np.float32) if piece is end else take(piece)
-            if marker is None:
-                marks = self._provenance([(sound, SAMPLE_RATE)], options, ears=("streaming_encoder",))
-                marker = marks.marker(self.photo.pixels, FPS)
-            heard = mouth.push(sound, last=piece is end)
-            motions = [face.push(*heard) for face in faces]
-            for i in range(len(motions[0])):
-                yield marker.mark(self._group.render([space.state(motion, i) for motion in motions]), n_frames)
-                n_frames += 1
-
-    def _provenance(
-        self, sources: list[Any], options: FilmOptions, *, ears: tuple[str, ...] = EARS, **choices: Any
-    ) -> Provenance:
-        used = [*ears, f"motion_{self._weights}"]
-        emotion = None if parse_emotion(options.emotion).neutral else options.emotion
-        if emotion is not None and self._weights == "default":
-            used.append("action_units")
-        models = {**self._models, **digests(*used)}
-        marks = Provenance(
-            self._source,
-            sources[0] if len(sources) == 1 else sources,
-            seed=options.seed,
-            emotion=emotion,
-            models=models,
-            **choices,
-        )
-        for note in marks.notes:
-            logger.info(note)
-        return marks
-
-    def _render(self, motions: tuple[Motion, ...], marks: Provenance) -> Generator[Frame, None, None]:
-        """Return the marked frames, rendered as they are taken."""
-        marker, space = marks.marker(self.photo.pixels, motions[0].fps), self._model.space
-
-        def frame(i: int) -> Frame:
-            return marker.mark(self._group.render([space.state(motion, i) for motion in motions]), i)
-
-        return in_order(frame, len(motions[0]))
+    def _driver(self, given: list[SoundLike], options: MotionOptions) -> VoiceDriver:
+        return VoiceDriver.load(given, len(self.faces), self._nets, options)
 
 
-def _check_choices(
-    face: Which, max_size: int | None, weights: str, device: str, landmarker: str
-) -> tuple[int | str | tuple[int, ...] | None, int | None]:
-    check_choice("weights", weights, WEIGHT_SETS)
-    check_choice("device", device, DEVICES)
-    check_choice("landmarker", landmarker, LANDMARKERS)
-    return check_face(face), None if max_size is None else check_whole("max_size", max_size, MIN_MAX_SIZE_PX)
+def frame_rate(options: MotionOptions) -> float:
+    """Return the film's exact frame rate: 29.97 means 30000/1001."""
+    return float(check_fps(options.fps))
+
+
+def perform(driver: Driver, targets: Sequence[Target], options: MotionOptions) -> tuple[Motion, ...]:
+    """Return how each face moves, at the film's frame rate."""
+    fps = frame_rate(options)
+    n_frames = max(1, round(driver.duration_s * fps))
+    return tuple(driver.motion(target, options).resampled(fps, n_frames) for target in targets)
+
+
+def draw(
+    motions: Sequence[Motion], space: MotionSpace, scene: Scene, marker: FilmMarker
+) -> Generator[Frame, None, None]:
+    """Return the marked frames, drawn in threads as they are taken."""
+
+    def frame(i: int) -> Frame:
+        return _frame([space.state(motion, i) for motion in motions], scene, marker, i, motions[0].fps)
+
+    return in_order(frame, len(motions[0]))
+
+
+def stream(
+    driver: LiveDriver, space: MotionSpace, scene: Scene, marker_of: Callable[[], FilmMarker], pieces: Iterable[Any]
+) -> Generator[Frame, None, None]:
+    """Return marked frames at 25 fps as pieces of sound come.
+
+    Args:
+        driver: what moves the faces.
+        space: of its motions.
+        scene: the picture.
+        marker_of: returns the marker; called once the driver has the first piece, which its mark depends on.
+        pieces: see :meth:`Animator.live`.
+    """
+    read, end = PieceReader(), object()
+    marker: FilmMarker | None = None
+    n_frames = 0
+    for piece in chain(pieces, [end]):
+        motions = driver.push(np.zeros(0, np.float32) if piece is end else read(piece), last=piece is end)
+        marker = marker or marker_of()
+        for i in range(len(motions[0])):
+            yield _frame([space.state(motion, i) for motion in motions], scene, marker, n_frames, FPS)
+            n_frames += 1
+
+
+def _frame(states: Sequence[Any], scene: Scene, marker: FilmMarker, number: int, fps: float) -> Frame:
+    out = scene.still.copy()
+    box = scene.draw(states, number / fps, out)
+    return Frame(marker.mark(out, number), number / fps, box)
+
+
+def _pixels(frames: Generator[Frame, None, None]) -> Generator[Image, None, None]:
+    with closing(frames):
+        for frame in frames:
+            yield frame.pixels

@@ -19,6 +19,7 @@ from PIL import Image
 
 from portrait_anim import Animation, Animator, animate
 from portrait_anim.errors import NoFaceError, OptionError, OutputError
+from portrait_anim.render.scene import Box
 from portrait_anim.system.threads import MAX_AHEAD
 from portrait_anim.video.reader import probe, read_frames
 
@@ -104,14 +105,14 @@ def test_frame_rates(animator: Animator, second_of_speech: Path, fps: float, n_f
 def test_frames_come_one_by_one(animator: Animator, second_of_speech: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rendered = itertools.count(1)
     count = 0
-    render = animator._group.render
+    draw = animator._scene.draw
 
-    def counting(state: object) -> np.ndarray:
+    def counting(*given: Any) -> Box:
         nonlocal count
         count = next(rendered)
-        return render(state)  # type: ignore[arg-type]
+        return draw(*given)
 
-    monkeypatch.setattr(animator._group, "render", counting)
+    monkeypatch.setattr(animator._scene, "draw", counting)
     frames = animator.frames(second_of_speech)
     next(frames)
     frames.close()
@@ -139,10 +140,10 @@ def test_an_exception_on_the_way_leaves_nothing(
 def test_an_exception_while_rendering_leaves_nothing(
     animator: Animator, tmp_path: Path, second_of_speech: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(state: object) -> np.ndarray:
+    def fail(*given: Any) -> Box:
         raise _StopError
 
-    monkeypatch.setattr(animator._group, "render", fail)
+    monkeypatch.setattr(animator._scene, "draw", fail)
     with pytest.raises(_StopError):
         animator.animate(second_of_speech, tmp_path / "film.mp4")
     assert not list(tmp_path.iterdir())

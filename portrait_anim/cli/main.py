@@ -102,8 +102,8 @@ def guarded(run: Run, args: argparse.Namespace) -> int:
 def animate_main(argv: Sequence[str] | None = None) -> int:
     """Run the command ``animate``."""
     parser = Parser(
-        prog="animate", description="Make one still photo talk or sing.", epilog=animate.EXAMPLES.format(prog="animate"),
-        formatter_class=formatter, allow_abbrev=False,
+        prog="animate", description="Make one still photo talk or sing.", formatter_class=formatter,
+        epilog=animate.EXAMPLES.format(prog="animate"), allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"portrait_anim {__version__}")
     animate.add_arguments(parser)

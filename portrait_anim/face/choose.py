@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
-import numpy as np
-
-from portrait_anim.errors import NoFaceError, OptionError
+from portrait_anim.errors import NoFaceError
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.face.usable import remarks, trouble
-from portrait_anim.options import check_whole
+from portrait_anim.options import Which
 from portrait_anim.system.files import shown
 
 logger = logging.getLogger(__name__)
-
-
-ALL = "all"
-Which = int | str | Sequence[int] | None
-
-
-def check_face(which: object) -> int | str | tuple[int, ...] | None:
-    """Return which faces, with Python's own numbers.
-
-    Raises:
-        OptionError: neither None, a number from 1, several different ones (a sequence or an array), nor ``"all"``.
-    """
-    if which is None or isinstance(which, str):
-        if which in (None, ALL):
-            return which
-        raise OptionError(f"face {which!r} cannot be read: give a number from 1, several as 1,2, or {ALL}")
-    many = isinstance(which, Sequence) or (isinstance(which, np.ndarray) and which.ndim > 0)
-    numbers = tuple(check_whole("face", number, 1) for number in (which if many else [which]))  # type: ignore[attr-defined]
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise OptionError(f"face {which!r} is out of range: name each face once")
-    return numbers if many else numbers[0]
 
 
 def choose_faces(photo: Photo, landmarker: Landmarker, which: Which = None) -> list[Face]:

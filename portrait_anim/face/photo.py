@@ -8,8 +8,9 @@ import os
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from portrait_anim.errors import DependencyError, OptionError, PhotoError
 from portrait_anim.face.colour import colour_space, file_header, through_profile, to_srgb
 from portrait_anim.face.repair import ended
 from portrait_anim.system.files import readable_file, shown
+from portrait_anim.system.fingerprint import fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +58,20 @@ class Photo:
             monochrome.
         source: the path as given, None for pictures from memory.
         notes: what was done to it, for the user to read.
+        origin: what it was made from: a file, as it was when it was read, or the picture as it was given.
     """
 
     pixels: npt.NDArray[np.uint8]
     monochrome: bool
     source: str | None
     notes: tuple[str, ...]
+    origin: Any = field(repr=False, compare=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in px."""
+        height, width = self.pixels.shape[:2]
+        return width, height
 
 
 def load_photo(
@@ -95,20 +105,21 @@ def load_photo(
     if isinstance(photo, (str, os.PathLike)):
         source, name = os.fspath(photo), shown(photo)
         path = readable_file(photo, PhotoError, "photo")
+        origin: Any = fingerprint(path, PhotoError, "photo")
         with _any_failure(f"photo {name} is damaged or cut off", "save or copy it again"):
             pixels = _from_file(path, name, limit, notes)
     elif isinstance(photo, Image.Image):
-        source, name = None, "the picture"
+        source, name, origin = None, "the picture", photo
         with _any_failure("the picture cannot be read", "load it again"):
             pixels = _pixels(photo, name, limit, notes)
     elif isinstance(photo, np.ndarray):
-        source, name = None, "the array"
+        source, name, origin = None, "the array", photo
         pixels = _pixels(_from_array(photo), name, limit, notes)
     else:
         raise PhotoError(f"a {type(photo).__name__} is no photo: give a path, a PIL image or a uint8 array")
     for note in notes:
         logger.info("%s: %s", name, note)
-    return Photo(pixels, is_monochrome(pixels), source, tuple(notes))
+    return Photo(pixels, is_monochrome(pixels), source, tuple(notes), origin)
 
 
 def is_monochrome(pixels: npt.NDArray[np.uint8]) -> bool:

@@ -19,7 +19,6 @@ from portrait_anim.audio.speech import SpeechConfig, SpeechFeatures, frame_count
 from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.audio.vad import GateConfig, VoiceDetector, voice_gate
 from portrait_anim.config import FEATURES_PER_FRAME, FPS
-from portrait_anim.motion.action_units import ActionUnits
 from portrait_anim.motion.emotion import activations, keep_closures
 from portrait_anim.motion.mouth import Generator, GeneratorConfig
 from portrait_anim.motion.space import Motion, MotionSpace
@@ -127,7 +126,7 @@ class MotionModel:
         check_choice("weights", name, WEIGHT_SETS)
         entry = f"motion_{name}"
         tensors = load_tensors(entry)
-        basis = tensors.pop("basis")
+        del tensors["basis"]
         config = MotionModelConfig.from_json(load_metadata(entry)["config"])
         net, upper = MouthNet(config), UpperGenerator(config.upper)
         head = AudioEncoder(config.live)
@@ -137,7 +136,7 @@ class MotionModel:
             part.requires_grad_(False).eval()
         net.to(device)  # the upper face and the live head stay on the CPU: small, and the same motion on every device
         speech = SpeechFeatures.from_weights(device, config.speech)
-        space = MotionSpace(basis.numpy(), lambda: ActionUnits.from_weights(name).fields)
+        space = MotionSpace.from_weights(name)
         return cls(speech, VoiceDetector.from_weights().to(device), net, upper, space, head)
 
     @torch.no_grad()

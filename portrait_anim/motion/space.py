@@ -17,6 +17,8 @@ import numpy.typing as npt
 from portrait_anim.config import FPS, N_LANDMARKS
 from portrait_anim.face.mesh import BROW_LEFT, BROW_RIGHT, LIPS_INNER_UPPER, MOUTH_CORNERS, topology
 from portrait_anim.face.state import FaceState
+from portrait_anim.motion.action_units import ActionUnits
+from portrait_anim.system.weights import load_array
 
 Array = npt.NDArray[np.float32]
 Expressions: TypeAlias = "npt.NDArray[np.floating] | Callable[[], npt.NDArray[np.floating]]"
@@ -111,6 +113,15 @@ class MotionSpace:
         if self._given is None:
             return np.zeros((0, N_LANDMARKS, 3), np.float32)
         return np.asarray(self._given() if callable(self._given) else self._given, np.float32)
+
+    @classmethod
+    def from_weights(cls, name: str = "default") -> MotionSpace:
+        """Load the space of one of the two shipped sets; no net is loaded.
+
+        Raises:
+            WeightsError: a file is missing or damaged.
+        """
+        return cls(load_array(f"motion_{name}", "basis"), lambda: ActionUnits.from_weights(name).fields)
 
     @property
     def n_components(self) -> int:

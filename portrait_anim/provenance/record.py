@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.errors import OutputError
+from portrait_anim.options import FilmOptions, MotionOptions
 from portrait_anim.provenance import audit, label, metadata
 from portrait_anim.provenance.identity import load_identity
 from portrait_anim.provenance.manifest import is_synthetic_type, read_manifest, sign
 from portrait_anim.provenance.watermark import FrameMarker
+from portrait_anim.system.facts import Facts
 from portrait_anim.system.files import shown
 from portrait_anim.system.fingerprint import Fingerprint
+
+logger = logging.getLogger(__name__)
 
 Frame = npt.NDArray[np.uint8]
 _CHUNK = 1 << 20
@@ -98,6 +103,21 @@ class Provenance:
         self._log = audit.log_path(audit_log)
         if self._log is not None:
             audit.check(self._log)
+
+    @classmethod
+    def of(cls, seen: Facts, heard: Facts, options: MotionOptions, output: Path | None = None) -> Provenance:
+        """Return what a film of this scene and these sounds says of itself; its notes are logged."""
+        marks = options if isinstance(options, FilmOptions) else FilmOptions()
+        sources = list(heard.sources)
+        record = cls(
+            seen.sources[0], sources[0] if len(sources) == 1 else sources, seed=options.seed,
+            emotion=None if options.timeline.neutral else options.emotion, models={**seen.models, **heard.models},
+            sign_cert=marks.sign_cert, sign_key=marks.sign_key, visible_label=marks.label, audit_log=marks.audit_log,
+            output=output,
+        )  # fmt: skip
+        for note in record.notes:
+            logger.info(note)
+        return record
 
     def marker(self, pixels: Frame, fps: float) -> FilmMarker:
         """Return the marker of the film's frames, planned on the photo: the same whichever frame comes first.

@@ -2,55 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from portrait_anim.face import matte, mesh
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
 from portrait_anim.render.portrait import Portrait
-from portrait_anim.render.warp import Box
+from portrait_anim.render.scene import Box, Image
+from portrait_anim.system.facts import Facts
 from portrait_anim.system.weights import digests
-
-Image = npt.NDArray[np.uint8]
 
 
 class Group:
-    """The faces of a photo that move; safe to share between threads.
+    """The faces of a photo that move: the scene of most films. Safe to share between threads.
 
     Args:
         photo: the picture.
         faces: those that move, at least one.
+        models: name -> SHA-256 of the weight files that found them.
+
+    Attributes:
+        photo: the picture.
+        portraits: the faces, ready to be drawn.
+        size, still, facts: see :class:`portrait_anim.render.scene.Scene`.
     """
 
-    def __init__(self, photo: Photo, faces: Sequence[Face]) -> None:
-        self.photo = photo
+    def __init__(self, photo: Photo, faces: Sequence[Face], models: Mapping[str, str] | None = None) -> None:
+        self.photo, self.size, self.still = photo, photo.size, photo.pixels
         self.portraits = [Portrait(photo, face) for face in faces]
-        boxes = [portrait.box for portrait in self.portraits]
+        self.facts = Facts((photo.origin,), {**(models or {}), **digests(mesh.WEIGHTS, matte.WEIGHTS)})
+        boxes = np.array([portrait.box for portrait in self.portraits])
+        self._box: Box = (*map(int, boxes[:, :2].min(0)), *map(int, boxes[:, 2:].max(0)))  # type: ignore[assignment]
         self._meets = [any(_overlap(box, other) for other in boxes[:i]) for i, box in enumerate(boxes)]
 
-    @staticmethod
-    def models() -> dict[str, str]:
-        """Return name -> SHA-256 of the weight files that drawing uses."""
-        return digests(mesh.WEIGHTS, matte.WEIGHTS)
+    def draw(self, states: Sequence[FaceState], time_s: float, out: Image) -> Box:
+        """Draw each face in its state; the photo itself does not change with time.
 
-    def render(self, states: Sequence[FaceState]) -> Image:
-        """Return the frame (H, W, 3) uint8 that shows each face in its state.
-
-        The photo is copied once; each face then costs its own box alone. Where two faces change the same pixel the
-        later one wins.
+        Each face costs its own box alone. Where two faces change the same pixel the later one wins.
         """
-        frame = self.photo.pixels.copy()
         for portrait, state, meets in zip(self.portraits, states, self._meets, strict=True):
             if meets:
-                self._draw_over(frame, portrait, state)
+                self._draw_over(out, portrait, state)
             else:
-                portrait.draw(frame, state)
-        return frame
+                portrait.draw(out, state)
+        return self._box
 
     def _draw_over(self, frame: Image, portrait: Portrait, state: FaceState) -> None:
         """Draw a face whose box an earlier face's box overlaps, in place: what it leaves as in the photo stays."""
@@ -62,7 +61,7 @@ class Group:
         _put_back(view, photo, before)
 
 
-def _overlap(a: Box, b: Box) -> bool:
+def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 

@@ -20,9 +20,10 @@ from portrait_anim.render.light import measure
 from portrait_anim.render.mouth import PLANE, MouthPainter, own_opening
 from portrait_anim.render.outline import PERSON, held_back, motion_share
 from portrait_anim.render.rest import OPEN_APERTURE, aperture, closed_shape, seam_landmarks
+from portrait_anim.render.scene import Box
 from portrait_anim.render.skin import Skin
 from portrait_anim.render.straight import straight_edged
-from portrait_anim.render.warp import Box, Warp
+from portrait_anim.render.warp import Warp
 from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]

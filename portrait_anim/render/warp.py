@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.render.outline import let_go, on_grid
+from portrait_anim.render.scene import Box
 from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
-Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in px, ends exclusive
 
 STILL_PX = 0.01  # what moves less counts as still
 

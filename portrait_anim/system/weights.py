@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from portrait_anim.errors import WeightsError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
 
 _PACKAGE = Path(__file__).parents[1]
@@ -93,6 +94,15 @@ def load_tensors(name: str) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     return load_file(weight_path(name))
+
+
+def load_array(name: str, tensor: str) -> npt.NDArray[Any]:
+    """Return one tensor of the safetensors weights called ``name``, as a numpy array."""
+    from safetensors import safe_open
+
+    with safe_open(weight_path(name), framework="numpy") as file:
+        array: npt.NDArray[Any] = file.get_tensor(tensor)
+    return array
 
 
 def load_metadata(name: str) -> dict[str, str]:

@@ -1,0 +1,51 @@
+"""What can be chosen for a film. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from portrait_anim.options.checks import (
+    check_choice,
+    plain_number,
+)
+from portrait_anim.options.film import (
+    DEVICES,
+    LANDMARKERS,
+    MAX_DURATION_S,
+    WEIGHT_SETS,
+    FilmChoices,
+    FilmOptions,
+    MotionChoices,
+    MotionOptions,
+    PhotoChoices,
+    PhotoOptions,
+    Which,
+    parse_duration,
+)
+from portrait_anim.options.timeline import (
+    AUTO,
+    EMOTIONS,
+    EmotionSegment,
+    EmotionTimeline,
+    parse_emotion,
+)
+
+__all__ = [
+    "AUTO",
+    "DEVICES",
+    "EMOTIONS",
+    "LANDMARKERS",
+    "MAX_DURATION_S",
+    "WEIGHT_SETS",
+    "EmotionSegment",
+    "EmotionTimeline",
+    "FilmChoices",
+    "FilmOptions",
+    "MotionChoices",
+    "MotionOptions",
+    "PhotoChoices",
+    "PhotoOptions",
+    "Which",
+    "check_choice",
+    "parse_duration",
+    "parse_emotion",
+    "plain_number",
+]

@@ -1,0 +1,176 @@
+"""The options of a film in three frozen objects, and the ranges they are checked against."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypedDict
+
+from portrait_anim.config import FPS
+from portrait_anim.errors import OptionError
+from portrait_anim.options.checks import check_choice, check_range, check_whole
+from portrait_anim.options.timeline import EmotionTimeline, parse_emotion
+
+ALL = "all"
+Which: TypeAlias = "int | str | Sequence[int] | None"  # faces of a photo
+WEIGHT_SETS = {"default": "CC-BY-NC-4.0", "open": "CC-BY-4.0"}  # of the motion model, with their licences
+DEVICES = ("auto", "cpu", "cuda", "mps")
+LANDMARKERS = ("facemesh", "face-alignment")
+
+MAX_HEAD_MOTION = 2.0  # times the natural amount
+MAX_BLINKS = 3.0  # times the natural rate
+MIN_FPS, MAX_FPS = 1, 60
+MAX_SEED = 2**63 - 1
+MIN_MAX_SIZE_PX = 64
+MAX_DURATION_S = 3 * 3600.0  # of a sound, unless more is asked for; an hour takes about 1 GB of memory
+LONGEST_S = 1000 * 3600.0  # that can be asked for
+
+
+@dataclass(frozen=True)
+class PhotoOptions:
+    """Which faces of a photo move, and what finds and moves them.
+
+    Attributes:
+        face: which of several, counted from the left, from 1; some as (1, 3); ``"all"``; None: the largest.
+        max_size: limit of the picture's longer side in px, at least 64; None: the photo's own size.
+        weights: ``"default"`` or ``"open"``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``, for the speech nets.
+        landmarker: ``"facemesh"`` or ``"face-alignment"``.
+
+    Raises:
+        OptionError: a value outside its range.
+    """
+
+    face: Which = None
+    max_size: int | None = None
+    weights: str = "default"
+    device: str = "auto"
+    landmarker: str = "facemesh"
+
+    def __post_init__(self) -> None:
+        check_choice("weights", self.weights, WEIGHT_SETS)
+        check_choice("device", self.device, DEVICES)
+        check_choice("landmarker", self.landmarker, LANDMARKERS)
+        object.__setattr__(self, "face", _faces(self.face))
+        if self.max_size is not None:
+            object.__setattr__(self, "max_size", check_whole("max_size", self.max_size, MIN_MAX_SIZE_PX))
+
+
+@dataclass(frozen=True)
+class MotionOptions:
+    """How one film moves. Numbers of any type (numpy's, fractions, decimals) become Python's own.
+
+    Attributes:
+        emotion: an emotion or a timeline of them, see :func:`portrait_anim.options.parse_emotion`; None is neutral.
+        head_motion: 0 (perfectly still) to 2 (lively), 1 is natural.
+        blinks: 0 (none) to 3, times the natural rate.
+        seed: of blinks, gaze and head motion; a whole number of at least 0.
+        fps: frames/s of the film, 1 to 60.
+        max_duration: s; a longer sound is refused.
+        timeline: ``emotion``, read.
+
+    Raises:
+        OptionError: a value outside its range.
+    """
+
+    emotion: str | None = None
+    head_motion: float = 1.0
+    blinks: float = 1.0
+    seed: int = 0
+    fps: float = FPS
+    max_duration: float = MAX_DURATION_S
+    timeline: EmotionTimeline = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        plain: dict[str, Any] = {
+            "timeline": parse_emotion(self.emotion),
+            "head_motion": check_range("head_motion", self.head_motion, 0, MAX_HEAD_MOTION),
+            "blinks": check_range("blinks", self.blinks, 0, MAX_BLINKS),
+            "fps": check_range("fps", self.fps, MIN_FPS, MAX_FPS),
+            "seed": check_whole("seed", self.seed, 0, MAX_SEED),
+            "max_duration": check_range("max_duration", self.max_duration, 0, LONGEST_S),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True)
+class FilmOptions(MotionOptions):
+    """How one film moves and what it says of itself.
+
+    Attributes:
+        label: a visible label: ``"auto"``, ``"eu"``, ``"cn"`` or a text; None for none. The machine-readable marks are
+            always there.
+        sign_cert: PEM certificate chain that signs the film; None for this machine's own.
+        sign_key: its PEM key.
+        audit_log: a file that gets a line for this film.
+    """
+
+    label: str | None = None
+    sign_cert: str | os.PathLike[str] | None = None
+    sign_key: str | os.PathLike[str] | None = None
+    audit_log: str | os.PathLike[str] | None = None
+
+
+class PhotoChoices(TypedDict, total=False):
+    """The keywords of :class:`PhotoOptions`."""
+
+    face: Which
+    max_size: int | None
+    weights: str
+    device: str
+    landmarker: str
+
+
+class MotionChoices(TypedDict, total=False):
+    """The keywords of :class:`MotionOptions`."""
+
+    emotion: str | None
+    head_motion: float
+    blinks: float
+    seed: int
+    fps: float
+    max_duration: float
+
+
+class FilmChoices(MotionChoices, total=False):
+    """The keywords of :class:`FilmOptions`."""
+
+    label: str | None
+    sign_cert: str | os.PathLike[str] | None
+    sign_key: str | os.PathLike[str] | None
+    audit_log: str | os.PathLike[str] | None
+
+
+def _faces(which: object) -> int | str | tuple[int, ...] | None:
+    """Return which faces, with Python's own numbers.
+
+    Raises:
+        OptionError: neither None, a number from 1, several different ones (a sequence or an array), nor ``"all"``.
+    """
+    if which is None or isinstance(which, str):
+        if which in (None, ALL):
+            return which
+        raise OptionError(f"face {which!r} cannot be read: give a number from 1, several as 1,2, or {ALL}")
+    many = isinstance(which, Sequence) or getattr(which, "ndim", 0) > 0  # an array
+    numbers = tuple(check_whole("face", number, 1) for number in (which if many else [which]))  # type: ignore[attr-defined]
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise OptionError(f"face {which!r} is out of range: name each face once")
+    return numbers if many else numbers[0]
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration as seconds, MM:SS or HH:MM:SS and return it in s.
+
+    >>> parse_duration("90"), parse_duration("1:30"), parse_duration("2:00:00.5")
+    (90.0, 90.0, 7200.5)
+
+    Raises:
+        OptionError: it is written otherwise.
+    """
+    parts = text.split(":")
+    plain = all(part.isascii() and part.replace(".", "", 1).isdigit() for part in parts)
+    if not plain or len(parts) > 3 or any("." in part for part in parts[:-1]):
+        raise OptionError(f"{text!r} is no duration: give seconds, MM:SS or HH:MM:SS")
+    return float(sum(float(part) * 60.0**power for power, part in enumerate(reversed(parts))))

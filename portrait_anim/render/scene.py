@@ -1,0 +1,42 @@
+"""What a scene is: a still picture in which faces can be drawn in any state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim.face.state import FaceState
+from portrait_anim.system.facts import Facts
+
+Image = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in px, ends exclusive
+
+
+class Scene(Protocol):
+    """One face or several in a picture.
+
+    Attributes:
+        size: (width, height) in px.
+        still: (H, W, 3) uint8 RGB, what is shown where nothing moves.
+        facts: what it was made from.
+    """
+
+    size: tuple[int, int]
+    still: Image
+    facts: Facts
+
+    def draw(self, states: Sequence[FaceState], time_s: float, out: Image) -> Box:
+        """Draw the faces. Safe to call from several threads.
+
+        Args:
+            states: one for each face.
+            time_s: of the frame, for scenes that change.
+            out: (H, W, 3) uint8, changed in place; shows ``still`` when it comes in.
+
+        Returns:
+            the box outside which ``out`` still equals ``still``.
+        """
+        ...
