@@ -100,5 +100,5 @@ def run(args: argparse.Namespace) -> int:
         f"portrait-anim train PREPARED --weights {args.weights} --out checkpoints",
         figures=figures,
     )
-    sys.stdout.write(f"{path}: {trainer.step} steps, {len(chosen)} clips, {figures}\n")
+    sys.stdout.write(f"{path}: {trainer.n_steps} steps, {len(chosen)} clips, {figures}\n")
     return 0

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
+from torch import nn
 
 from portrait_anim.errors import DataError
+
+Progress: TypeAlias = Callable[[int, int, dict[str, float]], None]
+
+LOG_EVERY = 20  # steps
 
 
 class Stateful(Protocol):
@@ -21,6 +27,35 @@ class Stateful(Protocol):
         """Take it up."""
 
 
+class Average:
+    """Running average of a net's weights; early on it forgets faster, so that the random start is not kept.
+
+    Args:
+        net: what is averaged.
+        decay: share of the average that stays at each step, once it is warm; 0 follows at once.
+    """
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self._kept = {name: value.detach().clone() for name, value in net.state_dict().items()}
+
+    def follow(self, net: nn.Module, step: int) -> None:
+        """Take in the weights after ``step`` steps."""
+        decay = min(self._decay, (1 + step) / (10 + step)) if self._decay else 0.0
+        with torch.no_grad():
+            for name, value in net.state_dict().items():
+                self._kept[name].lerp_(value, 1 - decay)
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the averaged weights by name."""
+        return self._kept
+
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> None:
+        """Take up averaged weights."""
+        for name, value in state_dict.items():
+            self._kept[name].copy_(value)
+
+
 class Run:
     """Files of one stage of training.
 
@@ -28,10 +63,14 @@ class Run:
         folder: made if absent.
         name: of the stage.
         recipe: everything that decides what the stage does, as JSON; a checkpoint of another recipe is not taken up.
+
+    Attributes:
+        step: steps taken so far.
     """
 
     def __init__(self, folder: Path, name: str, recipe: str) -> None:
         self.folder, self.name, self.recipe = folder, name, recipe
+        self.step = 0
         self._writer: Any = None
         self._looked = False
 
@@ -85,6 +124,43 @@ class Run:
         for name, part in parts.items():
             part.load_state_dict(state[name])
         return int(state["step"])
+
+    def drive(
+        self,
+        parts: dict[str, Stateful],
+        n_steps: int,
+        take: Callable[[int], dict[str, float]],
+        progress: Progress | None = None,
+        *,
+        save_every: int,
+        log_every: int = LOG_EVERY,
+        writes: bool = True,
+    ) -> None:
+        """Run to the end, from the last checkpoint on.
+
+        Args:
+            parts: everything that changes while training, by name: what a checkpoint holds.
+            n_steps: of the whole run.
+            take: takes one step, whose number (from 0) it is given; returns its figures. What it draws depends on the
+                number alone, so that a run that was ended goes on as if nothing had happened.
+            progress: called as ``progress(steps_done, n_steps, figures)`` after every step.
+            save_every: steps between checkpoints.
+            log_every: steps between lines of the log.
+            writes: False for processes beside the first, which keep no files.
+
+        Raises:
+            DataError: the folder holds the checkpoint of another recipe; whatever ``take`` raises.
+        """
+        self.step = self.load_parts(**parts)
+        while self.step < n_steps:
+            figures = take(self.step)
+            self.step += 1
+            if writes and (self.step % log_every == 0 or self.step == n_steps):
+                self.log(self.step, figures)
+            if writes and (self.step % save_every == 0 or self.step == n_steps):
+                self.save_parts(self.step, **parts)
+            if progress:
+                progress(self.step, n_steps, figures)
 
     def log(self, step: int, figures: dict[str, float]) -> None:
         """Append a line to the CSV, and to TensorBoard where it is installed."""

@@ -111,9 +111,9 @@ def test_a_further_face_costs_no_further_picture(states: list[FaceState]) -> Non
     assert len(animator.faces) == 4
     group = Group(animator.photo, animator.faces)
     for chosen in ([FaceState.rest()] * 4, states[:4]):
-        drawn(group, chosen)
+        group.draw(chosen, 0.0, group.still.copy())  # compiles
         tracemalloc.start()
-        drawn(group, chosen)
+        group.draw(chosen, 0.0, group.still.copy())
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 1.25 * large.nbytes  # the frame itself and boxes

@@ -129,16 +129,16 @@ def test_mouth_batch_with_nan_keeps_net_average_and_checkpoint(clips: list[Clip]
 
     with pytest.raises(DataError, match=r"are numbers: ann_3;"):
         trainer.train(spoil, save_every=1)
-    assert n_steps // 2 <= trainer.step < n_steps
+    assert n_steps // 2 <= trainer.run.step < n_steps
     assert finite(trainer.net)
-    assert all(bool(torch.isfinite(value).all()) for value in trainer.average.values())
+    assert all(bool(torch.isfinite(value).all()) for value in trainer.average.state_dict().values())
     kept = torch.load(trainer.run.checkpoint, weights_only=True)
-    assert kept["step"] == trainer.step
+    assert kept["step"] == trainer.run.step
     for part in ("net", "average"):
         assert all(bool(torch.isfinite(value).all()) for value in kept[part].values())
     again = Trainer(CONFIG, clips, tmp_path)  # the clip is mended: the run goes on
     again.train()
-    assert again.step == n_steps
+    assert again.run.step == n_steps
 
 
 def test_upper_face_with_nan(clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_upper_face_with_nan(clips: list[Clip], tmp_path: Path, monkeypatch: pyt
         assert finite(trainer.net)
         assert finite(trainer.average)
         assert finite(trainer.discriminators)
-        assert torch.load(trainer.run.checkpoint, weights_only=True)["step"] == trainer.step
+        assert torch.load(trainer.run.checkpoint, weights_only=True)["step"] == trainer.run.step
 
 
 def test_live_head_with_nan(clips: list[Clip], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ with both removed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,10 +29,8 @@ from portrait_anim.training.data.prepare import Clip
 from portrait_anim.training.distributed import World
 from portrait_anim.training.mouth.fits import estimate_fits
 from portrait_anim.training.mouth.losses import Losses, weighted_total
-from portrait_anim.training.runs import Run
+from portrait_anim.training.runs import Average, Progress, Run, Stateful
 from portrait_anim.training.steps import take_step
-
-Progress = Callable[[int, int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -134,8 +132,7 @@ class Trainer:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, config.learning_rate, total_steps=self.n_steps + 1
         )
-        self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
-        self.step = 0
+        self.average = Average(self.net, config.average)
         self.run = Run(out, self.name, json.dumps({**asdict(config), "n_steps": self.n_steps}))
 
     @property
@@ -154,38 +151,30 @@ class Trainer:
         Raises:
             DataError: the folder holds the checkpoint of another recipe, or a batch's loss is not a number.
         """
-        self.resume()
-        zero = torch.zeros(1, self.net.config.encoder.n_features, 1, device=self.world.device)
+        parts: dict[str, Stateful] = {
+            "net": self.net, "average": self.average, "optimiser": self.optimiser, "schedule": self.schedule
+        }  # fmt: skip
         self.net.train()
-        while self.step < self.n_steps:
-            batch = self.batches(self.step)
-            features, mouth, valid, closed = self.world.share(*batch)
-            with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.half):
-                made = self.net(features, zero)
-            losses = self.losses(made.float(), mouth, valid, closed)
-            total = weighted_total(losses)
-            names = partial(self.batches.names, self.step)
-            take_step(total, self.net, self.optimiser, batch, names, max_norm=5.0, world=self.world)
-            self.schedule.step()
-            self.step += 1
-            self._follow()
-            figures = {name: float(self.world.total(v.detach())) for name, v in {"total": total, **losses}.items()}
-            if self.world.is_first and (self.step % 20 == 0 or self.step == self.n_steps):
-                self.run.log(self.step, figures)
-            if self.world.is_first and (self.step % save_every == 0 or self.step == self.n_steps):
-                self.save()
-            if progress:
-                progress(self.step, self.n_steps, figures)
-        self.net.load_state_dict(self.average)
+        self.run.drive(
+            parts, self.n_steps, self._step, progress, save_every=save_every, writes=self.world.is_first
+        )  # fmt: skip
+        self.net.load_state_dict(self.average.state_dict())
         self.net.cpu().eval()
         self.world.wait()
 
-    def _follow(self) -> None:
-        """Move the running average of the weights; early on it forgets faster, so that the start is not kept."""
-        decay = min(self.config.average, (1 + self.step) / (10 + self.step)) if self.config.average else 0.0
-        with torch.no_grad():
-            for name, value in self.net.state_dict().items():
-                self.average[name].lerp_(value, 1 - decay)
+    def _step(self, step: int) -> dict[str, float]:
+        batch = self.batches(step)
+        features, mouth, valid, closed = self.world.share(*batch)
+        zero = torch.zeros(1, self.net.config.encoder.n_features, 1, device=self.world.device)
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.half):
+            made = self.net(features, zero)
+        losses = self.losses(made.float(), mouth, valid, closed)
+        total = weighted_total(losses)
+        names = partial(self.batches.names, step)
+        take_step(total, self.net, self.optimiser, batch, names, max_norm=5.0, world=self.world)
+        self.schedule.step()
+        self.average.follow(self.net, step + 1)
+        return {name: float(self.world.total(v.detach())) for name, v in {"total": total, **losses}.items()}
 
     def fits(self) -> dict[str, Fit]:
         """Say of every clip how far picture and sound are apart and how large the person moves."""
@@ -198,29 +187,6 @@ class Trainer:
             )
             for clip in self.clips
         }
-
-    def save(self) -> None:
-        """Write the stage's state."""
-        self.run.save(
-            {
-                "step": self.step,
-                "net": self.net.state_dict(),
-                "average": self.average,
-                "optimiser": self.optimiser.state_dict(),
-                "schedule": self.schedule.state_dict(),
-            }
-        )
-
-    def resume(self) -> None:
-        """Take up the stage where its last checkpoint left it; nothing happens when there is none."""
-        state = self.run.load()
-        if state is None:
-            return
-        self.net.load_state_dict(state["net"])
-        self.average = {name: value.to(self.world.device) for name, value in state["average"].items()}
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.step = int(state["step"])
 
 
 def export_weights(net: MouthNet, upper: UpperGenerator, head: AudioEncoder, space: MotionSpace, path: Path) -> None:

@@ -12,7 +12,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from portrait_anim.audio.vad import WEIGHTS, VoiceDetector, VoiceDetectorConfig
 from portrait_anim.config import FEATURES_PER_FRAME, FPS
-from portrait_anim.training.runs import Run, Stateful
+from portrait_anim.training.runs import Progress, Run, Stateful
 from portrait_anim.training.speech.voices import Tensors, load_corpus, training_data, write_corpus
 from portrait_anim.training.steps import take_step
 
@@ -124,7 +124,7 @@ def _moved(voice: Tensors, mix: Tensors) -> npt.NDArray[np.float32]:
 
 def train_detector(
     corpus: VoiceCorpus, out: Path, config: DetectorConfig, sizes: VoiceDetectorConfig | None = None,
-    progress: Callable[[int, int, dict[str, float]], None] | None = None, save_every: int = 200,
+    progress: Progress | None = None, save_every: int = 200,
 ) -> VoiceDetector:  # fmt: skip
     """Train from the last checkpoint on; return the detector.
 
@@ -139,22 +139,17 @@ def train_detector(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps + 1)
     run = Run(out, "detector", json.dumps({**asdict(config), **asdict(net.config)}))
     parts: dict[str, Stateful] = {"net": net, "optimiser": optimiser, "schedule": schedule}
-    step = run.load_parts(**parts)
     net.train()
-    while step < config.steps:
+
+    def take(step: int) -> dict[str, float]:
         batch = features, voice, known = corpus(step)
         odds = net(features)
         loss = functional.binary_cross_entropy_with_logits(odds, voice, known, reduction="sum") / known.sum()
         take_step(loss, net, optimiser, batch, partial(corpus.names, step), max_norm=5.0)
         schedule.step()
-        step += 1
-        figures = {"voice": float(loss.detach())}
-        if step % 20 == 0 or step == config.steps:
-            run.log(step, figures)
-        if step % save_every == 0 or step == config.steps:
-            run.save_parts(step, **parts)
-        if progress:
-            progress(step, config.steps, figures)
+        return {"voice": float(loss.detach())}
+
+    run.drive(parts, config.steps, take, progress, save_every=save_every)
     return net.requires_grad_(False).eval()
 
 

@@ -15,7 +15,6 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +32,7 @@ from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.config import FEATURE_RATE
 from portrait_anim.training.data.copies import music_of
 from portrait_anim.training.data.song import chords, noise
-from portrait_anim.training.runs import Run, Stateful
+from portrait_anim.training.runs import Progress, Run, Stateful
 from portrait_anim.training.speech.voices import Tensors, load_corpus, training_data, write_corpus
 from portrait_anim.training.steps import take_step
 
@@ -169,7 +168,7 @@ class Student(nn.Module):
 
 def distil(
     corpus: Corpus, out: Path, config: DistilConfig, streaming: StreamingConfig | None = None,
-    progress: Callable[[int, int, dict[str, float]], None] | None = None, save_every: int = 200,
+    progress: Progress | None = None, save_every: int = 200,
 ) -> StreamingEncoder:  # fmt: skip
     """Train from the last checkpoint on; return the encoder.
 
@@ -184,9 +183,9 @@ def distil(
     )
     run = Run(out, "distil", json.dumps({**asdict(config), **asdict(net.encoder.config)}))
     parts: dict[str, Stateful] = {"net": net, "optimiser": optimiser, "schedule": schedule}
-    step = run.load_parts(**parts)
     net.train()
-    while step < config.steps:
+
+    def take(step: int) -> dict[str, float]:
         batch = waves, wanted, weight, voice = corpus(step)
         said, odds = net(waves)
         error = ((said - wanted) ** 2).mean(1)  # (B, T50)
@@ -197,14 +196,9 @@ def distil(
         total = losses["features"] + config.voice_weight * losses["voice"]
         take_step(total, net, optimiser, batch, partial(corpus.names, step), max_norm=1.0)
         schedule.step()
-        step += 1
-        figures = {name: float(value.detach()) for name, value in losses.items()}
-        if step % 20 == 0 or step == config.steps:
-            run.log(step, figures)
-        if step % save_every == 0 or step == config.steps:
-            run.save_parts(step, **parts)
-        if progress:
-            progress(step, config.steps, figures)
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    run.drive(parts, config.steps, take, progress, save_every=save_every)
     return net.encoder.eval()
 
 

@@ -25,8 +25,8 @@ from portrait_anim.training.data.clips import Batches, Example, Fit, copy_exampl
 from portrait_anim.training.data.copies import Copy
 from portrait_anim.training.data.prepare import Clip
 from portrait_anim.training.mouth.losses import Losses, weighted_total
-from portrait_anim.training.mouth.trainer import Progress, TrainConfig
-from portrait_anim.training.runs import Run, Stateful
+from portrait_anim.training.mouth.trainer import TrainConfig
+from portrait_anim.training.runs import Progress, Run, Stateful
 from portrait_anim.training.steps import take_step
 
 LATENT_WEIGHT = 2.0  # of the latents' mean distance, beside losses in % IOD
@@ -110,8 +110,8 @@ def train_live(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=n_steps + 1)
     run = Run(out, f"live_{config.weights}", json.dumps({**asdict(config), "n_steps": n_steps}))
     parts: dict[str, Stateful] = {"head": head, "optimiser": optimiser, "schedule": schedule}
-    step = run.load_parts(**parts)
-    while step < n_steps:
+
+    def take(step: int) -> dict[str, float]:
         batch = features, mouth, valid, closed = batches(step)
         with torch.no_grad():
             wanted = net.encoder(features[:, :-width], features.new_zeros(1))
@@ -121,12 +121,7 @@ def train_live(
         total = weighted_total(losses) + LATENT_WEIGHT * away
         take_step(total, head, optimiser, batch, partial(batches.names, step), max_norm=5.0)
         schedule.step()
-        step += 1
-        figures = {name: float(v.detach()) for name, v in {"total": total, "latents": away, **losses}.items()}
-        if step % 20 == 0 or step == n_steps:
-            run.log(step, figures)
-        if step % save_every == 0 or step == n_steps:
-            run.save_parts(step, **parts)
-        if progress:
-            progress(step, n_steps, figures)
+        return {name: float(v.detach()) for name, v in {"total": total, "latents": away, **losses}.items()}
+
+    run.drive(parts, n_steps, take, progress, save_every=save_every)
     return head.requires_grad_(False).eval()

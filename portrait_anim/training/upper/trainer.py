@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,13 @@ from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.upper import LID, N_RATES, RATE_RANGE, UpperConfig, UpperGenerator, make_noise
 from portrait_anim.training.data.clips import Fit
 from portrait_anim.training.data.prepare import Clip
-from portrait_anim.training.runs import Run
+from portrait_anim.training.runs import Progress, Run, Stateful
 from portrait_anim.training.steps import take_step
 from portrait_anim.training.upper.data import UpperBatches, shape_space, upper_examples
 from portrait_anim.training.upper.discriminators import DISCRIMINATORS
 from portrait_anim.training.upper.tracks import BLINK
 
-Progress = Callable[[int, int, dict[str, float]], None]
+LOG_EVERY = 50  # steps
 
 MISMATCH_FRAMES = (8, 30)  # how far a voice is shifted for the sync discriminator's false pairs
 
@@ -89,7 +89,6 @@ class AdversarialTrainer:
         self.optimiser = torch.optim.Adam(self.net.parameters(), rate, betas=betas)
         judges = list(self.discriminators.parameters())
         self.judge_optimiser = torch.optim.Adam(judges, 2 * rate, betas=betas) if judges else None
-        self.step = 0
         self.run = Run(out, name, json.dumps(asdict(config)))
 
     def train(self, progress: Progress | None = None, save_every: int = 200) -> UpperGenerator:
@@ -98,17 +97,13 @@ class AdversarialTrainer:
         Raises:
             DataError: the folder holds the checkpoint of another recipe, or a batch's loss is not a number.
         """
-        self.resume()
-        steps = self.config.steps
-        while self.step < steps:
-            figures = self._step()
-            self.step += 1
-            if self.step % 50 == 0 or self.step == steps:
-                self.run.log(self.step, figures)
-            if self.step % save_every == 0 or self.step == steps:
-                self.save()
-            if progress:
-                progress(self.step, steps, figures)
+        parts: dict[str, Stateful] = {
+            "net": self.net, "average": self.average, "discriminators": self.discriminators,
+            "optimiser": self.optimiser,
+        }  # fmt: skip
+        if self.judge_optimiser is not None:
+            parts["judge_optimiser"] = self.judge_optimiser
+        self.run.drive(parts, self.config.steps, self._step, progress, save_every=save_every, log_every=LOG_EVERY)
         self.measure_blinks()
         return self.average
 
@@ -132,65 +127,38 @@ class AdversarialTrainer:
         rising = np.maximum.accumulate(found) + 1e-4 * np.arange(N_RATES)
         self.average.rates.copy_(torch.stack([asked, torch.from_numpy(rising).float()]))
 
-    def _step(self) -> dict[str, float]:
+    def _step(self, step: int) -> dict[str, float]:
         config = self.config
-        batch = latents, real, shapes, rates = self.batches(self.step)
-        names = partial(self.batches.names, self.step)
+        batch = latents, real, shapes, rates = self.batches(step)
+        names = partial(self.batches.names, step)
         condition = self.net.condition(shapes, rates)
-        noise = make_noise(len(real), config.stretch, torch.Generator().manual_seed(config.seed + 7919 * self.step))
+        noise = make_noise(len(real), config.stretch, torch.Generator().manual_seed(config.seed + 7919 * step))
         made = self.net(latents, noise, condition)
         figures: dict[str, float] = {}
         if self.judge_optimiser is not None:
-            judged = self._judge(latents, real, made.detach(), condition)
+            judged = self._judge(step, latents, real, made.detach(), condition)
             take_step(torch.stack(list(judged.values())).sum(), self.discriminators, self.judge_optimiser, batch, names)
             figures |= {f"{part}/discriminator": float(loss.detach()) for part, loss in judged.items()}
         losses = {"l1": config.l1 * (made - real).abs().mean()} if config.l1 else {}
         for part, judge in self.discriminators.items():
             losses[f"{part}/generator"] = config.discriminators[part] * judge(latents, made, condition).generator_loss()
         for group in self.optimiser.param_groups:
-            group["lr"] = config.learning_rate * min(1.0, (config.steps - self.step) / (0.3 * config.steps))
+            group["lr"] = config.learning_rate * min(1.0, (config.steps - step) / (0.3 * config.steps))
         take_step(torch.stack(list(losses.values())).sum(), self.net, self.optimiser, batch, names)
-        decay = min(config.average, (1 + self.step) / (10 + self.step))
+        decay = min(config.average, (1 + step) / (10 + step))
         with torch.no_grad():
             for kept, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
                 kept.lerp_(new, 1 - decay)
         return figures | {name: float(loss.detach()) for name, loss in losses.items()}
 
-    def _judge(self, latents: Tensor, real: Tensor, made: Tensor, condition: Tensor) -> dict[str, Tensor]:
+    def _judge(self, step: int, latents: Tensor, real: Tensor, made: Tensor, condition: Tensor) -> dict[str, Tensor]:
         """Return each discriminator's hinge loss; sync is shown real motion with another or a shifted voice too."""
         losses = {}
         for part, judge in self.discriminators.items():
             loss = judge(latents, real, condition).real_loss() + judge(latents, made, condition).fake_loss()
             if part == "sync":
-                shift = int(np.random.default_rng((self.config.seed, self.step, 2)).integers(*MISMATCH_FRAMES))
+                shift = int(np.random.default_rng((self.config.seed, step, 2)).integers(*MISMATCH_FRAMES))
                 for other in (latents.roll(1, dims=0), latents.roll(shift, dims=2)):
                     loss = loss + 0.5 * judge(other, real, condition).fake_loss()
             losses[part] = loss
         return losses
-
-    def save(self) -> None:
-        """Write the state."""
-        judges = self.judge_optimiser
-        self.run.save(
-            {
-                "step": self.step,
-                "net": self.net.state_dict(),
-                "average": self.average.state_dict(),
-                "discriminators": self.discriminators.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "judge_optimiser": judges.state_dict() if judges is not None else None,
-            }
-        )
-
-    def resume(self) -> None:
-        """Take up the last checkpoint; nothing happens when there is none."""
-        state = self.run.load()
-        if state is None:
-            return
-        self.net.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
-        self.discriminators.load_state_dict(state["discriminators"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        if self.judge_optimiser is not None:
-            self.judge_optimiser.load_state_dict(state["judge_optimiser"])
-        self.step = int(state["step"])
