@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import inspect
 import itertools
+import subprocess
+import sys
 import threading
 import tracemalloc
 from decimal import Decimal
@@ -15,10 +17,15 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from conftest import ROOT
 from PIL import Image
 
 from portrait_anim import Animation, Animator, animate
+from portrait_anim.drivers.voice import VoiceDriver
 from portrait_anim.errors import NoFaceError, OptionError, OutputError
+from portrait_anim.options import MotionOptions
+from portrait_anim.pipeline import draw, perform
+from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.scene import Box
 from portrait_anim.system.threads import MAX_AHEAD
 from portrait_anim.video.reader import probe, read_frames
@@ -147,6 +154,65 @@ def test_an_exception_while_rendering_leaves_nothing(
     with pytest.raises(_StopError):
         animator.animate(second_of_speech, tmp_path / "film.mp4")
     assert not list(tmp_path.iterdir())
+
+
+def test_progress_names_its_steps_to_those_who_take_three_values(
+    animator: Animator, tmp_path: Path, second_of_speech: Path
+) -> None:
+    said: list[tuple[str, int, int]] = []
+    animator.animate(
+        second_of_speech, tmp_path / "a.mp4", progress=lambda step, n, total: said.append((step, n, total))
+    )
+    names = [step for step, _, _ in said]
+    assert list(dict.fromkeys(names)) == ["reading", "listening", "drawing", "signing"]
+    for name in dict.fromkeys(names):
+        counts = [(done, total) for step, done, total in said if step == name]
+        assert counts[0][0] == 0
+        assert counts[-1][0] == counts[-1][1]
+    assert [done for step, done, _ in said if step == "drawing"] == list(range(26))
+    frames: list[tuple[int, ...]] = []
+    animator.animate(second_of_speech, tmp_path / "b.mp4", progress=lambda done, total: frames.append((done, total)))
+    assert frames == [(done, 25) for done in range(1, 26)]
+    frames = []
+    animator.animate(second_of_speech, tmp_path / "c.mp4", progress=lambda *both: frames.append(both))
+    assert frames == [(done, 25) for done in range(1, 26)]
+
+
+def test_a_frame_knows_its_time_and_what_changed(animator: Animator, second_of_speech: Path) -> None:
+    options = MotionOptions(fps=30)
+    driver = VoiceDriver.load([second_of_speech], 1, animator._nets, options)
+    record = Provenance.of(animator._scene.facts, driver.facts(options), options)
+    marker = record.marker(animator._scene.still, 30)
+    still = marker.mark(animator._scene.still)
+    motions = perform(driver, animator._targets, options)
+    frames = list(draw(motions, animator._nets.space, animator._scene, marker))
+    assert [frame.time_s for frame in frames] == pytest.approx([i / 30 for i in range(30)])
+    for frame in frames:
+        x0, y0, x1, y1 = frame.box
+        outside = np.ones(still.shape[:2], bool)
+        outside[y0:y1, x0:x1] = False
+        assert 0 < outside.mean() < 1
+        np.testing.assert_array_equal(frame.pixels[outside], still[outside])
+
+
+def test_motion_is_drawn_without_loading_speech_nets(small_astronaut: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from portrait_anim.face.choose import choose_faces
+from portrait_anim.face.detect import shared_landmarker
+from portrait_anim.face.photo import load_photo
+from portrait_anim.motion.space import Motion, MotionSpace
+from portrait_anim.render.group import Group
+photo = load_photo({str(small_astronaut)!r})
+scene = Group(photo, choose_faces(photo, shared_landmarker()))
+space, motion = MotionSpace.from_weights(), Motion.rest(3)
+motion.blink[1] = 1
+out = scene.still.copy()
+scene.draw([space.state(motion, 1)], 0.04, out)
+print((out != scene.still).any(), 'torch' in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["True", "False"]
 
 
 def test_default_name_and_overwrite(

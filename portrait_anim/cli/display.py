@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
+Update = Callable[[str, int, int], None]  # step, done, total
+
 LINES = 10  # of progress, when stderr is not a terminal
+ERASE_LINE = "\r\x1b[K"  # on a terminal
 
 
 class Unfailing:
@@ -86,7 +89,7 @@ def unfailing_streams() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress_display(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+def progress_display(*, quiet: bool) -> Iterator[Update | None]:
     """Give a progress callback: a bar on a terminal (that knows its width), ten lines elsewhere, None when quiet."""
     if quiet:
         yield None
@@ -106,15 +109,18 @@ def _terminal_columns() -> int:
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Callable[[int, int], None]]:
-    """Give a callback that draws a bar with frames, frames/s and the time left."""
+def progress_bar() -> Iterator[Update]:
+    """Give a callback that names the step on its way, and draws a bar with frames, frames/s and the time left."""
     from tqdm import tqdm
 
     layout = "{percentage:3.0f}% |{bar}| {n}/{total}, {rate_noinv_fmt}, {remaining} left"
     bar: Any = None
 
-    def update(done: int, total: int) -> None:
+    def update(step: str, done: int, total: int) -> None:
         nonlocal bar
+        if step != "drawing":
+            print(f"{ERASE_LINE}{step} ..." if done < total else ERASE_LINE, end="", file=sys.stderr, flush=True)
+            return
         if bar is None:
             bar = tqdm(total=total, unit=" frames", bar_format=layout, file=sys.stderr, dynamic_ncols=True)
         bar.update(done - bar.n)
@@ -126,14 +132,18 @@ def progress_bar() -> Iterator[Callable[[int, int], None]]:
     finally:
         if bar is not None:
             bar.close()
+        else:
+            print(ERASE_LINE, end="", file=sys.stderr, flush=True)
 
 
-def progress_lines() -> Callable[[int, int], None]:
+def progress_lines() -> Update:
     """Return a callback that prints a line about every tenth of the film."""
     start = time.perf_counter()
 
-    def update(done: int, total: int) -> None:
+    def update(step: str, done: int, total: int) -> None:
         nonlocal start
+        if step != "drawing" or not done:
+            return
         if done == 1:
             start = time.perf_counter()  # the first frame's own time is not counted
         if done * LINES // total > (done - 1) * LINES // total and done > 1:
@@ -150,7 +160,8 @@ class Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record as one line."""
         kind = {"INFO": "note", "WARNING": "warning"}.get(record.levelname, record.levelname.lower())
-        print(f"{kind}: {' '.join(record.getMessage().split())}", file=sys.stderr, flush=True)
+        start = ERASE_LINE if _terminal_columns() else ""  # over the name of a step
+        print(f"{start}{kind}: {' '.join(record.getMessage().split())}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
