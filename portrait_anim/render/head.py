@@ -22,12 +22,11 @@ from portrait_anim.face.mesh import (
     topology,
 )
 from portrait_anim.face.normalise import Pose
-from portrait_anim.face.state import FaceState
+from portrait_anim.face.state import EYEBALL, NECK, FaceState
 
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]
 
-NECK = np.array([0.0, -0.65, -0.80])  # IOD, what the head turns about
 RINGS = (
     (1.10, 0.97, 0.80),
     (1.24, 0.87, 0.55),
@@ -40,7 +39,6 @@ RINGS = (
 STEEPEST = 2.5  # slope of the depth towards the camera; turned by 12 degrees, skin still shows .47 of its width
 BORDER_REACH = 0.35  # IOD from the picture's border within which the head's motion fades out
 BORDER_REACH_FACE = 0.10  # the same for the face's own motion
-EYEBALL = 0.13  # IOD, radius
 LID_MEET = 0.80  # share of the way that the upper lid goes
 # rows of skin above the lid that give way with it, and how much of it (from the lid's edge upwards), image-left first
 LID_ROWS = (

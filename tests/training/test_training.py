@@ -22,12 +22,13 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS, N_LANDMARKS, SAMPLE_RATE
 from portrait_anim.errors import DataError, OptionError
 from portrait_anim.face.mesh import topology
+from portrait_anim.face.track import FaceTrack
 from portrait_anim.motion.space import MotionSpace
 from portrait_anim.system.ffmpeg import ffmpeg_exe
 from portrait_anim.training.data.clips import Batches, Fit, at_times, choose, copy_example, example_of, fit_space
 from portrait_anim.training.data.copies import Copy, CopyInfo, load_copies, make_copies, music_of
 from portrait_anim.training.data.layouts import ClipInfo, find_clips
-from portrait_anim.training.data.prepare import Clip, Track, load_prepared, prepare, reason_to_drop
+from portrait_anim.training.data.prepare import Clip, load_prepared, prepare, reason_to_drop
 from portrait_anim.training.mouth.fits import fine_offset
 from portrait_anim.training.mouth.losses import LOSS_WEIGHTS, Losses
 from portrait_anim.training.mouth.recipes import RECIPES, recipe
@@ -381,15 +382,15 @@ def test_bad_tracking_is_dropped_with_a_reason() -> None:
     rng = np.random.default_rng(0)
     good = np.tile(100 * rng.random((1, N_LANDMARKS, 3)), (50, 1, 1)).astype(np.float32)
     good[:, 33, :2], good[:, 263, :2] = (100, 100), (200, 100)
-    assert reason_to_drop(Track(good)) is None
-    assert reason_to_drop(Track(good[:10])) == "only 10 frames"
+    assert reason_to_drop(FaceTrack(good)) is None
+    assert reason_to_drop(FaceTrack(good[:10])) == "only 10 frames"
     cut = good.copy()
     cut[25:] += 60
-    assert "cut" in (reason_to_drop(Track(cut)) or "")
+    assert "cut" in (reason_to_drop(FaceTrack(cut)) or "")
     lost = good.copy()
     lost[10:30] = np.nan
-    assert reason_to_drop(Track(lost)) == "face found in 60% of frames"
-    assert "several people" in (reason_to_drop(Track(good, crowded=0.8)) or "")
+    assert reason_to_drop(FaceTrack(lost)) == "face found in 60% of frames"
+    assert "several people" in (reason_to_drop(FaceTrack(good, crowded=0.8)) or "")
 
 
 NAMES = {

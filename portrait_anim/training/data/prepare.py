@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +26,10 @@ from safetensors.numpy import load_file, save_file
 
 from portrait_anim.audio.load import load_audio
 from portrait_anim.audio.speech import SpeechFeatures
-from portrait_anim.config import FPS, N_LANDMARKS
+from portrait_anim.config import FPS
 from portrait_anim.errors import DataError, PortraitAnimError
-from portrait_anim.face.detect import make_landmarker
 from portrait_anim.face.normalise import IMAGE_TO_FACE, normalise_clip
-from portrait_anim.face.types import Face
+from portrait_anim.face.track import FaceTrack, track
 from portrait_anim.motion.metrics import best_offset
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.motion.space import neutral_face
@@ -44,48 +42,14 @@ MIN_FRAMES = FPS  # a second
 MIN_TRACKED = 0.9  # share of frames with a face
 MAX_JUMP = 0.35  # IOD the face's middle may move between two frames; more is a cut
 MIN_FPS = 20.0  # below, closures fall between two frames
-CROWD_SHARE = 0.5  # a second face this large, relative to the first, may be the one that speaks
 MAX_CROWDED = 0.3  # share of looks that may see one
-LOOK_EVERY = FPS  # frames between looks for other faces
 MIN_SYNC_FRAMES = 5 * FPS  # shorter clips say too little about sound and mouth
 # The mouth that the sound asks for follows the real one with r above SYNC / sqrt(frames). With the shipped weights on
 # av_multi's held-out people the 2nd percentile is .65 at 5 s, .56 at 8 s; of pairs of strangers the 95th .49, .38.
 SYNC = 4.5
 
 
-class Track(NamedTuple):
-    """A tracked video.
-
-    Attributes:
-        landmarks: (T, 478, 3) px at 25 fps, NaN where no face was found.
-        crowded: share of looks, one a second, that saw a second face about as large.
-    """
-
-    landmarks: npt.NDArray[np.float32]
-    crowded: float = 0.0
-
-
-def track(path: str | Path) -> Track:
-    """Follow the largest face of a video."""
-    landmarker = make_landmarker()
-    face: Face | None = None
-    rows: list[npt.NDArray[np.float32]] = []
-    looks: list[bool] = []
-    for image in read_frames(path, fps=FPS):
-        if len(rows) % LOOK_EVERY == 0:
-            sizes = sorted((_size(found) for found in landmarker.detect(image)), reverse=True)
-            looks.append(len(sizes) > 1 and sizes[1] > CROWD_SHARE * sizes[0])
-        face = landmarker.track(image, face)
-        rows.append(face.landmarks if face else np.full((N_LANDMARKS, 3), np.nan, np.float32))
-    landmarks = np.stack(rows) if rows else np.empty((0, N_LANDMARKS, 3), np.float32)
-    return Track(landmarks, float(np.mean(looks)) if looks else 0.0)
-
-
-def _size(face: Face) -> float:
-    return float(np.ptp(face.bbox[[0, 2]]))
-
-
-def reason_to_drop(followed: Track) -> str | None:
+def reason_to_drop(followed: FaceTrack) -> str | None:
     """Say why a clip's tracking is not usable, or None."""
     landmarks = followed.landmarks
     tracked = np.isfinite(landmarks[:, 0, 0]) if len(landmarks) else np.zeros(0, bool)
@@ -134,13 +98,13 @@ def sync_of(tensors: Tensors) -> tuple[float, int]:
     return best_offset(model.space.aperture(asked), model.space.aperture(real))
 
 
-def _tensors(clip: ClipInfo, speech: SpeechFeatures, followed: Track | None) -> tuple[Tensors, ClipInfo] | str:
+def _tensors(clip: ClipInfo, speech: SpeechFeatures, followed: FaceTrack | None) -> tuple[Tensors, ClipInfo] | str:
     """Return a clip's tensors and what is now known of it, or why it cannot be used."""
     try:
         fps = probe(clip.path).fps
         if fps < MIN_FPS:
             return f"only {fps:.0f} frames/s"
-        followed = followed or track(clip.path)
+        followed = followed or track(read_frames(clip.path, fps=FPS))
         reason = reason_to_drop(followed)
         if reason is not None:
             return reason
@@ -168,7 +132,7 @@ def _tensors(clip: ClipInfo, speech: SpeechFeatures, followed: Track | None) -> 
     return tensors, clip
 
 
-def prepare_clip(clip: ClipInfo, out: Path, speech: SpeechFeatures, followed: Track | None = None) -> str | None:
+def prepare_clip(clip: ClipInfo, out: Path, speech: SpeechFeatures, followed: FaceTrack | None = None) -> str | None:
     """Write one clip's shard unless it is there; return why it was dropped, or None.
 
     Args:

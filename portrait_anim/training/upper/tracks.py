@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from portrait_anim.config import FPS
 from portrait_anim.errors import DataError
 from portrait_anim.face.mesh import BROW_LEFT, BROW_RIGHT, IRIS_LEFT, IRIS_RIGHT
+from portrait_anim.face.state import EYEBALL, NECK
 from portrait_anim.motion.upper import BROWS, GAZE, LID, ROTATION, SHIFT, TRACKS
 from portrait_anim.training.data.prepare import Clip
 
@@ -21,8 +22,6 @@ EYES = (((159, 158, 160), (145, 153, 144), (33, 133)), ((386, 385, 387), (374, 3
 OPEN_QUANTILE = 0.75  # of the eye's opening: what counts as open
 SHUT_SHARE = 0.2  # of it is left when the landmarks of a real eye say shut
 BLINK = 0.5  # closure above this is a blink
-NECK = np.array([0.0, -0.65, -0.80])  # IOD, what the head turns about
-EYEBALL = 0.13  # IOD, radius
 SMOOTH = 1.0  # frames, Gaussian: against the landmarks' own trembling of pose and shift
 GAIN_RANGE = (0.4, 2.5)
 _INNER, _OUTER = ((3, 9, 4, 8), (0, 1, 5, 6))  # places in BROW_*: its two ends
