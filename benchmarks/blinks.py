@@ -71,7 +71,7 @@ def main() -> None:
     model, n_frames = MotionModel.from_weights(options.weights), round(options.seconds * FPS)
     heard = []
     for path in options.sounds or [EXAMPLES / "speech.flac", EXAMPLES / "song.flac"]:
-        latents = model.listen(load_audio(path)).latents
+        latents = model.analyse(load_audio(path)).latents
         heard.append(np.tile(latents, (1 + n_frames // len(latents), 1))[:n_frames])
     print(f"{len(heard)} sounds of {options.seconds:g} s, {options.seeds} seeds, weights {options.weights}")
     tables = {}

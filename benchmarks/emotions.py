@@ -35,7 +35,7 @@ def main() -> None:
     classify = Classifier(args.fer.read_bytes() if args.fer else file_of(*FER))
     model = MotionModel.from_weights(args.weights)
     sound = load_audio(args.sound) if args.sound else np.zeros(int(SECONDS * SAMPLE_RATE), np.float32)
-    heard = model.listen(sound[: int(SECONDS * SAMPLE_RATE)])
+    heard = model.analyse(sound[: int(SECONDS * SAMPLE_RATE)])
     filmed = {path.stem: films(path, model, heard, classify) for path in args.photos}
     for line in emotion_table(filmed, people(args.stills, classify, args.every) if args.stills else None):
         print(line)

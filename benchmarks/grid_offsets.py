@@ -71,7 +71,7 @@ def main() -> None:
     real = [curves(clip) for clip in val]
     made = {}
     for name, model in models.items():
-        mouths = [gated_mouth(model.net, model.voice, clip.tensors)[0] for clip in val]
+        mouths = [gated_mouth(model.net, model.vad, clip.tensors)[0] for clip in val]
         made[name] = [np.stack([model.space.aperture(m), model.space.width(m)], axis=1) for m in mouths]
     made["mel"] = regression(train, [curves(clip) for clip in train], val)
 

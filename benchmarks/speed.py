@@ -102,7 +102,7 @@ def stages(photo: Path, sound: Path, model: MotionModel, out: Path) -> tuple[Tim
         portrait = Portrait(picture, face)
     waveform = load_audio(sound)
     with timed(times, "listen"):
-        heard = model.listen(waveform)
+        heard = model.analyse(waveform)
     with timed(times, "motion"):
         motion = model.motion(heard)
         faces = [model.space.state(motion, i) for i in range(len(motion))]
@@ -167,7 +167,7 @@ def measure(size: str, seconds: float, repeats: int, folder: Path) -> dict[str, 
     animator = Animator(photo)
     n_frames = animator.animate(sound, out, overwrite=True).n_frames  # loads the models
     model = MotionModel.from_weights()
-    model.listen(load_audio(sound))
+    model.analyse(load_audio(sound))
     turns = []
     for _ in range(repeats):
         turn, frames = stages(photo, sound, model, out)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from portrait_anim.audio.decode import Decoded, Waveform, channel, decode, mono, survey, undecoded_s
-from portrait_anim.audio.mix import Contents, measure, replaced
+from portrait_anim.audio.mix import Contents, contents_of, replaced
 from portrait_anim.audio.notes import (
     tell_better,
     tell_clock,
@@ -27,7 +27,7 @@ from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import AudioError
 from portrait_anim.system import ffmpeg
 from portrait_anim.system.containers import SoundTrack, duration_s, goes_on, is_several_mp3, playlist, sound_tracks
-from portrait_anim.system.files import readable_file, shown
+from portrait_anim.system.files import printable, readable_file
 from portrait_anim.system.fingerprint import fingerprint
 
 MAX_FILM_RATE = 48_000  # Hz, of repaired sound
@@ -39,7 +39,7 @@ SHORT_S = 0.1  # less than this is not missed at the end
 
 def open_file(audio: str | os.PathLike[str], max_duration: float) -> Sound:
     """Return the sound of a file; see :func:`portrait_anim.audio.load.load_sound`."""
-    name, path = shown(audio), readable_file(audio, AudioError, "sound")
+    name, path = printable(audio), readable_file(audio, AudioError, "sound")
     if kind := playlist(path):
         raise AudioError(f"{name} is {kind}, it names other files and holds no sound: give the recording itself")
     read = fingerprint(path, AudioError, "sound")
@@ -109,7 +109,7 @@ def _read(track: Track, found: SoundTrack | None, name: str, header: str, limit_
     loud = bool(len(decoded.waveform)) and not float(np.abs(decoded.waveform).max()) <= 1  # or NaN
     if kind.channels == 1 and not loud:
         return track, decoded.waveform
-    contents = measure(blocks(track, plain), kind.sample_rate)
+    contents = contents_of(blocks(track, plain), kind.sample_rate)
     if kind.channels > 2 and contents.is_lost(decoded.waveform):
         kept = contents.sounding()
         tell_many(name, kind.channels, len(kept))
@@ -174,14 +174,14 @@ def _many_channels(track: Track, channels: int, name: str, limit_s: float) -> tu
     if seen.clock.odd:
         raise AudioError(f"{name} has {channels} channels and changes its format midway: export it as stereo")
     repair = Repair(kind.sample_rate, kind.channels)
-    contents = measure(blocks(track, repair), kind.sample_rate)
+    contents = contents_of(blocks(track, repair), kind.sample_rate)
     kept = contents.sounding()
     tell_many(name, channels, len(kept))
     return _repaired(track, replace(repair, kept=kept), name)
 
 
 def _repaired(track: Track, repair: Repair, name: str) -> tuple[Track, Waveform]:
-    contents = measure(blocks(track, repair), repair.sample_rate)
+    contents = contents_of(blocks(track, repair), repair.sample_rate)
     repair = _mended(repair, contents, name) or repair
     track = _for_film(replace(track, repair=repair), contents)
     return track, _heard(track, repair, contents, None, name)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.audio.file import open_file
-from portrait_anim.audio.mix import measure, replaced
+from portrait_anim.audio.mix import contents_of, replaced
 from portrait_anim.audio.notes import tell_better, tell_many, tell_strays
 from portrait_anim.audio.sound import Samples, Sound, check_duration
 from portrait_anim.audio.track import MAX_MIXED_CHANNELS
@@ -73,7 +73,7 @@ def _array(waveform: object, sample_rate: int, max_duration: float) -> Sound:
     film: Samples = (channels, sample_rate)
     contents = None
     if channels.shape[1] > 1 or np.abs(channels).max(initial=0.0) > 1:
-        contents = measure([channels], sample_rate)
+        contents = contents_of([channels], sample_rate)
         if contents.n_strays:
             tell_strays(name, contents)
             channels = channels.clip(-contents.usual_peak, contents.usual_peak)
@@ -83,7 +83,7 @@ def _array(waveform: object, sample_rate: int, max_duration: float) -> Sound:
             tell_many(name, channels.shape[1], len(kept))
             channels = channels[:, kept]
             film = (channels.mean(axis=1, dtype=np.float32), sample_rate)
-            contents = measure([channels], sample_rate)
+            contents = contents_of([channels], sample_rate)
     mean: npt.NDArray[np.float32] = channels.mean(axis=1, dtype=np.float32)
     heard = _resampled(mean, sample_rate)
     if contents is not None and (cancels := contents.cancels).any():

@@ -93,7 +93,7 @@ class Contents:
         return int(self.octaves[round(np.log2(self.usual_peak)) - _LOWEST + 1 :].sum())
 
 
-def measure(pieces: Iterable[Waveform], sample_rate: int) -> Contents:
+def contents_of(pieces: Iterable[Waveform], sample_rate: int) -> Contents:
     """Go through blocks (n, C) of a sound once, in constant memory."""
     step = round(STRETCH_S * sample_rate)
     octaves = np.zeros(_HIGHEST - _LOWEST + 1, np.int64)

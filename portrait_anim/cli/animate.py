@@ -71,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
             progress=progress, overwrite=args.force,
         )  # fmt: skip
     if not args.quiet:
-        from portrait_anim.system.files import shown
+        from portrait_anim.system.files import printable
 
         width, height = film.size
         length = f"{film.duration_s:.2f} s, {film.n_frames} frames at {film.fps:g} fps, {width}x{height}"
         with contextlib.suppress(BrokenPipeError):
-            print(f"wrote {shown(film.path)}: {length}", flush=True)
+            print(f"wrote {printable(film.path)}: {length}", flush=True)
     return 0

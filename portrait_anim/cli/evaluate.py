@@ -41,14 +41,14 @@ def run(args: argparse.Namespace) -> int:
     prepared = load_prepared(args.prepared)
     clips = choose(prepared, args.weights, "val")
     copies = load_copies(args.prepared)
-    rows = evaluate_clips(model.net, model.space, clips, copies, voice=model.voice, live=model.live_nets())
+    rows = evaluate_clips(model.net, model.space, clips, copies, voice=model.vad, live=model.live_nets())
     if args.json:
         sys.stdout.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
     else:
         sys.stdout.write(format_table(rows) + "\n")
     train = [clip for clip in prepared if clip.info.split == "train"]
     readings = read_clips(
-        model.net, model.voice, model.space, train, clips, args.prepared / "readers", progress=_learning
+        model.net, model.vad, model.space, train, clips, args.prepared / "readers", progress=_learning
     )
     if args.json:
         sys.stdout.writelines(json.dumps({"lip_reader": reading.to_dict()}) + "\n" for reading in readings)

@@ -25,7 +25,7 @@ from portrait_anim.cli.display import notes, unfailing_streams
 from portrait_anim.errors import OutputError, PortraitAnimError
 from portrait_anim.version import __version__
 
-Run = Callable[[argparse.Namespace], int]
+Command = Callable[[argparse.Namespace], int]
 
 BUG, INTERRUPTED, READER_GONE = 1, 130, 141  # the last two as a shell tells of SIGINT and SIGPIPE
 COMMANDS = {  # name -> the module with add_arguments(parser) and run(args), and what it does
@@ -64,7 +64,7 @@ def interruptible() -> Iterator[None]:
             signal.signal(getattr(signal, name), handler)
 
 
-def _printed(run: Run, args: argparse.Namespace) -> int:
+def _printed(run: Command, args: argparse.Namespace) -> int:
     """Run a command; what it printed has arrived, or that is said. A film that is there counts, whoever hears of it."""
     status = run(args)
     sys.stdout.flush()
@@ -74,7 +74,7 @@ def _printed(run: Run, args: argparse.Namespace) -> int:
     return status
 
 
-def guarded(run: Run, args: argparse.Namespace) -> int:
+def guarded(run: Command, args: argparse.Namespace) -> int:
     """Run a command and turn what it raises into one line and an exit code."""
     verbose = getattr(args, "verbose", False)
 

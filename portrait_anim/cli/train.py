@@ -40,13 +40,13 @@ def run(args: argparse.Namespace) -> int:
     from portrait_anim.training.data.clips import choose
     from portrait_anim.training.data.copies import load_copies
     from portrait_anim.training.data.prepare import load_prepared
-    from portrait_anim.training.distributed import World
+    from portrait_anim.training.distributed import ProcessGroup
     from portrait_anim.training.mouth.recipes import recipe
     from portrait_anim.training.mouth.trainer import export_weights, train_stages
     from portrait_anim.training.speech.streaming_head import train_live
     from portrait_anim.training.upper.trainer import AdversarialConfig, AdversarialTrainer
 
-    world = World.of_environment(pick_device(args.device))
+    world = ProcessGroup.of_environment(pick_device(args.device))
     config = recipe(args.recipe, weights=args.weights, epochs=args.epochs, half=world.device.type == "cuda")
     clips = load_prepared(args.prepared)
     copies = load_copies(args.prepared) if config.copies else []
@@ -65,13 +65,13 @@ def run(args: argparse.Namespace) -> int:
         world.leave()
         if not world.is_first:
             return 0
-        lively = AdversarialTrainer(
+        upper_part = AdversarialTrainer(
             AdversarialConfig(steps=args.upper_steps), trainer.net, chosen, out, name=f"upper_{args.weights}",
             fits=trainer.known_fits,
         )  # fmt: skip
-        upper = lively.train(progress)
-        ear, fits = StreamingEncoder.from_weights(), trainer.known_fits
-        head = train_live(trainer.net, trainer.space, ear, chosen, copies, fits, config, out, progress)
+        upper = upper_part.train(progress)
+        speech, fits = StreamingEncoder.from_weights(), trainer.known_fits
+        head = train_live(trainer.net, trainer.space, speech, chosen, copies, fits, config, out, progress)
     target = args.out or out
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"motion_{args.weights}.safetensors"
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     figures: dict[str, float] = {}
     if any(clip.info.split == "val" for clip in clips):
         held_out = choose(clips, args.weights, "val")
-        live = LiveNets(ear, head, trainer.net)
+        live = LiveNets(speech, head, trainer.net)
         detector = VoiceDetector.from_weights()
         alike = detector.config.n_features == trainer.net.config.encoder.n_features
         voice = detector if alike else None  # clips prepared with other encoders are measured without a gate

@@ -20,7 +20,7 @@ from portrait_anim.system.facts import Facts
 from portrait_anim.system.weights import digests
 
 if TYPE_CHECKING:
-    from portrait_anim.motion.model import Heard, MotionModel
+    from portrait_anim.motion.model import MotionModel, SoundAnalysis
 
 RECORDING_NETS = ("hama_encoder", "whisper_tiny_encoder", "voice_detector")  # weights that hear whole recordings
 
@@ -110,8 +110,8 @@ class VoiceDriver:
         )  # fmt: skip
 
     @cached_property
-    def _heard(self) -> list[Heard]:
+    def _heard(self) -> list[SoundAnalysis]:
         model = self._nets.model
-        heard = [model.listen(longer(sound.waveform, self._n_samples)) for sound in self.sounds]
+        heard = [model.analyse(longer(sound.waveform, self._n_samples)) for sound in self.sounds]
         tell_voices(self.sounds, [model.space.aperture(analysis.mouth) for analysis in heard])
         return heard

@@ -23,7 +23,7 @@ from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
 from portrait_anim.motion.emotion import photo_smile
-from portrait_anim.motion.model import Heard, MotionModel
+from portrait_anim.motion.model import MotionModel, SoundAnalysis
 from portrait_anim.options import EMOTIONS, parse_emotion
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.system.opencv import cv2
@@ -121,7 +121,7 @@ class Seen(NamedTuple):
     labels: Vector
 
 
-def look(image: Image, face: Face, classify: Classify) -> Seen:
+def see(image: Image, face: Face, classify: Classify) -> Seen:
     """Look at one face of (H, W, 3)."""
     shape, _ = normalise(face.landmarks)
     return Seen(np.array([measure(shape) for measure in MEASURES.values()]), classify(image, face.landmarks))
@@ -132,7 +132,7 @@ def mean_of(seen: Sequence[Seen]) -> Seen:
     return Seen(*(np.mean(values, axis=0) for values in zip(*seen, strict=True)))
 
 
-def films(path: Path, model: MotionModel, heard: Heard, classify: Classify) -> dict[str, Seen]:
+def films(path: Path, model: MotionModel, heard: SoundAnalysis, classify: Classify) -> dict[str, Seen]:
     """Film one photo with every label and look at the frames once the expression has settled.
 
     Returns:
@@ -148,7 +148,7 @@ def films(path: Path, model: MotionModel, heard: Heard, classify: Classify) -> d
         raise DataError(f"{path}: no face found")
     shape, _ = normalise(faces[0].landmarks)
     portrait = Portrait(photo, faces[0])
-    out = {"static photo": look(photo.pixels, faces[0], classify)}
+    out = {"static photo": see(photo.pixels, faces[0], classify)}
     for label in EMOTIONS:
         motion = model.motion(
             heard, emotion=parse_emotion(label), shape=shape, smile=photo_smile(shape), head_motion=0, blinks=0
@@ -159,7 +159,7 @@ def films(path: Path, model: MotionModel, heard: Heard, classify: Classify) -> d
             frame = portrait.render(replace(still, displacement=model.space.state(motion, i).displacement))
             face = landmarker.track(frame, faces[0])
             if face is not None:
-                seen.append(look(frame, face, classify))
+                seen.append(see(frame, face, classify))
         out[label] = mean_of(seen)
     return out
 
@@ -184,7 +184,7 @@ def people(folder: Path, classify: Classify, every: int = 1) -> dict[str, list[S
         if faces and line["emotion"] in STILL_LABELS:
             turn = normalise(faces[0].landmarks)[1].rotation[:2, 2]  # sines of yaw and pitch
             if np.abs(turn).max() < np.sin(np.radians(MAX_TURN_DEG)):
-                out[STILL_LABELS[line["emotion"]]].append(look(image, faces[0], classify))
+                out[STILL_LABELS[line["emotion"]]].append(see(image, faces[0], classify))
     return out
 
 

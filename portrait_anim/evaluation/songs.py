@@ -70,7 +70,7 @@ class Syllables:
 
 def timed_song(model: MotionModel, sound: Path, syllables: Syllables) -> SongRows:
     """Return by condition how often the mouth is open while sung and in rests, and its correlation with the times."""
-    opening = model.space.aperture(model.listen(load_audio(sound)).mouth)
+    opening = model.space.aperture(model.analyse(load_audio(sound)).mouth)
     n_frames = len(opening)
     sung, rest = syllables.sung(n_frames), ~syllables.sung(n_frames, AWAY_S)
     curves = {
@@ -93,7 +93,7 @@ def karaoke(model: MotionModel, sound: Path) -> SongRows:
     """Return how the mouth driven by the mix compares with the one driven by the voice, and what music alone does."""
     music, voice = channels(sound)
     curves = {
-        name: model.space.aperture(model.listen(wave).mouth)
+        name: model.space.aperture(model.analyse(wave).mouth)
         for name, wave in (("mix", np.asarray((music + voice) / 2, np.float32)), ("voice", voice), ("music", music))
     }
     half = len(curves["mix"]) // 2

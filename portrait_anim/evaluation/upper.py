@@ -33,7 +33,7 @@ SHORTEST = 60  # frames
 SHAKY = ("brow_inner", "nod", "turn", "tilt")
 
 
-def measure(tracks: Array, loudness: Array) -> dict[str, float]:
+def clip_statistics(tracks: Array, loudness: Array) -> dict[str, float]:
     """Return the numbers of one clip.
 
     Args:
@@ -98,12 +98,12 @@ def upper_groups(
     groups: dict[str, list[dict[str, float]]] = {}
     for name, real in (("held-out people", examples), ("other real people", others)):
         groups[name] = [
-            measure(example.tracks * spread, loudness(clip.tensors, len(example.tracks)))
+            clip_statistics(example.tracks * spread, loudness(clip.tensors, len(example.tracks)))
             for example, clip in zip(real, chosen[name], strict=True)
         ]
     for name, net in nets.items():
         groups[name] = [
-            measure(
+            clip_statistics(
                 make_tracks(net, example.latents, shape=example.shape.reshape(-1, 3), seed=seed),
                 loudness(clip.tensors, len(example.tracks)),
             )
@@ -111,7 +111,7 @@ def upper_groups(
             for seed in range(SEEDS)
         ]
     groups["static photo"] = [
-        measure(np.zeros_like(example.tracks), loudness(clip.tensors, len(example.tracks)))
+        clip_statistics(np.zeros_like(example.tracks), loudness(clip.tensors, len(example.tracks)))
         for example, clip in zip(examples, chosen["held-out people"], strict=True)
     ]
     return groups

@@ -9,7 +9,7 @@ from portrait_anim.face.photo import Photo
 from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.face.usable import remarks, trouble
 from portrait_anim.options import Which
-from portrait_anim.system.files import shown
+from portrait_anim.system.files import printable
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def choose_faces(photo: Photo, landmarker: Landmarker, which: Which = None) -> l
     Raises:
         NoFaceError: there is none, none that can be made to speak, or none of that number.
     """
-    name = "the picture" if photo.source is None else f"photo {shown(photo.source)}"
+    name = "the picture" if photo.source is None else f"photo {printable(photo.source)}"
     found = landmarker.detect(photo.pixels)
     if not found:
         raise NoFaceError(

@@ -19,7 +19,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from portrait_anim.errors import DependencyError, OptionError, PhotoError
 from portrait_anim.face.colour import colour_space, file_header, through_profile, to_srgb
 from portrait_anim.face.repair import ended
-from portrait_anim.system.files import readable_file, shown
+from portrait_anim.system.files import printable, readable_file
 from portrait_anim.system.fingerprint import fingerprint
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def load_photo(
     limit = None if max_size is None else int(max_size)
     notes: list[str] = []
     if isinstance(photo, (str, os.PathLike)):
-        source, name = os.fspath(photo), shown(photo)
+        source, name = os.fspath(photo), printable(photo)
         path = readable_file(photo, PhotoError, "photo")
         origin: Any = fingerprint(path, PhotoError, "photo")
         with _any_failure(f"photo {name} is damaged or cut off", "save or copy it again"):

@@ -29,8 +29,8 @@ from portrait_anim.system.torch_guard import check_fork, undrawn
 from portrait_anim.system.weights import load_metadata, load_tensors
 
 UPPER = "upper."  # begins the names of the upper face's tensors in a weight file
-LIVE = "live."  # of the causal head's
-LIVE_HEAD = AudioEncoderConfig(n_features=StreamingConfig.width, remove_mean=False, causal=True)
+LIVE = "live."  # of the causal encoder's
+LIVE_ENCODER = AudioEncoderConfig(n_features=StreamingConfig.width, remove_mean=False, causal=True)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class MotionModelConfig:
     encoder: AudioEncoderConfig = field(default_factory=AudioEncoderConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     upper: UpperConfig = field(default_factory=UpperConfig)
-    live: AudioEncoderConfig = field(default_factory=lambda: LIVE_HEAD)
+    live: AudioEncoderConfig = field(default_factory=lambda: LIVE_ENCODER)
 
     def to_json(self) -> str:
         """Return the config as one JSON object."""
@@ -87,7 +87,7 @@ class MouthNet(nn.Module):
 
 
 @dataclass(frozen=True)
-class Heard:
+class SoundAnalysis:
     """What a sound makes faces do; any number of faces may do it.
 
     Attributes:
@@ -109,11 +109,12 @@ class MotionModel:
     """
 
     def __init__(
-        self, speech: SpeechFeatures, voice: VoiceDetector, net: MouthNet, upper: UpperGenerator, space: MotionSpace,
-        head: AudioEncoder, gate: GateConfig | None = None,
+        self, speech: SpeechFeatures, vad: VoiceDetector, net: MouthNet, upper: UpperGenerator, space: MotionSpace,
+        live_encoder: AudioEncoder, gate: GateConfig | None = None,
     ) -> None:  # fmt: skip
         self.gate = gate or GateConfig()
-        self.speech, self.voice, self.net, self.upper, self.space, self.head = speech, voice, net, upper, space, head
+        self.speech, self.vad, self.net, self.upper, self.space = speech, vad, net, upper, space
+        self.live_encoder = live_encoder
 
     @classmethod
     def from_weights(cls, name: str = "default", device: str | torch.device = "cpu") -> MotionModel:
@@ -129,18 +130,18 @@ class MotionModel:
         del tensors["basis"]
         config = MotionModelConfig.from_json(load_metadata(entry)["config"])
         net, upper = MouthNet(config), UpperGenerator(config.upper)
-        head = AudioEncoder(config.live)
-        for prefix, part in ((UPPER, upper), (LIVE, head), ("", net)):
+        live_encoder = AudioEncoder(config.live)
+        for prefix, part in ((UPPER, upper), (LIVE, live_encoder), ("", net)):
             mine = {name: tensors.pop(name) for name in list(tensors) if name.startswith(prefix)}
             part.load_state_dict({name.removeprefix(prefix): value for name, value in mine.items()})
             part.requires_grad_(False).eval()
-        net.to(device)  # the upper face and the live head stay on the CPU: small, and the same motion on every device
+        net.to(device)  # upper face and live encoder stay on the CPU: small, and the same motion on every device
         speech = SpeechFeatures.from_weights(device, config.speech)
         space = MotionSpace.from_weights(name)
-        return cls(speech, VoiceDetector.from_weights().to(device), net, upper, space, head)
+        return cls(speech, VoiceDetector.from_weights().to(device), net, upper, space, live_encoder)
 
     @torch.no_grad()
-    def listen(self, waveform: npt.NDArray[np.float32]) -> Heard:
+    def analyse(self, waveform: npt.NDArray[np.float32]) -> SoundAnalysis:
         """Return the mouth for a sound (N,) at 16 kHz, -1..1; it rests where nobody speaks or sings.
 
         The sound is heard in windows of 20 s that begin at fixed times and fade into each other
@@ -157,14 +158,14 @@ class MotionModel:
             share = window.weight.cpu().view(-1, FEATURES_PER_FRAME).mean(1)
             at = slice(window.start // FEATURES_PER_FRAME, window.end // FEATURES_PER_FRAME)
             made[at] += rows * share[:, None]
-            odds[at] += self.voice(window.features.values)[0].cpu() * share
+            odds[at] += self.vad(window.features.values)[0].cpu() * share
         mouth, latents = made[:, : self.space.n_components], made[:, self.space.n_components :]
         gate = voice_gate(sound, odds, gate_config)[:, None]  # (T, 1)
-        return Heard(waveform, (mouth * gate).numpy(), latents.numpy())
+        return SoundAnalysis(waveform, (mouth * gate).numpy(), latents.numpy())
 
     def live_nets(self) -> LiveNets:
         """Return the nets that hear sound as it comes, on the CPU."""
-        return LiveNets(StreamingEncoder.from_weights(), self.head, deepcopy(self.net).cpu())
+        return LiveNets(StreamingEncoder.from_weights(), self.live_encoder, deepcopy(self.net).cpu())
 
     def live_mouth(self, hop: int = HOP) -> LiveMouth:
         """Return what hears a sound as it comes, for any number of faces, on the CPU; ``hop`` as in :meth:`live`."""
@@ -196,7 +197,7 @@ class MotionModel:
 
     def motion(
         self,
-        sound: npt.NDArray[np.float32] | Heard,
+        sound: npt.NDArray[np.float32] | SoundAnalysis,
         *,
         emotion: EmotionTimeline | None = None,
         shape: npt.NDArray[np.floating] | None = None,
@@ -219,16 +220,16 @@ class MotionModel:
         Returns:
             round(duration x 25) frames at 25 fps; the mouth rests where nobody speaks or sings.
         """
-        heard = sound if isinstance(sound, Heard) else self.listen(sound)
+        heard = sound if isinstance(sound, SoundAnalysis) else self.analyse(sound)
         mouth, n_frames = heard.mouth, len(heard.mouth)
-        lively = upper_motion(
+        upper_part = upper_motion(
             self.upper, heard.latents, shape=shape, seed=seed, head_motion=head_motion, blinks=blinks
         )  # fmt: skip
         expression = np.zeros((n_frames, 0), np.float32)
         if emotion is not None and not emotion.neutral and len(self.space.expressions):  # loaded here, if not before
             expression = activations(emotion, n_frames, FPS, seed, heard.waveform, smile)
             expression = keep_closures(expression, self.space.aperture(mouth), FPS)
-        return Motion(expression=expression, mouth=mouth, **vars(lively))
+        return Motion(expression=expression, mouth=mouth, **vars(upper_part))
 
 
 _loading = Lock()

@@ -28,8 +28,8 @@ from portrait_anim.motion.upper import (
     UpperGenerator,
     closure,
     ends_at_rest,
+    limited,
     pacer_of,
-    shown,
     tracks_of,
 )
 
@@ -108,19 +108,19 @@ class LiveNets:
     """The nets that hear sound as it comes.
 
     Attributes:
-        ear: sound to features.
-        head: features to latents, causal.
+        speech: sound to features.
+        encoder: features to latents, causal.
         net: latents to the mouth, see :meth:`Mouth.mouth`.
     """
 
-    ear: StreamingEncoder
-    head: AudioEncoder
+    speech: StreamingEncoder
+    encoder: AudioEncoder
     net: Mouth
 
     @property
     def ahead(self) -> int:
         """Frames of sound after a frame that it waits for."""
-        return int(np.ceil(self.ear.config.look_ahead_s * FPS - 1e-9))
+        return int(np.ceil(self.speech.config.look_ahead_s * FPS - 1e-9))
 
 
 class LiveMouth:
@@ -157,12 +157,12 @@ class LiveMouth:
         count = max(0, ready - self._done)
         if not last:
             count -= count % self.hop
-        width, n_components = self.nets.head.config.width, len(self.nets.net.scale)
+        width, n_components = self.nets.encoder.config.width, len(self.nets.net.scale)
         if not count:
             return np.zeros((0, n_components), np.float32), np.zeros((0, width), np.float32)
         with torch.no_grad():
-            features, odds = self.nets.ear(torch.from_numpy(self._sound)[None])
-            latents = self.nets.head(features)
+            features, odds = self.nets.speech(torch.from_numpy(self._sound)[None])
+            latents = self.nets.encoder(features)
             at = slice(self._done - self._first, self._done - self._first + count)
             latents = latents[..., at]
             mouth = self.nets.net.mouth(latents)[0].T.numpy()
@@ -226,9 +226,9 @@ class LiveFace:
         lid = closure(made)
         if self._pacer is not None:
             lid = self._pacer.push(lid)
-        lively = shown(made, lid, rest, self._head_motion, self._blinks)
+        upper_part = limited(made, lid, rest, self._head_motion, self._blinks)
         self._n_frames += n
-        return Motion(mouth=mouth, **vars(lively))
+        return Motion(mouth=mouth, **vars(upper_part))
 
 
 class LiveMotion:

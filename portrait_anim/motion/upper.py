@@ -250,7 +250,7 @@ def upper_motion(
     made = make_tracks(net, latents, shape=shape, seed=seed, blinks=blinks)
     lid, pacer = closure(made), pacer_of(blinks, seed)
     rest = ends_at_rest(np.arange(len(made)), len(made))
-    return shown(made, lid if pacer is None else pacer.film(lid), rest, head_motion, blinks)
+    return limited(made, lid if pacer is None else pacer.film(lid), rest, head_motion, blinks)
 
 
 def closure(made: Array) -> Array:
@@ -263,7 +263,7 @@ def pacer_of(blinks: float, seed: int) -> BlinkPacer | None:
     return None if blinks in (0, 1) else BlinkPacer(blinks, seed)
 
 
-def shown(made: Array, lid: Array, rest: npt.NDArray[np.floating], head_motion: float, blinks: float) -> UpperMotion:
+def limited(made: Array, lid: Array, rest: npt.NDArray[np.floating], head_motion: float, blinks: float) -> UpperMotion:
     """Turn tracks into what a face shows.
 
     Args:

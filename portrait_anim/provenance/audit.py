@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from portrait_anim.errors import OutputError
-from portrait_anim.system.files import shown
+from portrait_anim.system.files import printable
 
 VARIABLE = "PORTRAIT_ANIM_AUDIT_LOG"
 
@@ -32,11 +32,11 @@ def check(path: str | os.PathLike[str]) -> None:
         if log.exists():
             os.close(os.open(log, os.O_WRONLY | os.O_APPEND))
         elif not log.parent.is_dir():
-            raise OutputError(f"cannot write the audit log {shown(path)}: its folder does not exist, make it first")
+            raise OutputError(f"cannot write the audit log {printable(path)}: its folder does not exist, make it first")
         elif not os.access(log.parent, os.W_OK | os.X_OK):
-            raise OutputError(f"cannot write the audit log {shown(path)}: no permission to write in its folder")
+            raise OutputError(f"cannot write the audit log {printable(path)}: no permission to write in its folder")
     except (OSError, ValueError) as e:  # a null byte in the name
-        raise OutputError(f"cannot write the audit log {shown(path)} ({_reason(e)}): choose another file") from e
+        raise OutputError(f"cannot write the audit log {printable(path)} ({_reason(e)}): choose another file") from e
 
 
 def append(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> None:
@@ -53,7 +53,7 @@ def append(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> None:
             file.write(line.encode("utf-8", "backslashreplace"))
     except OSError as e:
         reason = _reason(e)
-        raise OutputError(f"cannot write the audit log {shown(path)} ({reason}): free some space there") from e
+        raise OutputError(f"cannot write the audit log {printable(path)} ({reason}): free some space there") from e
 
 
 def _reason(error: Exception) -> str:

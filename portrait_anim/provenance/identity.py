@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from portrait_anim.errors import OptionError, OutputError
-from portrait_anim.system.files import readable_file, shown
+from portrait_anim.system.files import printable, readable_file
 
 HOME_VARIABLE = "PORTRAIT_ANIM_HOME"
 _FOLDER, _KEY, _CHAIN = "signing", "key.pem", "chain.pem"
@@ -79,12 +79,13 @@ def own_identity() -> Identity:
         key, chain = (folder / _KEY).read_bytes(), (folder / _CHAIN).read_bytes()
     except OSError as e:
         raise OutputError(
-            f"no signing key can be kept in {shown(folder)} ({e.strerror}): set {HOME_VARIABLE} to a folder of yours"
+            f"no signing key can be kept in {printable(folder)} ({e.strerror}): "
+            f"set {HOME_VARIABLE} to a folder of yours"
         ) from e
     try:
         return _checked(chain, key, own=True)
     except OptionError as e:
-        raise OutputError(f"the signing key in {shown(folder)} cannot be used ({e}): remove that folder") from e
+        raise OutputError(f"the signing key in {printable(folder)} cannot be used ({e}): remove that folder") from e
 
 
 def load_identity(certificate: str | os.PathLike[str] | None, key: str | os.PathLike[str] | None) -> Identity:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from portrait_anim.errors import OptionError
-from portrait_anim.system.files import shown
+from portrait_anim.system.files import printable
 
 Frame = npt.NDArray[np.uint8]
 
@@ -58,7 +58,7 @@ class Style:
             return Style(CN_TEXT, CN_S)
         text = option.strip()
         if not text or len(text) > MAX_LENGTH or not text.isprintable():
-            raise OptionError(f"label {shown(option)!r} must be one line of 1 to {MAX_LENGTH} letters")
+            raise OptionError(f"label {printable(option)!r} must be one line of 1 to {MAX_LENGTH} letters")
         _font(text, 20)
         return Style(text)
 
@@ -84,7 +84,9 @@ class Label:
         plate = np.pad(letters, padding)
         margin = round(_MARGIN * short)
         if plate.shape[1] + 2 * margin > width or plate.shape[0] + 2 * margin > height:
-            raise OptionError(f"label {shown(style.text)!r} is too long for {width}x{height} px: choose a shorter one")
+            raise OptionError(
+                f"label {printable(style.text)!r} is too long for {width}x{height} px: choose a shorter one"
+            )
         top, left = height - margin - plate.shape[0], margin
         self.box = (left, top, left + plate.shape[1], top + plate.shape[0])
         opacity = np.maximum(plate, _PLATE)[..., None]
@@ -128,7 +130,7 @@ def _font(text: str, size: int) -> ImageFont.FreeTypeFont:
             return font
     missing = "".join(c for c in text if not (_has(_latin(20), c) or _has(_chinese(20), c) or c.isspace()))
     what = f"the letters {missing!r} are in no font here" if missing else "Latin and Chinese letters cannot be mixed"
-    raise OptionError(f"label {shown(text)!r}: {what}, use Latin letters, eu or cn")
+    raise OptionError(f"label {printable(text)!r}: {what}, use Latin letters, eu or cn")
 
 
 @functools.cache

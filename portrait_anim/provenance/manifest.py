@@ -16,7 +16,7 @@ from portrait_anim.errors import OutputError
 from portrait_anim.provenance.ecc import MAKER
 from portrait_anim.provenance.identity import Identity
 from portrait_anim.provenance.metadata import COMPOSITE, SOURCE_TYPES, SYNTHETIC_TYPES
-from portrait_anim.system.files import shown
+from portrait_anim.system.files import printable
 from portrait_anim.version import __version__
 
 ALGORITHM = "org.portrait-anim.spread-spectrum.1"  # our own name; it is not in C2PA's list of algorithms
@@ -125,9 +125,9 @@ def sign(
         temporary.replace(target)
     except c2pa.C2paError as e:
         advice = "free some space there" if isinstance(e, c2pa.C2paError.Io) else "check the certificate"
-        raise OutputError(f"cannot sign {shown(name or target)} ({' '.join(str(e).split())}): {advice}") from e
+        raise OutputError(f"cannot sign {printable(name or target)} ({' '.join(str(e).split())}): {advice}") from e
     except OSError as e:
-        raise OutputError(f"cannot sign {shown(name or target)} ({e.strerror}): free some space there") from e
+        raise OutputError(f"cannot sign {printable(name or target)} ({e.strerror}): free some space there") from e
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from portrait_anim.provenance.identity import load_identity
 from portrait_anim.provenance.manifest import is_synthetic_type, read_manifest, sign
 from portrait_anim.provenance.watermark import FrameMarker
 from portrait_anim.system.facts import Facts
-from portrait_anim.system.files import shown
+from portrait_anim.system.files import printable
 from portrait_anim.system.fingerprint import Fingerprint
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,9 @@ class Provenance:
         try:
             metadata.append_xmp(path, metadata.xmp(self.content_id))
         except OSError as e:
-            raise OutputError(f"cannot mark {shown(self._film or path)} ({e.strerror}): free some space there") from e
+            raise OutputError(
+                f"cannot mark {printable(self._film or path)} ({e.strerror}): free some space there"
+            ) from e
         sign(
             path, **self._record, content_id=self.content_id, signer=self._identity, photo=self._kept_photo,
             name=self._film,
@@ -169,7 +171,7 @@ class Provenance:
         try:
             audit.append(self._log, {"content_id": f"{self.content_id:08x}", "film": name, **self._record})
         except OutputError as e:
-            raise OutputError(f"{shown(film)} is written, but it has no line in the audit log: {e}") from e
+            raise OutputError(f"{printable(film)} is written, but it has no line in the audit log: {e}") from e
 
 
 def digest(source: Any) -> str:

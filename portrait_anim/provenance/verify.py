@@ -22,7 +22,7 @@ from portrait_anim.provenance.identity import data_folder, own_identity
 from portrait_anim.provenance.manifest import ManifestReading, is_synthetic_type, read_manifest
 from portrait_anim.provenance.watermark import MarkReading, read_mark
 from portrait_anim.system import ffmpeg
-from portrait_anim.system.files import readable_file, shown
+from portrait_anim.system.files import printable, readable_file
 from portrait_anim.video.reader import read_frames
 
 N_FRAMES = 32  # that vote, spread over the film
@@ -98,7 +98,7 @@ class Verification:
             verdict = "no readable mark, but traces of one."
         else:
             verdict = "no mark found. That proves nothing: marks can be removed, and other programs leave none."
-        return "\n".join([f"{shown(self.path)}: {verdict}", *lines])
+        return "\n".join([f"{printable(self.path)}: {verdict}", *lines])
 
 
 def verify(path: str | os.PathLike[str]) -> Verification:
@@ -114,7 +114,7 @@ def verify(path: str | os.PathLike[str]) -> Verification:
         manifest = read_manifest(file)
         source_type, ours = metadata.source_type(file), metadata.names_portrait_anim(file)
     except OSError as e:
-        raise VideoError(f"{shown(path)} cannot be read ({e.strerror}): copy it again") from e
+        raise VideoError(f"{printable(path)} cannot be read ({e.strerror}): copy it again") from e
     picture = _picture(file)
     mark = read_mark([picture] if picture is not None else _some_frames(file))
     kind = "video" if picture is None else "image"
@@ -132,10 +132,10 @@ def _picture(file: Path) -> npt.NDArray[np.uint8] | None:
     except UnidentifiedImageError:
         return None
     except Image.DecompressionBombError as e:
-        raise VideoError(f"{shown(file)} is too large a picture to look at: reduce it first") from e
+        raise VideoError(f"{printable(file)} is too large a picture to look at: reduce it first") from e
     except Exception as e:  # Pillow's decoders raise nearly anything on damaged files
         reason = " ".join(str(e).split()) or type(e).__name__
-        raise VideoError(f"{shown(file)} is damaged or cut off ({reason}): copy it again") from e
+        raise VideoError(f"{printable(file)} is damaged or cut off ({reason}): copy it again") from e
 
 
 def _some_frames(file: Path) -> Generator[npt.NDArray[np.uint8], None, None]:
@@ -162,7 +162,9 @@ def _own_serial() -> str | None:
 
 def _about_manifest(manifest: ManifestReading, signed_here: bool) -> str:
     if manifest.elsewhere is not None:
-        return f"Signed manifest (C2PA): none in the file; it names {shown(manifest.elsewhere)}, which is not fetched."
+        return (
+            f"Signed manifest (C2PA): none in the file; it names {printable(manifest.elsewhere)}, which is not fetched."
+        )
     if not manifest.present:
         return "Signed manifest (C2PA): none."
     if manifest.error is not None:

@@ -50,7 +50,7 @@ LOWER_LID_ROWS = ((25, 110, 24, 23, 22, 26, 112), (255, 339, 254, 253, 252, 256,
 LOWER_LID_SHARE = 0.5
 
 
-class Head:
+class HeadMesh:
     """Rest positions, triangles and motion of the mesh.
 
     Vertices are the 478 landmarks, then the rings, then the 478 again: what lies behind the lids. ``fine`` marks the

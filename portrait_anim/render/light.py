@@ -106,7 +106,7 @@ def _at(pixels: Image, xy: Array, radius: int) -> Array:
     return np.concatenate(found).astype(np.float32)
 
 
-def measure(
+def mouth_look(
     pixels: Image, landmarks: Array, scale: float, rest: npt.NDArray[np.floating], *, monochrome: bool, mouth_open: bool
 ) -> MouthLook:
     """Read the light of a face.

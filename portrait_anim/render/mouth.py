@@ -155,7 +155,7 @@ class MouthPainter:
         """
         gaps = np.linalg.norm(loop[1:10] - loop[:10:-1], axis=1) / self._scale
         start, stop = self._fade
-        shown = float(_edge(np.array(gaps.max() - (start + stop) / 2), stop - start))
+        openness = float(_edge(np.array(gaps.max() - (start + stop) / 2), stop - start))
         look, scale = self._look, self._scale
         height, width = frame.shape[:2]
         margin = 4 + round(2 * LIP_ROLL[1] * scale)
@@ -165,10 +165,10 @@ class MouthPainter:
             return
         size = (x1 - x0, y1 - y0)
         view = frame[y0:y1, x0:x1]
-        if self._seam and shown < 1:
+        if self._seam and openness < 1:
             middle = np.concatenate([loop[:1], (loop[1:10] + loop[:10:-1]) / 2, loop[10:11]])
-            self._draw_seam(view, middle - [x0, y0], 1 - shown)
-        if shown <= 0:
+            self._draw_seam(view, middle - [x0, y0], 1 - openness)
+        if openness <= 0:
             return
         inside = self._place(self._back, jaw, x0, y0, size)
         for layer, axes in ((self._lower, jaw), (self._upper, skull)):
@@ -200,9 +200,9 @@ class MouthPainter:
         if look.brightest < 255:
             grey = inside @ GREY
             inside = inside * np.minimum(1, look.brightest / np.maximum(grey, 1))[..., None]
-        cover = cv2.GaussianBlur(mask, (0, 0), max(0.5, look.blur, 0.004 * scale)) * shown
+        cover = cv2.GaussianBlur(mask, (0, 0), max(0.5, look.blur, 0.004 * scale)) * openness
         filled = view + (inside - view) * cover[..., None]
-        filled = self._roll_lip(filled, loop - np.array([x0, y0], np.float32), jaw, shown)
+        filled = self._roll_lip(filled, loop - np.array([x0, y0], np.float32), jaw, openness)
         view[...] = np.clip(filled + 0.5, 0, 255).astype(np.uint8)
 
     def _roll_lip(self, filled: Array, loop: Array, jaw: Affine, strength: float) -> Array:

@@ -80,7 +80,7 @@ def on_grid(share: Array, to_matte: Float, x: Array, y: Array) -> Array:
 
 
 @numba.njit(cache=True, nogil=True)
-def let_go(move: Array, share: Array, step: float) -> None:
+def fade_beyond_outline(move: Array, share: Array, step: float) -> None:
     """Let a backward map end at the outline, in place.
 
     A pixel at p comes from q = p + share(q) * move(p), the nearest such q to p + move(p): what is in front wins.

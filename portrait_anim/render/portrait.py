@@ -14,9 +14,9 @@ from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
-from portrait_anim.render.head import Head
+from portrait_anim.render.head import HeadMesh
 from portrait_anim.render.lids import LidPainter, eyes_seen
-from portrait_anim.render.light import measure
+from portrait_anim.render.light import mouth_look
 from portrait_anim.render.mouth import PLANE, MouthPainter, own_opening
 from portrait_anim.render.outline import PERSON, held_back, motion_share
 from portrait_anim.render.rest import OPEN_APERTURE, aperture, closed_shape, seam_landmarks
@@ -60,7 +60,7 @@ class Portrait:
             landmarks = seam_landmarks(pixels, landmarks)
             rest = self._pose.to_face(landmarks)
         scale = self._pose.scale
-        self._head = Head(landmarks, rest, self._pose, (width, height), grown_lips=self.mouth_open)
+        self._head = HeadMesh(landmarks, rest, self._pose, (width, height), grown_lips=self.mouth_open)
         step = max(GRID_STEP_PX, round(scale / IOD_PER_STEP))
         matte, to_matte = person_matte(pixels, face)
         share = motion_share(matte, to_matte, landmarks, scale)
@@ -76,7 +76,7 @@ class Portrait:
         self.box: Box = self._warp.box
         self._lids = LidPainter(pixels, head.source[: len(landmarks)])
         self._blinks = eyes_seen(pixels, head.source[: len(landmarks)])  # a lid on one side only would be a wink
-        look = measure(
+        look = mouth_look(
             pixels, landmarks, scale, rest, monochrome=photo.monochrome, mouth_open=self.mouth_open
         )  # fmt: skip
         self._mouth = MouthPainter(look, scale, self.mouth_open, zlib.crc32(np.round(shape, 2).tobytes()))

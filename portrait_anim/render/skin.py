@@ -82,11 +82,11 @@ class Skin:
     def shade(self, pixels: Image, displacement: Array) -> Image:
         """Return (h, w, 3) pixels with the folds of a displacement (478, 3) IOD; the same array if it has none."""
         amounts = activation(self._weights @ displacement[:, :2].ravel())
-        shown = np.flatnonzero(np.abs(amounts) > LEAST)
-        if not len(shown):
+        active = np.flatnonzero(np.abs(amounts) > LEAST)
+        if not len(active):
             return pixels
         total = np.zeros((*self._shape, 3), np.float32)
-        for k in shown:
+        for k in active:
             top, left, deepen, fade = self._fields[k]
             _add(total, deepen if amounts[k] > 0 else fade, abs(float(amounts[k])), top, left)
         out = pixels.copy()

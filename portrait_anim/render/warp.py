@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.render.outline import let_go, on_grid
+from portrait_anim.render.outline import fade_beyond_outline, on_grid
 from portrait_anim.render.scene import Box
 from portrait_anim.system.opencv import cv2
 
@@ -120,7 +120,7 @@ class Warp:
         coarse = np.zeros((*self._coarse, 2), np.float32)
         draw(((target - self._offset) / step).astype(np.float32), move, triangles, coarse)
         if self._share is not None:
-            let_go(coarse, self._share, float(step))
+            fade_beyond_outline(coarse, self._share, float(step))
         busy = np.abs(coarse).max(axis=2) > STILL_PX
         rows, columns = np.flatnonzero(busy.any(axis=1)), np.flatnonzero(busy.any(axis=0))
         if not len(rows):

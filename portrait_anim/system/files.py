@@ -8,7 +8,7 @@ from pathlib import Path
 from portrait_anim.errors import PortraitAnimError
 
 
-def shown(path: str | os.PathLike[str]) -> str:
+def printable(path: str | os.PathLike[str]) -> str:
     """Return ``path`` as one printable line: control characters and undecodable bytes are escaped."""
     text = os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
@@ -25,7 +25,7 @@ def readable_file(path: str | os.PathLike[str], error: type[PortraitAnimError], 
     Raises:
         PortraitAnimError: of the type ``error``: missing, a folder, not a regular file, empty, not readable.
     """
-    name = shown(path)
+    name = printable(path)
     if not os.fspath(path):
         raise error(f"the {what}'s path is empty: name a file")
     file = Path(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from portrait_anim.errors import PortraitAnimError
-from portrait_anim.system.files import readable_file, shown
+from portrait_anim.system.files import printable, readable_file
 
 _CHUNK_BYTES = 1 << 20
 
@@ -52,7 +52,7 @@ class Fingerprint:
         Args:
             may_be_gone: a file that was deleted meanwhile counts as unchanged: whoever had opened it still reads it.
         """
-        name = f"{self.what} {shown(self.path)}"
+        name = f"{self.what} {printable(self.path)}"
         try:
             if _state(self.path) == self.state or _sha256(self.path) == self.sha256:
                 return
@@ -71,7 +71,7 @@ def fingerprint(given: str | os.PathLike[str], error: type[PortraitAnimError], w
     try:
         return Fingerprint(path, _state(path), _sha256(path), error, what)
     except OSError as e:
-        raise error(f"{what} {shown(path)} cannot be read ({e.strerror}): check the disk") from e
+        raise error(f"{what} {printable(path)} cannot be read ({e.strerror}): check the disk") from e
 
 
 def source(given: Any, error: type[PortraitAnimError], what: str) -> Any:

@@ -16,7 +16,7 @@ from torch import Tensor, distributed, nn
 
 
 @dataclass(frozen=True)
-class World:
+class ProcessGroup:
     """The processes of a run.
 
     Attributes:
@@ -30,7 +30,7 @@ class World:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @classmethod
-    def of_environment(cls, device: torch.device) -> World:
+    def of_environment(cls, device: torch.device) -> ProcessGroup:
         """Join the processes that torchrun started; alone without it. CUDA talks over NCCL, all else over gloo."""
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if size == 1:

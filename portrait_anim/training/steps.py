@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from portrait_anim.errors import DataError
-from portrait_anim.training.distributed import World
+from portrait_anim.training.distributed import ProcessGroup
 
 
 def check_finite(clip: str, tensors: Mapping[str, npt.NDArray[np.generic]]) -> None:
@@ -29,7 +29,7 @@ def take_step(
     clips: Callable[[], Sequence[str]],
     *,
     max_norm: float = math.inf,
-    world: World | None = None,
+    world: ProcessGroup | None = None,
 ) -> None:
     """Take the gradient of a loss and one step of the optimiser, or stop before anything has changed.
 
@@ -45,7 +45,7 @@ def take_step(
     Raises:
         DataError: the loss or its gradient is not finite; net and optimiser are as they were before the step.
     """
-    world = world or World()
+    world = world or ProcessGroup()
     optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     world.sum_gradients(net)

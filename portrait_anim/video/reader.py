@@ -17,7 +17,7 @@ import numpy.typing as npt
 from portrait_anim.errors import VideoError
 from portrait_anim.system import ffmpeg
 from portrait_anim.system.containers import playlist
-from portrait_anim.system.files import readable_file, shown
+from portrait_anim.system.files import printable, readable_file
 from portrait_anim.video.writer import check_fps
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def probe(path: str | os.PathLike[str]) -> Clip:
     frames = read_frames(path)
     first = next(frames)
     frames.close()
-    file, name = Path(path), shown(path)
+    file, name = Path(path), printable(path)
     text = ffmpeg.header(file)
     line = ffmpeg.streams(text, "Video")[0]
     rate = re.search(r"([\d.]+)(k?) fps", line) or re.search(r"([\d.]+)(k?) tbr", line)
@@ -101,7 +101,7 @@ def read_frames(
             nothing can be decoded.
         OptionError: at once: ``fps`` out of range.
     """
-    file, name = readable_file(path, VideoError, "video"), shown(path)
+    file, name = readable_file(path, VideoError, "video"), printable(path)
     filters = [_EXACT, "format=rgb24"]
     if fps is not None:
         rate = check_fps(fps)

@@ -15,7 +15,7 @@ from portrait_anim.audio.track import Track, blocks
 from portrait_anim.audio.waveform import as_channels, check_sample_rate, in_range
 from portrait_anim.errors import AudioError, OutputError
 from portrait_anim.system import ffmpeg
-from portrait_anim.system.files import readable_file, shown
+from portrait_anim.system.files import printable, readable_file
 
 Waveform: TypeAlias = tuple[npt.NDArray[np.float32], int]
 Sound: TypeAlias = "str | os.PathLike[str] | Track | tuple[Any, int]"
@@ -93,7 +93,7 @@ class FilmSound:
                     kept = piece.mean(axis=1, keepdims=True) if n_channels > 2 else piece
                     file.write(np.ascontiguousarray(kept, "<f4").data)
         except OSError as e:
-            folder = shown(raw.parent)
+            folder = printable(raw.parent)
             raise OutputError(f"cannot keep the sound in {folder} ({e.strerror}): free some space there") from e
         return ffmpeg.raw_input(raw, sample_rate, n_channels if n_channels <= 2 else 1)
 

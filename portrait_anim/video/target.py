@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from portrait_anim.errors import OutputError
-from portrait_anim.system.files import shown
+from portrait_anim.system.files import printable
 from portrait_anim.video.writer import SUFFIX, check_output
 
 NAME_BYTES = 255  # of a file's name on nearly every file system, in bytes and not in letters
@@ -62,5 +62,5 @@ def film_target(
     for what, given in (("photo", photo), *(("sound", sound) for sound in sounds)):
         with suppress(OSError, ValueError):  # one of them is not there
             if isinstance(given, (str, os.PathLike)) and target.samefile(given):
-                raise OutputError(f"{shown(target)} is the {what} itself: choose another name for the film")
+                raise OutputError(f"{printable(target)} is the {what} itself: choose another name for the film")
     return check_output(target, overwrite=overwrite)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from portrait_anim.errors import OptionError, OutputError
 from portrait_anim.options import plain_number
 from portrait_anim.system import ffmpeg
-from portrait_anim.system.files import shown
+from portrait_anim.system.files import printable
 from portrait_anim.video.level import level_note
 from portrait_anim.video.sound import FilmSound, Sound
 
@@ -45,7 +45,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
         OutputError: not an .mp4 name, the folder is missing or not writable, the file exists and ``overwrite`` is
             not set, or a folder has that name.
     """
-    name, target = shown(path), Path(path)
+    name, target = printable(path), Path(path)
     if target.suffix.lower() != SUFFIX:
         raise OutputError(f"cannot write {name}: the name must end in {SUFFIX}")
     if "\0" in str(target):
@@ -53,7 +53,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     folder = target.parent
     try:
         if not folder.is_dir():
-            raise OutputError(f"cannot write {name}: the folder {shown(folder)} does not exist, make it first")
+            raise OutputError(f"cannot write {name}: the folder {printable(folder)} does not exist, make it first")
         if target.is_dir():
             raise OutputError(f"cannot write {name}: a folder has that name, choose another one")
         if target.exists() and not overwrite:
@@ -62,7 +62,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
         advice = "choose another name, a shorter one" if e.errno == errno.ENAMETOOLONG else "choose another name"
         raise OutputError(f"cannot write {name} ({e.strerror}): {advice}") from e
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write {name}: no permission to write in the folder {shown(folder.absolute())}")
+        raise OutputError(f"cannot write {name}: no permission to write in the folder {printable(folder.absolute())}")
     return target
 
 
@@ -125,7 +125,7 @@ class Writer:
         self._sound = FilmSound(given, duration_s, self._raw_audio)
         for file in self._sound.files:
             if self.path.exists() and self.path.samefile(file):
-                raise OutputError(f"{shown(self.path)} is the sound file itself: choose another name for the film")
+                raise OutputError(f"{printable(self.path)} is the sound file itself: choose another name for the film")
         width, height = self.size
         self._padded = np.empty((height + height % 2, width + width % 2, 3), np.uint8)
         self._temporary = self.path.parent / f".portrait_anim-{secrets.token_hex(8)}{SUFFIX}"
@@ -179,7 +179,7 @@ class Writer:
         if child is None:
             raise ValueError("the writer is not open: use it in a with block")
         if self.n_frames == 0:
-            raise OutputError(f"cannot write {shown(self.path)}: it has no frames")
+            raise OutputError(f"cannot write {printable(self.path)}: it has no frames")
         try:
             child.stdin.close()
         except OSError as e:
@@ -193,12 +193,12 @@ class Writer:
             try:
                 self._before_rename(self._temporary)
             except OSError as e:
-                raise OutputError(f"cannot write {shown(self.path)} ({e.strerror}): free some space there") from e
+                raise OutputError(f"cannot write {printable(self.path)} ({e.strerror}): free some space there") from e
         check_output(self.path, overwrite=self._overwrite)  # somebody else may have been faster
         try:
             self._temporary.replace(self.path)
         except OSError as e:
-            raise OutputError(f"cannot write {shown(self.path)} ({e.strerror}): choose another name") from e
+            raise OutputError(f"cannot write {printable(self.path)} ({e.strerror}): choose another name") from e
 
     def _failure(self, cause: OSError | None) -> OutputError:
         """Build the error for an encoder that died; its stderr is complete once it has been waited for."""
@@ -210,9 +210,9 @@ class Writer:
         reason = self._child.reason()
         advice = "free some space" if "space" in reason.lower() else "see the reason in brackets"
         if "matches no streams" in self._child.log:
-            files = " or ".join(map(shown, self._sound.files))
+            files = " or ".join(map(printable, self._sound.files))
             reason, advice = f"{files} has no sound track", "give a file with sound"
-        return OutputError(f"cannot write {shown(self.path)}, the encoder stopped ({reason}): {advice}")
+        return OutputError(f"cannot write {printable(self.path)}, the encoder stopped ({reason}): {advice}")
 
     def _abort(self) -> None:
         """End the child and remove what is temporary; after a success nothing of it is left to do."""

@@ -19,7 +19,7 @@ from conftest import ROOT
 
 from portrait_anim import Animator
 from portrait_anim.audio.load import load_audio, load_sound
-from portrait_anim.audio.mix import measure
+from portrait_anim.audio.mix import contents_of
 from portrait_anim.audio.sound import Sound
 from portrait_anim.audio.track import Track
 from portrait_anim.errors import AudioError, OptionError, PhotoError, PortraitAnimError, VideoError
@@ -442,13 +442,13 @@ def test_loud_moments_are_no_strays() -> None:
     rng = np.random.default_rng(0)
     quiet = 0.001 * rng.standard_normal(100 * RATE).astype(np.float32)
     quiet[RATE : RATE + RATE // 2] += 3 * spoken(0, 0.5) / np.abs(spoken(0, 0.5)).max()
-    assert measure([quiet[:, None]], RATE).n_strays == 0
-    assert measure([32767 * spoken(0)[:, None]], RATE).n_strays == 0
+    assert contents_of([quiet[:, None]], RATE).n_strays == 0
+    assert contents_of([32767 * spoken(0)[:, None]], RATE).n_strays == 0
 
 
 def test_measuring_in_blocks_is_measuring_at_once() -> None:
     samples = np.random.default_rng(0).standard_normal((3 * RATE + 77, 2)).astype(np.float32)
-    whole, parts = measure([samples], RATE), measure(np.array_split(samples, 7), RATE)
+    whole, parts = contents_of([samples], RATE), contents_of(np.array_split(samples, 7), RATE)
     np.testing.assert_allclose(parts.energies, whole.energies, rtol=1e-9)
     np.testing.assert_allclose(parts.mean_energy, whole.mean_energy, rtol=1e-9)
     assert (parts.peak, parts.peak_at_s) == (whole.peak, whole.peak_at_s)
@@ -461,7 +461,7 @@ def model() -> MotionModel:
 
 
 def opening(model: MotionModel, waveform: np.ndarray) -> np.ndarray:
-    return model.space.aperture(model.listen(waveform.astype(np.float32)).mouth)
+    return model.space.aperture(model.analyse(waveform.astype(np.float32)).mouth)
 
 
 @pytest.mark.parametrize("loss_db", [40, 50, 60])

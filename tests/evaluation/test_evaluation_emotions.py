@@ -72,7 +72,7 @@ def test_the_table_counts() -> None:
 
 def test_a_film_shows_more_than_the_photo() -> None:
     model = MotionModel.from_weights()
-    seen = films(PHOTO, model, model.listen(np.zeros(24_000, np.float32)), nothing)
+    seen = films(PHOTO, model, model.analyse(np.zeros(24_000, np.float32)), nothing)
     assert set(seen) == set(LABELS)
     width, apart = (list(MEASURES).index(name) for name in ("mouth width", "lips apart"))
     assert seen["happy"].geometry[width] > seen["neutral"].geometry[width] + 0.05

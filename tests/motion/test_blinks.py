@@ -32,7 +32,7 @@ def model() -> MotionModel:
 @pytest.fixture(scope="module")
 def voices(model: MotionModel) -> list[Track]:
     """Latents of speech and of singing."""
-    heard = [model.listen(load_audio(EXAMPLES / name)).latents for name in ("speech.flac", "song.flac")]
+    heard = [model.analyse(load_audio(EXAMPLES / name)).latents for name in ("speech.flac", "song.flac")]
     return [np.tile(latents, (9, 1))[: FILM_S * FPS] for latents in heard]
 
 

@@ -15,7 +15,7 @@ from portrait_anim import Animator
 from portrait_anim.audio.load import load_audio
 from portrait_anim.audio.streaming import StreamingEncoder
 from portrait_anim.config import SAMPLE_RATE
-from portrait_anim.motion.model import Heard, MotionModel
+from portrait_anim.motion.model import MotionModel, SoundAnalysis
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_the_upper_face_and_the_live_head_stay_on_the_processor() -> None:
         assert {value.device.type for value in part.state_dict().values()} == {"cpu"}
     latents = np.random.default_rng(0).standard_normal((60, 128)).astype(np.float32)
     mouth = np.zeros((60, model.space.n_components), np.float32)
-    made = model.motion(Heard(np.zeros(60 * 640, np.float32), mouth, latents), seed=2)
+    made = model.motion(SoundAnalysis(np.zeros(60 * 640, np.float32), mouth, latents), seed=2)
     assert np.abs(made.rotation).max() > 0.003
     live = model.live_face(seed=2)
     assert len(live.push(mouth, latents)) == 60

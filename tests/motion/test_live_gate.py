@@ -50,12 +50,12 @@ def test_all_fields_are_changed_here() -> None:
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_fields_reach_films_and_live(model: MotionModel, sound: Track, name: str) -> None:
-    whole, streamed = model.listen(sound).mouth, live(model, sound)
+    whole, streamed = model.analyse(sound).mouth, live(model, sound)
     tuned = MotionModel(
-        model.speech, model.voice, model.net, model.upper, model.space, model.head,
+        model.speech, model.vad, model.net, model.upper, model.space, model.head,
         gate=replace(GateConfig(), **{name: CHANGED[name]}),
     )  # fmt: skip
-    assert np.abs(tuned.listen(sound).mouth - whole).max() > 0.005
+    assert np.abs(tuned.analyse(sound).mouth - whole).max() > 0.005
     change = np.abs(live(tuned, sound) - streamed).max()
     assert change == 0 if name in WHOLE_ONLY else change > 0.005
 

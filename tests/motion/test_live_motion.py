@@ -60,7 +60,7 @@ def test_frames_come_in_time(model: MotionModel, speech: np.ndarray) -> None:
 
 def test_it_says_what_the_whole_recording_says(model: MotionModel, speech: np.ndarray) -> None:
     live = joined(pieces(model.live(), speech, 8000))["mouth"]
-    whole = model.listen(speech).mouth
+    whole = model.analyse(speech).mouth
     assert correlation(model.space.aperture(live), model.space.aperture(whole)) > 0.7
     assert correlation(model.space.aperture(live), np.roll(model.space.aperture(whole), 40)) < 0.5
 

@@ -8,7 +8,7 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import OptionError
 from portrait_anim.face.mesh import BROW_LEFT, EYE_LEFT, FACE_OVAL
-from portrait_anim.motion.model import Heard, MotionModel
+from portrait_anim.motion.model import MotionModel, SoundAnalysis
 from portrait_anim.motion.space import Motion, MotionSpace, brow_fields, lower_face_weight, neutral_face
 from portrait_anim.motion.upper import MAX_ROTATION
 from portrait_anim.options import WEIGHT_SETS
@@ -97,7 +97,7 @@ def test_loud_noise_and_hum_and_chords_move_no_mouth(name: str) -> None:
     hum = sum(0.1 * np.sin(2 * np.pi * 50 * k * seconds) / k for k in range(1, 6))
     chord = sum(0.05 * np.sin(2 * np.pi * f * seconds) * np.exp(-2 * (seconds % 0.5)) for f in (220, 277, 330, 440))
     for sound in (white, hum, chord):
-        mouth = model.listen(sound.astype(np.float32)).mouth
+        mouth = model.analyse(sound.astype(np.float32)).mouth
         assert np.percentile(model.space.aperture(mouth), 95) < 0.02
         assert (model.space.aspect(mouth) > 0.25).mean() <= 0.01
 
@@ -137,7 +137,7 @@ def test_blinks_have_human_rate_and_length(minutes: list[Motion]) -> None:
 
 
 def test_more_and_fewer_blinks(model: MotionModel, speech: np.ndarray) -> None:
-    sound = model.listen(np.tile(speech, 8))
+    sound = model.analyse(np.tile(speech, 8))
 
     def count(blinks: float) -> int:
         shut = np.concatenate([model.motion(sound, seed=seed, blinks=blinks).blink[:, 0] > 0.5 for seed in range(3)])
@@ -148,8 +148,8 @@ def test_more_and_fewer_blinks(model: MotionModel, speech: np.ndarray) -> None:
 
 def test_head_starts_and_ends_at_rest_and_does_not_drift(model: MotionModel, speech: np.ndarray) -> None:
     sound = np.tile(speech, 1 + 600 * 16_000 // len(speech))[: 600 * 16_000]
-    latents = np.tile(model.listen(speech).latents, (1 + len(sound) // len(speech), 1))
-    motion = model.motion(Heard(sound, np.zeros((len(latents), 16), np.float32), latents))
+    latents = np.tile(model.analyse(speech).latents, (1 + len(sound) // len(speech), 1))
+    motion = model.motion(SoundAnalysis(sound, np.zeros((len(latents), 16), np.float32), latents))
     for track in (motion.rotation, motion.shift, motion.gaze, motion.blink):
         assert not track[[0, -1]].any()
     assert (np.abs(motion.rotation) <= MAX_ROTATION).all()
@@ -178,10 +178,10 @@ def test_another_face_moves_otherwise_but_not_its_mouth(model: MotionModel, spee
 
 def test_long_sound_is_heard_in_windows_that_do_not_show(model: MotionModel, speech: np.ndarray) -> None:
     long = np.resize(speech, 180 * SAMPLE_RATE)
-    whole = model.space.aperture(model.listen(long).mouth)
+    whole = model.space.aperture(model.analyse(long).mouth)
     assert len(whole) == 180 * 25
     # the same sound given up to 100 s: windows begin at fixed times, so all but the last hear the same
-    part = model.space.aperture(model.listen(long[: 100 * SAMPLE_RATE]).mouth)
+    part = model.space.aperture(model.analyse(long[: 100 * SAMPLE_RATE]).mouth)
     same = 80 * 25  # begin of its last window
     assert np.abs(whole[:same] - part[:same]).max() < 0.01
     # nothing jumps where windows meet: there the lips move as they do elsewhere

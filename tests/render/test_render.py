@@ -18,7 +18,7 @@ from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.render.lids import LidPainter
-from portrait_anim.render.light import measure
+from portrait_anim.render.light import mouth_look
 from portrait_anim.render.outline import BAND, MARGIN, PERSON, let_go, motion_share, on_grid
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.rest import aperture
@@ -280,7 +280,7 @@ def test_teeth_take_on_the_tone_of_the_skin(
     landmarks = landmarker.detect(photo.pixels)[0].landmarks
     rest, pose = normalise(landmarks)
     plain = np.broadcast_to(np.array(skin, np.uint8), photo.pixels.shape)
-    teeth = measure(plain, landmarks, pose.scale, rest, monochrome=False, mouth_open=False).teeth
+    teeth = mouth_look(plain, landmarks, pose.scale, rest, monochrome=False, mouth_open=False).teeth
     tone, paler = (max(colour) - min(colour) for colour in (skin, teeth.tolist()))
     assert paler <= spread
     assert paler >= 0.35 * tone  # never cleaner than the light or the varnish that lies on the face

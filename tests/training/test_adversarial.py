@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from portrait_anim.config import FPS
 from portrait_anim.errors import DataError
-from portrait_anim.evaluation.upper import distances, measure
+from portrait_anim.evaluation.upper import clip_statistics, distances
 from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, IRIS_LEFT, IRIS_RIGHT, topology
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.upper import BROWS, GAZE, LID, N_NOISE, ROTATION, SHIFT, TRACKS, UpperGenerator, make_noise
@@ -189,7 +189,7 @@ def test_measures_of_known_tracks() -> None:
     for start in (50, 150):
         tracks[start : start + 4, LID] = 1
     tracks[:, ROTATION.start] = 0.1 * np.sin(np.arange(250) / 10)
-    numbers = measure(tracks, np.ones(250))
+    numbers = clip_statistics(tracks, np.ones(250))
     assert numbers["blinks/s"] == pytest.approx(0.2)
     assert numbers["blink, s"] == pytest.approx(0.16)
     assert numbers["nod spread"] == pytest.approx(0.0707, rel=0.05)

@@ -25,7 +25,7 @@ from portrait_anim.face.mesh import topology
 from portrait_anim.face.track import FaceTrack
 from portrait_anim.motion.space import MotionSpace
 from portrait_anim.system.ffmpeg import ffmpeg_exe
-from portrait_anim.training.data.clips import Batches, Fit, at_times, choose, copy_example, example_of, fit_space
+from portrait_anim.training.data.clips import Alignment, Batches, at_times, choose, copy_example, example_of, fit_space
 from portrait_anim.training.data.copies import Copy, CopyInfo, load_copies, make_copies, music_of
 from portrait_anim.training.data.layouts import ClipInfo, find_clips
 from portrait_anim.training.data.prepare import Clip, load_prepared, prepare, reason_to_drop
@@ -141,8 +141,8 @@ def test_offset_is_removed(clips: list[Clip]) -> None:
 
 def test_amplitude_is_removed_and_fractions_are_read_between_frames(clips: list[Clip]) -> None:
     space = fit_space(clips)
-    plain = example_of(clips[0], space, Fit(0.0))
-    assert np.allclose(example_of(clips[0], space, Fit(0.0, 2.0)).mouth * 2, plain.mouth, atol=1e-6)
+    plain = example_of(clips[0], space, Alignment(0.0))
+    assert np.allclose(example_of(clips[0], space, Alignment(0.0, 2.0)).mouth * 2, plain.mouth, atol=1e-6)
     wave = np.sin(np.arange(50) / 4)[:, None].astype(np.float32)
     assert np.allclose(at_times(wave, np.arange(5, 40) + 0.4)[:, 0], np.sin((np.arange(5, 40) + 0.4) / 4), atol=1e-3)
 
@@ -249,12 +249,12 @@ config = TrainConfig(epochs=12, first_epochs=4, batch_size=4, stretch=40, width=
 clips = choose(load_prepared(Path(sys.argv[1])), "default", "train")
 trainer = train_stages(config, clips, Path(sys.argv[2]), progress=lambda *a: time.sleep(slow), save_every=4)
 config = AdversarialConfig(steps=20, batch_size=4, stretch=40)
-lively = AdversarialTrainer(config, trainer.net, clips, Path(sys.argv[2]), fits=trainer.known_fits)
-upper = lively.train(lambda *a: time.sleep(slow), save_every=4)
+upper_part = AdversarialTrainer(config, trainer.net, clips, Path(sys.argv[2]), fits=trainer.known_fits)
+upper = upper_part.train(lambda *a: time.sleep(slow), save_every=4)
 torch.manual_seed(0)
-ear = StreamingEncoder(StreamingConfig(width=8, dilations=(1, 2), ahead=(1,))).eval()
+speech = StreamingEncoder(StreamingConfig(width=8, dilations=(1, 2), ahead=(1,))).eval()
 out, fits, wait = Path(sys.argv[2]), trainer.known_fits, lambda *a: time.sleep(slow)
-head = train_live(trainer.net, trainer.space, ear, clips, [], fits, trainer.config, out, wait, save_every=4)
+head = train_live(trainer.net, trainer.space, speech, clips, [], fits, trainer.config, out, wait, save_every=4)
 export_weights(trainer.net, upper, head, trainer.space, out / "out.safetensors")
 """
 
@@ -288,14 +288,14 @@ SHARED_RUN = """
 import json, sys
 from pathlib import Path
 from portrait_anim.training.data.clips import choose
-from portrait_anim.training.distributed import World
+from portrait_anim.training.distributed import ProcessGroup
 from portrait_anim.training.data.prepare import load_prepared
 from portrait_anim.training.mouth.trainer import TrainConfig, train_stages
 import torch
 torch.set_num_threads(1)
 config = TrainConfig(epochs=6, stages=1, batch_size=4, stretch=40, width=16)
 clips = choose(load_prepared(Path(sys.argv[1])), "default", "train")
-world = World.of_environment(torch.device("cpu"))
+world = ProcessGroup.of_environment(torch.device("cpu"))
 losses = []
 trainer = train_stages(config, clips, Path(sys.argv[2]), progress=lambda *a: losses.append(a[2]), world=world)
 world.leave()

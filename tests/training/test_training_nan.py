@@ -32,7 +32,7 @@ from portrait_anim.training.steps import take_step
 from portrait_anim.training.upper.trainer import AdversarialConfig, AdversarialTrainer
 
 CONFIG = TrainConfig(epochs=3, stages=1, batch_size=4, stretch=40, width=16, copies=False)
-EAR = StreamingConfig(width=8, dilations=(1, 2), ahead=(1,))
+SPEECH = StreamingConfig(width=8, dilations=(1, 2), ahead=(1,))
 
 
 @pytest.fixture
@@ -170,11 +170,11 @@ def test_upper_face_with_nan(clips: list[Clip], tmp_path: Path, monkeypatch: pyt
 
 def test_live_head_with_nan(clips: list[Clip], tmp_path: Path) -> None:
     trainer = Trainer(CONFIG, clips, tmp_path)
-    ear = StreamingEncoder(EAR).eval()
+    speech = StreamingEncoder(SPEECH).eval()
     space, out = trainer.space, tmp_path / "live"
 
     def train(given: list[Clip], config: TrainConfig = CONFIG, spoil: Callable[..., None] | None = None) -> None:
-        train_live(trainer.net, space, ear, given, [], {}, config, out, spoil, save_every=1)
+        train_live(trainer.net, space, speech, given, [], {}, config, out, spoil, save_every=1)
 
     with pytest.raises(DataError, match="clip ann_4: its features"):
         train([spoilt(clip, "features") if i == 4 else clip for i, clip in enumerate(clips)])
@@ -213,7 +213,7 @@ def test_distillation_with_nan(corpus: Path, tmp_path: Path) -> None:
             batches.files[1]["features"][:] = np.nan
 
     with pytest.raises(DataError, match=f"are numbers: {batches.recordings[1]};"):
-        distil(batches, tmp_path / "run", config, EAR, spoil, save_every=1)
+        distil(batches, tmp_path / "run", config, SPEECH, spoil, save_every=1)
     kept = torch.load(tmp_path / "run" / "distil.pt", weights_only=True)
     assert 3 <= kept["step"] < 12
     assert all(bool(torch.isfinite(value).all()) for value in kept["net"].values())

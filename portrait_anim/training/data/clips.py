@@ -29,7 +29,7 @@ DEV_PEOPLE = (
 
 
 @dataclass(frozen=True)
-class Fit:
+class Alignment:
     """What a first model says about a clip.
 
     Attributes:
@@ -107,7 +107,12 @@ def closed_frames(opening: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 
 
 def _example(
-    name: str, clip: Clip, space: MotionSpace, fit: Fit, at: npt.NDArray[np.floating], features: npt.NDArray[np.generic]
+    name: str,
+    clip: Clip,
+    space: MotionSpace,
+    fit: Alignment,
+    at: npt.NDArray[np.floating],
+    features: npt.NDArray[np.generic],
 ) -> Example:
     kept = features.astype(np.float16)
     check_finite(clip.info.id, {"displacement": clip.tensors["displacement"]})
@@ -124,7 +129,7 @@ def _example(
     )  # fmt: skip
 
 
-def example_of(clip: Clip, space: MotionSpace, fit: Fit | None = None) -> Example:
+def example_of(clip: Clip, space: MotionSpace, fit: Alignment | None = None) -> Example:
     """Make a training example of a clip; motion frame i then belongs to sound frame i.
 
     Args:
@@ -132,12 +137,12 @@ def example_of(clip: Clip, space: MotionSpace, fit: Fit | None = None) -> Exampl
         space: whose coefficients are the targets.
         fit: offset and amplitude to remove; None takes the offset the index gives.
     """
-    fit = fit or Fit(float(clip.info.lag_frames or 0))
+    fit = fit or Alignment(float(clip.info.lag_frames or 0))
     frames = np.arange(len(clip.tensors["displacement"]), dtype=np.float64)
     return _example(clip.info.id, clip, space, fit, frames + fit.lag, clip.tensors["features"])
 
 
-def copy_example(copy: Copy, clip: Clip | None, space: MotionSpace, fit: Fit | None = None) -> Example:
+def copy_example(copy: Copy, clip: Clip | None, space: MotionSpace, fit: Alignment | None = None) -> Example:
     """Make a training example of a copy: the clip's motion along the copy's time map, or a resting mouth."""
     if clip is None:
         n_frames = len(copy.tensors["source"])
@@ -148,7 +153,7 @@ def copy_example(copy: Copy, clip: Clip | None, space: MotionSpace, fit: Fit | N
         return Example(
             copy.info.id, "", features, mean, np.zeros((n_frames, space.n_components), np.float32), ones, ones
         )
-    fit = fit or Fit(float(clip.info.lag_frames or 0))
+    fit = fit or Alignment(float(clip.info.lag_frames or 0))
     at = copy.tensors["source"].astype(np.float64) + fit.lag
     return _example(copy.info.id, clip, space, fit, at, copy.tensors["features"])
 

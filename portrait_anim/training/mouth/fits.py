@@ -11,7 +11,7 @@ import torch
 from portrait_anim.motion.metrics import MAX_LAG, lagged_correlation
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.space import MotionSpace
-from portrait_anim.training.data.clips import Fit
+from portrait_anim.training.data.clips import Alignment
 from portrait_anim.training.data.prepare import Clip
 
 MIN_R = 0.3  # below this best correlation a clip's own offset is not believed
@@ -36,7 +36,7 @@ def fine_offset(made: npt.NDArray[np.floating], real: npt.NDArray[np.floating]) 
     return float(scores[best]), best - MAX_LAG + fraction
 
 
-def estimate_fits(net: MouthNet, space: MotionSpace, clips: Sequence[Clip]) -> dict[str, Fit]:
+def estimate_fits(net: MouthNet, space: MotionSpace, clips: Sequence[Clip]) -> dict[str, Alignment]:
     """Return offset and amplitude of every clip, by id.
 
     The offset stays the index's where the model does not follow the clip or finds one far from it. The amplitude is a
@@ -65,4 +65,4 @@ def estimate_fits(net: MouthNet, space: MotionSpace, clips: Sequence[Clip]) -> d
         person: float(np.sqrt(np.clip(shared / max(own, 1e-9), low**2, high**2)))
         for person, (shared, own) in sums.items()
     }
-    return {clip.info.id: Fit(lags[clip.info.id], gains[clip.info.person]) for clip in clips}
+    return {clip.info.id: Alignment(lags[clip.info.id], gains[clip.info.person]) for clip in clips}

@@ -23,10 +23,10 @@ from portrait_anim.motion.model import LIVE, UPPER, MotionModelConfig, MouthNet
 from portrait_anim.motion.mouth import GeneratorConfig
 from portrait_anim.motion.space import MotionSpace
 from portrait_anim.motion.upper import UpperGenerator
-from portrait_anim.training.data.clips import Batches, Fit, copy_example, example_of, fit_space
+from portrait_anim.training.data.clips import Alignment, Batches, copy_example, example_of, fit_space
 from portrait_anim.training.data.copies import Copy
 from portrait_anim.training.data.prepare import Clip
-from portrait_anim.training.distributed import World
+from portrait_anim.training.distributed import ProcessGroup
 from portrait_anim.training.mouth.fits import estimate_fits
 from portrait_anim.training.mouth.losses import Losses, weighted_total
 from portrait_anim.training.runs import Average, Progress, Run, Stateful
@@ -93,10 +93,10 @@ class Trainer:
 
     def __init__(
         self, config: TrainConfig, clips: Sequence[Clip], out: Path, *, copies: Sequence[Copy] = (), stage: int = 0,
-        fits: dict[str, Fit] | None = None, world: World | None = None,
+        fits: dict[str, Alignment] | None = None, world: ProcessGroup | None = None,
     ) -> None:  # fmt: skip
         self.config, self.clips, self.stage = config, clips, stage
-        self.world = world = world or World()
+        self.world = world = world or ProcessGroup()
         self.known_fits = fits = fits or {}
         torch.manual_seed(config.seed)
         self.space = fit_space(clips, config.seed)
@@ -176,12 +176,12 @@ class Trainer:
         self.average.follow(self.net, step + 1)
         return {name: float(self.world.total(v.detach())) for name, v in {"total": total, **losses}.items()}
 
-    def fits(self) -> dict[str, Fit]:
+    def fits(self) -> dict[str, Alignment]:
         """Say of every clip how far picture and sound are apart and how large the person moves."""
         found = estimate_fits(self.net, self.space, self.clips)
         config = self.config
         return {
-            clip.info.id: Fit(
+            clip.info.id: Alignment(
                 found[clip.info.id].lag if config.offsets else float(clip.info.lag_frames or 0),
                 found[clip.info.id].gain if config.amplitudes else 1.0,
             )
@@ -209,10 +209,10 @@ def train_stages(
     copies: Sequence[Copy] = (),
     progress: Progress | None = None,
     save_every: int = 100,
-    world: World | None = None,
+    world: ProcessGroup | None = None,
 ) -> Trainer:
     """Train all stages, from the last checkpoint on; return the last one, finished."""
-    fits: dict[str, Fit] = {}
+    fits: dict[str, Alignment] = {}
     for stage in range(config.stages):
         trainer = Trainer(config, clips, out, copies=copies, stage=stage, fits=fits, world=world)
         trainer.train(progress, save_every)

@@ -21,7 +21,7 @@ from portrait_anim.audio.speech import SpeechConfig, fit_length, level_gain
 from portrait_anim.audio.streaming import StreamingEncoder
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.space import MotionSpace
-from portrait_anim.training.data.clips import Batches, Example, Fit, copy_example, example_of
+from portrait_anim.training.data.clips import Alignment, Batches, Example, copy_example, example_of
 from portrait_anim.training.data.copies import Copy
 from portrait_anim.training.data.prepare import Clip
 from portrait_anim.training.mouth.losses import Losses, weighted_total
@@ -35,7 +35,7 @@ FULL_SCALE = 32767
 Item = TypeVar("Item", Clip, Copy)
 
 
-def with_streaming(items: Sequence[Item], ear: StreamingEncoder) -> list[Item]:
+def with_streaming(items: Sequence[Item], speech: StreamingEncoder) -> list[Item]:
     """Return the items with the streaming encoder's channels below their features."""
     out = []
     for item in items:
@@ -43,7 +43,7 @@ def with_streaming(items: Sequence[Item], ear: StreamingEncoder) -> list[Item]:
         sound = torch.from_numpy(item.tensors["waveform"].astype(np.float32) / FULL_SCALE)[None]
         sound = fit_length(sound)
         with torch.no_grad():
-            heard = ear(sound * level_gain(sound, SpeechConfig())[:, None])[0][0].numpy()
+            heard = speech(sound * level_gain(sound, SpeechConfig())[:, None])[0][0].numpy()
         heard = np.pad(heard, ((0, 0), (0, max(0, features.shape[1] - heard.shape[1]))), mode="edge")
         both = np.concatenate([features, heard[:, : features.shape[1]].astype(features.dtype)])
         out.append(replace(item, tensors={**item.tensors, "features": both}))
@@ -51,32 +51,36 @@ def with_streaming(items: Sequence[Item], ear: StreamingEncoder) -> list[Item]:
 
 
 def live_examples(
-    clips: Sequence[Clip], copies: Sequence[Copy], ear: StreamingEncoder, space: MotionSpace, fits: dict[str, Fit]
+    clips: Sequence[Clip],
+    copies: Sequence[Copy],
+    speech: StreamingEncoder,
+    space: MotionSpace,
+    fits: dict[str, Alignment],
 ) -> tuple[list[Example], list[Example]]:
     """Return voices and rests, as for the mouth, the streaming encoder's channels below the others."""
-    voices = [example_of(clip, space, fits.get(clip.info.id)) for clip in with_streaming(clips, ear)]
+    voices = [example_of(clip, space, fits.get(clip.info.id)) for clip in with_streaming(clips, speech)]
     known = {clip.info.id: clip for clip in clips}
     mine = [
         copy for copy in copies
         if copy.info.split == "train" and copy.info.kind != "voice" and copy.info.clip in {"", *known}
     ]  # fmt: skip
     rests: list[Example] = []
-    for copy in with_streaming(mine, ear):
+    for copy in with_streaming(mine, speech):
         clip = known.get(copy.info.clip)
         example = copy_example(copy, clip, space, fits.get(copy.info.clip))
         (voices if clip else rests).append(example)
     for example in (*voices, *rests):
-        example.mean[-ear.config.width :] = 0  # the mean of a recording is not known while it comes
+        example.mean[-speech.config.width :] = 0  # the mean of a recording is not known while it comes
     return voices, rests
 
 
 def train_live(
     net: MouthNet,
     space: MotionSpace,
-    ear: StreamingEncoder,
+    speech: StreamingEncoder,
     clips: Sequence[Clip],
     copies: Sequence[Copy],
-    fits: dict[str, Fit],
+    fits: dict[str, Alignment],
     config: TrainConfig,
     out: Path,
     progress: Progress | None = None,
@@ -87,7 +91,7 @@ def train_live(
     Args:
         net: the finished mouth net, which stays as it is.
         space: of its coefficients.
-        ear: the streaming encoder, which stays as it is.
+        speech: the streaming encoder, which stays as it is.
         clips: train clips.
         copies: of them, and rests; the rest is left out.
         fits: offset and amplitude of each clip.
@@ -100,9 +104,9 @@ def train_live(
         DataError: the folder holds the checkpoint of another recipe, or a batch's loss is not a number.
     """
     torch.manual_seed(config.seed)
-    voices, rests = live_examples(clips, copies, ear, space, fits)
+    voices, rests = live_examples(clips, copies, speech, space, fits)
     batches = Batches(voices, rests, config.batch_size, config.stretch, config.seed, REST_SHARE)
-    encoder, width = net.config.encoder, ear.config.width
+    encoder, width = net.config.encoder, speech.config.width
     head = AudioEncoder(replace(encoder, n_features=width, remove_mean=False, causal=True))
     losses_of = Losses(space, net.scale.clone(), config.closure_weight)
     n_steps = config.epochs * batches.per_epoch

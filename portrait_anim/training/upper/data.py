@@ -14,7 +14,7 @@ from portrait_anim.config import FPS
 from portrait_anim.errors import DataError
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.upper import TRACKS
-from portrait_anim.training.data.clips import MAIN_PERSON, Fit
+from portrait_anim.training.data.clips import MAIN_PERSON, Alignment
 from portrait_anim.training.data.prepare import Clip
 from portrait_anim.training.steps import check_finite
 from portrait_anim.training.upper.tracks import blink_rate, person_gains, spreads, upper_tracks
@@ -47,7 +47,7 @@ def latents_of(net: MouthNet, clip: Clip) -> Array:
 
 
 def upper_examples(
-    net: MouthNet, clips: Sequence[Clip], fits: dict[str, Fit] | None = None, spread: Array | None = None
+    net: MouthNet, clips: Sequence[Clip], fits: dict[str, Alignment] | None = None, spread: Array | None = None
 ) -> tuple[list[UpperExample], Array]:
     """Make examples; a person's amplitude and the clip's sound offset are removed.
 

@@ -1,4 +1,4 @@
-"""The three discriminators of Vougioukas et al. 2020, on motion instead of pixels; all return a :class:`Verdict`.
+"""The three discriminators of Vougioukas et al. 2020, on motion instead of pixels; all return a :class:`Judgement`.
 
 Spectral norm (Miyato et al. 2018) and no batch norm: with it the sync discriminator's gradient vanishes.
 """
@@ -19,7 +19,7 @@ VELOCITY, ACCELERATION = 3.0, 4.0  # bring differences to the size of the tracks
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """Scores of a batch of motions, above 0 for real; one tensor for each scale looked at, any shape."""
 
     scores: tuple[Tensor, ...]
@@ -63,12 +63,12 @@ class FrameDiscriminator(nn.Module):
         self.layers = nn.ModuleList([_conv(N + n_condition, width), _conv(width, width)])
         self.head = _conv(width, 1)
 
-    def forward(self, latents: Tensor, motion: Tensor, condition: Tensor) -> Verdict:
+    def forward(self, latents: Tensor, motion: Tensor, condition: Tensor) -> Judgement:
         """Judge motion (B, 10, T) with its condition (B, C)."""
         x = torch.cat([motion, _over_time(condition, motion.shape[-1])], 1)
         for layer in self.layers:
             x = _leaky(layer(x))
-        return Verdict((self.head(x),))
+        return Judgement((self.head(x),))
 
 
 class SequenceDiscriminator(nn.Module):
@@ -86,7 +86,7 @@ class SequenceDiscriminator(nn.Module):
         self.heads = nn.ModuleList([_conv(width, 1) for _ in range(3)])
         self.whole = nn.ModuleList([spectral_norm(nn.Linear(2 * width, width)), spectral_norm(nn.Linear(width, 1))])
 
-    def forward(self, latents: Tensor, motion: Tensor, condition: Tensor) -> Verdict:
+    def forward(self, latents: Tensor, motion: Tensor, condition: Tensor) -> Judgement:
         """Judge motion (B, 10, T) with its condition (B, C); T at least 16."""
         acceleration = ACCELERATION * functional.pad(motion.diff(n=2, dim=-1), (1, 1))
         x = torch.cat([motion, _velocity(motion), acceleration, _over_time(condition, motion.shape[-1])], 1)
@@ -97,7 +97,7 @@ class SequenceDiscriminator(nn.Module):
                 scores.append(self.heads[i // 2](x))
         statistics = torch.cat([x.mean(2), (x.var(2) + 1e-4).sqrt()], 1)
         whole = self.whole[1](_leaky(self.whole[0](statistics)))
-        return Verdict((torch.cat([score.flatten(1) for score in scores], 1), whole))
+        return Judgement((torch.cat([score.flatten(1) for score in scores], 1), whole))
 
 
 class SyncDiscriminator(nn.Module):
@@ -109,12 +109,12 @@ class SyncDiscriminator(nn.Module):
         self.layers = nn.ModuleList([_conv(32 + 2 * N, width, 5), _conv(width, width, 4, 2), _conv(width, width, 4, 2)])
         self.head = _conv(width, 1, 3)
 
-    def forward(self, latents: Tensor, motion: Tensor, condition: Tensor) -> Verdict:
+    def forward(self, latents: Tensor, motion: Tensor, condition: Tensor) -> Judgement:
         """Judge latents (B, C, T) with motion (B, 10, T)."""
         x = torch.cat([self.latents(latents), motion, _velocity(motion)], 1)
         for layer in self.layers:
             x = _leaky(layer(x))
-        return Verdict((self.head(x),))
+        return Judgement((self.head(x),))
 
 
 DISCRIMINATORS: dict[str, type[nn.Module]] = {

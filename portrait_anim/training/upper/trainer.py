@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from portrait_anim.config import FPS
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.upper import LID, N_RATES, RATE_RANGE, UpperConfig, UpperGenerator, make_noise
-from portrait_anim.training.data.clips import Fit
+from portrait_anim.training.data.clips import Alignment
 from portrait_anim.training.data.prepare import Clip
 from portrait_anim.training.runs import Progress, Run, Stateful
 from portrait_anim.training.steps import take_step
@@ -70,7 +70,7 @@ class AdversarialTrainer:
 
     def __init__(
         self, config: AdversarialConfig, mouth: MouthNet, clips: Sequence[Clip], out: Path, *, name: str = "upper",
-        fits: dict[str, Fit] | None = None,
+        fits: dict[str, Alignment] | None = None,
     ) -> None:  # fmt: skip
         self.config = config
         torch.manual_seed(config.seed)
