@@ -242,7 +242,7 @@ def _with_own(inside: Array, light: Array, own: tuple[Image, Array, Affine], x0:
 
 def _subpixel(points: npt.NDArray[np.floating]) -> npt.NDArray[np.int32]:
     """Return points (N, 2) px as cv2 takes them with ``shift=SUBPIXEL_BITS``."""
-    return np.round(points * 2**SUBPIXEL_BITS).astype(np.int32)
+    return np.asarray(np.round(points * 2**SUBPIXEL_BITS), np.int32)
 
 
 def _soft_line(points: npt.NDArray[np.floating], thickness: int, blur: float, shape: tuple[int, ...]) -> Array:
