@@ -30,6 +30,8 @@ from portrait_anim.render.scene import Box
 from portrait_anim.system.threads import MAX_AHEAD
 from portrait_anim.video.reader import probe, read_frames
 
+pytestmark = pytest.mark.media
+
 
 @pytest.fixture(scope="module")
 def animator(small_astronaut: Path) -> Animator:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.unit
+
 PACKAGE = Path(__file__).parents[1] / "portrait_anim"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 300

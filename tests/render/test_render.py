@@ -24,6 +24,8 @@ from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.rest import aperture
 from portrait_anim.system.opencv import cv2
 
+pytestmark = pytest.mark.media
+
 PHOTO, PAINTING = EXAMPLES / "astronaut.jpg", EXAMPLES / "portraits" / "sargent_lady_agnew_1892.jpg"
 
 
