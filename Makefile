@@ -15,8 +15,8 @@ demo: $(VENV)/core  ## a new environment, the program in it, and the first film 
 	$(BIN)/animate examples/astronaut.jpg examples/speech.flac --output $(FILM) --force
 	@echo "$(abspath $(FILM))"
 
-test: $(VENV)/test  ## a new environment, and all tests in it
-	$(BIN)/python -m pytest
+test: $(VENV)/test  ## a new environment, and all tests in it, two at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: lint  ## ruff, mypy and the unit tests: under two minutes
 	$(BIN)/python -m pytest -m unit tests
