@@ -22,6 +22,8 @@ from portrait_anim.face.types import Face
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.system.opencv import cv2
 
+pytestmark = pytest.mark.media
+
 Pixels = npt.NDArray[np.uint8]
 
 CASES = ROOT.parent / "shared" / "cases"
