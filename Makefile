@@ -1,6 +1,3 @@
-# make demo   a new environment, the program in it, and the first film from examples/
-# make test   a new environment, and the tests in it
-# make lint   ruff and mypy
 # Another interpreter: make demo PYTHON=python3.12. Another place for the environment: VENV=/tmp/venv.
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,16 +5,23 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 FILM ?= demo.mp4
 
-.PHONY: demo test lint clean
+.PHONY: help demo check test lint clean
+.DEFAULT_GOAL := demo
 
-demo: $(VENV)/core
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+demo: $(VENV)/core  ## a new environment, the program in it, and the first film from examples/
 	$(BIN)/animate examples/astronaut.jpg examples/speech.flac --output $(FILM) --force
 	@echo "$(abspath $(FILM))"
 
-test: $(VENV)/test
-	$(BIN)/python -m pytest
+test: $(VENV)/test  ## a new environment, and all tests in it, two at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-lint: $(VENV)/dev
+check: lint  ## ruff, mypy and the unit tests: under two minutes
+	$(BIN)/python -m pytest -m unit tests
+
+lint: $(VENV)/dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -33,5 +37,5 @@ $(VENV)/test $(VENV)/dev: $(VENV)/%: pyproject.toml constraints.txt | $(BIN)/pyt
 	$(PIP) --editable '.[$*]'
 	@touch $@
 
-clean:
+clean:  ## remove the environment and what was built
 	rm -rf $(VENV) demo.mp4 dist build .mypy_cache .ruff_cache .pytest_cache

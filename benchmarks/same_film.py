@@ -45,9 +45,9 @@ def short_hash(values: npt.NDArray[Any]) -> str:
 
 
 def motion_hashes(motions: Iterable[Any]) -> list[str]:
-    """Return one hash for each array of each motion."""
+    """Return one hash for each array of each motion that holds anything."""
     arrays = [getattr(motion, field.name) for motion in motions for field in fields(motion)]
-    return [short_hash(array) for array in arrays if isinstance(array, np.ndarray)]
+    return [short_hash(array) for array in arrays if isinstance(array, np.ndarray) and array.size]
 
 
 def sound(start_s: float = 0.5, seconds: float = SECONDS) -> tuple[npt.NDArray[np.float32], int]:

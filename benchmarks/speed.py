@@ -36,10 +36,12 @@ import soundfile
 import torch
 from PIL import Image
 
-from portrait_anim import Animator, pipeline
+from portrait_anim import Animator
 from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS
 from portrait_anim.face.choose import choose_faces
+from portrait_anim.face.detect import shared_landmarker
+from portrait_anim.face.photo import load_photo
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.portrait import Portrait
@@ -97,8 +99,8 @@ def stages(photo: Path, sound: Path, model: MotionModel, out: Path) -> tuple[Tim
     """Run the film's steps one by one; return their times and the marked frames."""
     times: Times = {}
     with timed(times, "photo"):
-        picture = pipeline.load_photo(photo)
-        face = choose_faces(picture, pipeline.make_landmarker("facemesh", "cpu"))[0]
+        picture = load_photo(photo)
+        face = choose_faces(picture, shared_landmarker())[0]
         portrait = Portrait(picture, face)
     waveform = load_audio(sound)
     with timed(times, "listen"):

@@ -8,13 +8,10 @@ sounds -> driver -> perform -> motions -------'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import replace
-from itertools import chain
 from typing import Any, Unpack
-
-import numpy as np
 
 from portrait_anim.animation import (
     Animation,
@@ -28,15 +25,15 @@ from portrait_anim.animation import (
     Steps,
     as_sounds,
 )
-from portrait_anim.audio.waveform import PieceReader
 from portrait_anim.config import FPS
-from portrait_anim.drivers.base import Driver, LiveDriver, Target
+from portrait_anim.drivers.base import Target
+from portrait_anim.drivers.choose import make_driver
 from portrait_anim.drivers.stream import StreamDriver
-from portrait_anim.drivers.voice import VoiceDriver, VoiceNets
+from portrait_anim.drivers.voice import VoiceNets
 from portrait_anim.face.choose import choose_faces
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.photo import load_photo
-from portrait_anim.motion.space import Motion, MotionSpace
+from portrait_anim.motion.space import Motion
 from portrait_anim.options import (
     MAX_DURATION_S,
     FilmChoices,
@@ -50,10 +47,9 @@ from portrait_anim.options import (
 from portrait_anim.provenance.label import Label, Style
 from portrait_anim.provenance.record import FilmMarker, Provenance
 from portrait_anim.render.group import Group
-from portrait_anim.render.scene import Scene
-from portrait_anim.system.threads import in_order
+from portrait_anim.stages import draw, frame_rate, perform, stream
 from portrait_anim.video.target import film_target
-from portrait_anim.video.writer import Writer, check_fps
+from portrait_anim.video.writer import Writer
 
 
 def animate(
@@ -171,7 +167,7 @@ class Animator:
         minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
         """
         options = MotionOptions(**choices)
-        driver = self._driver(as_sounds(audio), options)
+        driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
         record = Provenance.of(self._scene.facts, driver.facts(options), options)
         marker = record.marker(self._scene.still, frame_rate(options))
         return _pixels(draw(perform(driver, self._targets, options), self._nets.space, self._scene, marker))
@@ -179,7 +175,7 @@ class Animator:
     def motions(self, audio: SoundsLike, **choices: Unpack[MotionChoices]) -> tuple[Motion, ...]:
         """Return how each face moves to ``audio``, without rendering; keywords as in :meth:`frames`."""
         options = MotionOptions(**choices)
-        return perform(self._driver(as_sounds(audio), options), self._targets, options)
+        return perform(make_driver(as_sounds(audio), len(self.faces), self._nets, options), self._targets, options)
 
     def live(
         self, pieces: Iterable[Any], *, head_motion: float = 1.0, blinks: float = 1.0, seed: int = 0
@@ -212,7 +208,7 @@ class Animator:
         if options.label is not None:
             Label(Style.parse(options.label), self.size, options.fps)  # it fits, or this is said at once
         step("reading", 0, len(given))
-        driver = self._driver(given, options)
+        driver = make_driver(given, len(self.faces), self._nets, options)
         step("reading", len(given), len(given))
         record = Provenance.of(self._scene.facts, driver.facts(options), options, target)
         fps = frame_rate(options)
@@ -236,61 +232,6 @@ class Animator:
         record.record(writer.path)
         step("signing", 1, 1)
         return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)
-
-    def _driver(self, given: list[SoundLike], options: MotionOptions) -> VoiceDriver:
-        return VoiceDriver.load(given, len(self.faces), self._nets, options)
-
-
-def frame_rate(options: MotionOptions) -> float:
-    """Return the film's exact frame rate: 29.97 means 30000/1001."""
-    return float(check_fps(options.fps))
-
-
-def perform(driver: Driver, targets: Sequence[Target], options: MotionOptions) -> tuple[Motion, ...]:
-    """Return how each face moves, at the film's frame rate."""
-    fps = frame_rate(options)
-    n_frames = max(1, round(driver.duration_s * fps))
-    return tuple(driver.motion(target, options).resampled(fps, n_frames) for target in targets)
-
-
-def draw(
-    motions: Sequence[Motion], space: MotionSpace, scene: Scene, marker: FilmMarker
-) -> Generator[Frame, None, None]:
-    """Return the marked frames, drawn in threads as they are taken."""
-
-    def frame(i: int) -> Frame:
-        return _frame([space.state(motion, i) for motion in motions], scene, marker, i, motions[0].fps)
-
-    return in_order(frame, len(motions[0]))
-
-
-def stream(
-    driver: LiveDriver, space: MotionSpace, scene: Scene, marker_of: Callable[[], FilmMarker], pieces: Iterable[Any]
-) -> Generator[Frame, None, None]:
-    """Return marked frames at 25 fps as pieces of sound come.
-
-    Args:
-        driver: what moves the faces.
-        space: of its motions.
-        scene: the picture.
-        marker_of: returns the marker; called once the driver has the first piece, which its mark depends on.
-        pieces: see :meth:`Animator.live`.
-    """
-    read, end = PieceReader(), object()
-    marker: FilmMarker | None = None
-    n_frames = 0
-    for piece in chain(pieces, [end]):
-        motions = driver.push(np.zeros(0, np.float32) if piece is end else read(piece), last=piece is end)
-        marker = marker or marker_of()
-        for i in range(len(motions[0])):
-            yield _frame([space.state(motion, i) for motion in motions], scene, marker, n_frames, FPS)
-            n_frames += 1
-
-
-def _frame(states: Sequence[Any], scene: Scene, marker: FilmMarker, number: int, fps: float) -> Frame:
-    out = scene.still.copy()
-    box = scene.draw(states, number / fps, out)
-    return Frame(marker.mark(out, number), number / fps, box)
 
 
 def _pixels(frames: Generator[Frame, None, None]) -> Generator[Image, None, None]:

@@ -10,9 +10,20 @@ from pathlib import Path
 
 import pytest
 
+KINDS = {"unit", "media", "training", "package"}  # what pyproject.toml and CONTRIBUTING.md say of them
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 EXAMPLES = ROOT / "examples"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse test modules that do not say their kind."""
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()} & KINDS
+        if item.path.suffix == ".py" and len(marks) != 1:
+            raise pytest.UsageError(
+                f"{item.path}: set pytestmark = pytest.mark.KIND, one of {', '.join(sorted(KINDS))}"
+            )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -24,11 +24,13 @@ from portrait_anim import Animation, Animator, animate
 from portrait_anim.drivers.voice import VoiceDriver
 from portrait_anim.errors import NoFaceError, OptionError, OutputError
 from portrait_anim.options import MotionOptions
-from portrait_anim.pipeline import draw, perform
 from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.scene import Box
+from portrait_anim.stages import draw, perform
 from portrait_anim.system.threads import MAX_AHEAD
 from portrait_anim.video.reader import probe, read_frames
+
+pytestmark = pytest.mark.media
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,8 @@ from PIL import Image
 from portrait_anim.cli.main import animate_main
 from portrait_anim.video.writer import Writer
 
+pytestmark = pytest.mark.media
+
 Arguments = list[str]
 
 

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from portrait_anim.audio.load import load_audio
 from portrait_anim.motion.model import MotionModel
+
+pytestmark = pytest.mark.package
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -16,6 +16,8 @@ from conftest import ROOT, environment
 from portrait_anim.cli.main import animate_main
 from portrait_anim.system import opencv
 
+pytestmark = pytest.mark.package
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 

@@ -17,6 +17,8 @@ from conftest import EXAMPLES, ROOT, cut
 from portrait_anim.system.weights import registry
 from portrait_anim.video.reader import probe
 
+pytestmark = pytest.mark.package
+
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 

@@ -41,6 +41,8 @@ class Motion:
         shift: (T, 3) of the head, IOD.
         fps: frames/s.
         expression: (T, A) activations of the action units, see :mod:`action_units`; (T, 0) is a neutral face.
+        mesh: (T, 478, 3) displacement of every point, IOD, beside all of the above, for what is not made of them: an
+            actor's whole face; (T, 0, 3) is none.
     """
 
     mouth: Array
@@ -51,10 +53,13 @@ class Motion:
     shift: Array
     fps: float = FPS
     expression: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    mesh: Array = field(default_factory=lambda: np.zeros((0, 0, 3), np.float32))
 
     def __post_init__(self) -> None:
         if not self.expression.size:
             object.__setattr__(self, "expression", np.zeros((len(self.mouth), 0), np.float32))
+        if not self.mesh.size:
+            object.__setattr__(self, "mesh", np.zeros((len(self.mouth), 0, 3), np.float32))
 
     def __len__(self) -> int:
         return len(self.mouth)
@@ -67,7 +72,7 @@ class Motion:
         return cls(**tracks, fps=FPS)
 
     def tracks(self) -> dict[str, Array]:
-        """Return the (T, n) arrays by name."""
+        """Return the (T, ...) arrays by name."""
         return {part.name: getattr(self, part.name) for part in fields(self) if part.name != "fps"}
 
     def resampled(self, fps: float, n_frames: int | None = None) -> Motion:
@@ -82,13 +87,16 @@ class Motion:
         if fps == self.fps and n_frames == len(self):
             return self
         at = (np.arange(n_frames) + 0.5) / fps * self.fps - 0.5  # in frames of self
-        steps = np.arange(len(self))
-        moved = {
-            name: np.stack([np.interp(at, steps, column) for column in track.T], axis=1).astype(np.float32)
-            for name, track in self.tracks().items()
-            if track.shape[1]
-        }
-        return replace(self, **{"expression": np.zeros((n_frames, 0), np.float32)} | moved, fps=fps)
+        moved = {name: _interpolated(track, at) for name, track in self.tracks().items()}
+        return replace(self, **moved, fps=fps)
+
+
+def _interpolated(track: Array, at: npt.NDArray[np.floating]) -> Array:
+    """Read (T, ...) at fractions of its frames (N,), linearly; beyond its ends its first and last frame."""
+    steps, flat = np.arange(len(track)), track.reshape(len(track), -1)
+    columns = [np.interp(at, steps, column) for column in flat.T]
+    out = np.stack(columns, axis=1) if columns else np.zeros((len(at), 0))
+    return np.asarray(out.reshape(len(at), *track.shape[1:]), np.float32)
 
 
 class MotionSpace:
@@ -161,6 +169,8 @@ class MotionSpace:
         displacement = self.decode(motion.mouth[i]) + np.tensordot(motion.brows[i], self._brow_fields, axes=1)
         if motion.expression.shape[1]:
             displacement = displacement + np.tensordot(motion.expression[i], self.expressions, axes=1)
+        if motion.mesh.shape[1]:
+            displacement = displacement + motion.mesh[i]
         return FaceState(
             displacement=displacement.astype(np.float32),
             blink=motion.blink[i],

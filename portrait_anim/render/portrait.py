@@ -110,14 +110,14 @@ class Portrait:
 
     def render(self, state: FaceState) -> Image:
         """Return the frame (H, W, 3) uint8 for a state; outside the moving region it equals the photo."""
-        if not self._blinks:
-            state = replace(state, blink=np.zeros(2, np.float32))
         frame = self.photo.pixels.copy()
         self.draw(frame, state)
         return frame
 
     def draw(self, frame: Image, state: FaceState) -> None:
         """Draw a state into (H, W, 3) ``frame``, in place; inside ``box`` the frame has to show the photo."""
+        if not self._blinks:
+            state = replace(state, blink=np.zeros(2, np.float32))
         target = self._head.place(state)
         moved = self._warp.map(target)
         if moved is not None:

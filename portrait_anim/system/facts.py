@@ -15,7 +15,10 @@ class Facts:
         sources: what it was made from: files, as they were when they were read
             (:class:`portrait_anim.system.fingerprint.Fingerprint`), or pixels and samples as they were given.
         models: name -> SHA-256 of every weight file used.
+        more: sources beside photo and sound by what they are: ``"actor"`` (a video), ``"morph"`` (further photos),
+            ``"motion"`` (a motion file).
     """
 
     sources: tuple[Any, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)

@@ -15,6 +15,8 @@ from portrait_anim.app import page as app
 from portrait_anim.motion import model
 from portrait_anim.provenance.verify import verify
 
+pytestmark = pytest.mark.media
+
 
 def test_the_page_makes_a_marked_film_and_says_what_is_wrong(
     second_of_speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,8 @@ import torch
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig, clip_mean
 from portrait_anim.audio.speech import SpeechConfig
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:

@@ -16,6 +16,8 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.errors import AudioError
 from portrait_anim.system.ffmpeg import ffmpeg_exe
 
+pytestmark = pytest.mark.media
+
 RATE = 16_000
 TONE_HZ, ONSET_S, END_S, DURATION_S = 440.0, 0.5, 1.4, 2.0  # silence, tone, silence
 

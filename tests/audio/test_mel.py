@@ -10,6 +10,8 @@ import torch
 from portrait_anim.audio.mel import MEL_FLOOR, log_mel, mel_bank, power_spectrogram
 from portrait_anim.config import HOP_LENGTH, MEL_RATE, N_MELS, SAMPLE_RATE, WINDOW_LENGTH
 
+pytestmark = pytest.mark.unit
+
 
 def chirp(seconds: float = 1.0) -> torch.Tensor:
     t = torch.arange(int(SAMPLE_RATE * seconds), dtype=torch.float64) / SAMPLE_RATE

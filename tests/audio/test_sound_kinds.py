@@ -29,6 +29,8 @@ from portrait_anim.system.ffmpeg import ffmpeg_exe
 from portrait_anim.video.reader import read_frames
 from portrait_anim.video.writer import Writer
 
+pytestmark = pytest.mark.media
+
 SPEECH = ROOT / "examples" / "speech.flac"
 CASES = ROOT.parent / "shared" / "cases"
 RATE = 16_000

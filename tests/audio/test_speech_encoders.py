@@ -35,6 +35,8 @@ from portrait_anim.system.weights import weight_path
 from portrait_anim.training.convert.encoders import convert, read_ctranslate2, read_hama
 from portrait_anim.training.data.song import sing
 
+pytestmark = pytest.mark.media
+
 GOLDEN = ROOT / "tests" / "golden" / "speech_encoders.npz"
 AUDIO = ROOT.parent / "shared" / "data" / "audio"
 needs_audio = pytest.mark.skipif(not AUDIO.is_dir(), reason=f"no recordings at {AUDIO}")

@@ -13,6 +13,8 @@ from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from portrait_anim.training.speech.distil import Corpus, DistilConfig, distil
 
+pytestmark = pytest.mark.media
+
 SMALL = StreamingConfig(width=16, dilations=(1, 2, 4), ahead=(3, 3, 1))
 
 

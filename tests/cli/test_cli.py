@@ -21,6 +21,8 @@ from portrait_anim import __version__
 from portrait_anim.cli.main import animate_main
 from portrait_anim.video.reader import probe
 
+pytestmark = pytest.mark.package
+
 LAST_LINE = re.compile(r"wrote (?P<path>.+): (?P<s>[\d.]+) s, (?P<n>\d+) frames at (?P<fps>[\d.]+) fps, (\d+)x(\d+)")
 
 

@@ -21,6 +21,8 @@ from portrait_anim.face.mesh import topology
 from portrait_anim.motion.action_units import drawn_units
 from portrait_anim.motion.model import MotionModel
 
+pytestmark = pytest.mark.media
+
 PHOTO = ROOT / "examples" / "portraits" / "sargent_lady_agnew_1892.jpg"
 LABELS = (*PEOPLE, "neutral", "static photo")
 

@@ -10,6 +10,8 @@ from portrait_anim.face.photo import load_photo
 from portrait_anim.face.types import Face
 from portrait_anim.render.portrait import Portrait
 
+pytestmark = pytest.mark.media
+
 CLIP = ROOT.parent / "shared" / "data" / "grid_s1" / "bbaf2n.mp4"
 needs_clip = pytest.mark.skipif(not CLIP.is_file(), reason="shared/data is not here")
 

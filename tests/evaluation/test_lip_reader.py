@@ -32,6 +32,8 @@ from portrait_anim.motion.space import MotionSpace, lower_face_weight
 from portrait_anim.training.data.layouts import ClipInfo
 from portrait_anim.training.data.prepare import Clip
 
+pytestmark = pytest.mark.training
+
 N_COMPONENTS = 4
 N_TRAIN = 192
 CONFIG = ReaderConfig(N_COMPONENTS, width=32, dropout=0.1, epochs=12, batch_size=16, learning_rate=6e-3)

@@ -10,6 +10,8 @@ from portrait_anim.errors import DataError
 from portrait_anim.evaluation.songs import Syllables, channels, format_songs, karaoke, song_tables, timed_song
 from portrait_anim.motion.model import MotionModel
 
+pytestmark = pytest.mark.media
+
 AUDIO = ROOT.parent / "shared" / "data" / "audio"
 TEXT = "#TITLE:x\n#BPM:300\n#GAP:1000\n: 0 10 5 la\n- 12\n* 40 20 7 lo\nE\n"
 

@@ -16,6 +16,8 @@ from portrait_anim.face.colour import UNUSABLE
 from portrait_anim.face.icc import BT709, D50, Curve, Points, hlg_light, matrix_profile, pq_light, srgb_light
 from portrait_anim.face.photo import load_photo
 
+pytestmark = pytest.mark.media
+
 CASES = ROOT.parent / "shared" / "cases"
 P3 = ((0.3127, 0.3290), (0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 ADOBE = ((0.3127, 0.3290), (0.64, 0.33), (0.21, 0.71), (0.15, 0.06))

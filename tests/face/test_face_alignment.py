@@ -17,6 +17,8 @@ from portrait_anim.face.facemesh import FacemeshLandmarker
 from portrait_anim.face.mesh import LIPS_INNER
 from portrait_anim.face.photo import load_photo
 
+pytestmark = pytest.mark.media
+
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("**/*.jpg")), ids=lambda path: path.stem)
 def test_mesh_from_its_own_68_points(path: Path) -> None:

@@ -10,6 +10,8 @@ from portrait_anim.face.facemesh import FacemeshLandmarker
 from portrait_anim.face.mesh import OUTER_EYE_CORNERS, topology
 from portrait_anim.face.normalise import normalise, normalise_clip
 
+pytestmark = pytest.mark.media
+
 GOLDEN = np.load(ROOT / "tests" / "golden" / "facemesh_mediapipe.npz")
 PICTURES = {path.name: path for path in (ROOT / "examples").glob("**/*.jpg")}
 

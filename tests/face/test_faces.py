@@ -13,6 +13,8 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.errors import OptionError
 from portrait_anim.face.mesh import LIPS_INNER
 
+pytestmark = pytest.mark.media
+
 
 @pytest.fixture(scope="module")
 def couple(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,6 +18,8 @@ from skimage import data
 from portrait_anim.errors import DependencyError, OptionError, PhotoError
 from portrait_anim.face.photo import MAX_PIXELS, is_monochrome, load_photo
 
+pytestmark = pytest.mark.media
+
 PORTRAIT: np.ndarray = np.ascontiguousarray(data.astronaut()[:200, 120:320])  # (200, 200, 3), public domain (NASA)
 GREY: np.ndarray = np.asarray(Image.fromarray(PORTRAIT).convert("L"))  # (200, 200)
 SHARED = ROOT.parent / "shared" / "data"

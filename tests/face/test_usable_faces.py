@@ -19,8 +19,10 @@ from portrait_anim.face.mesh import LIPS_OUTER
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
-from portrait_anim.render.portrait import Portrait
+from portrait_anim.render.group import Group
 from portrait_anim.system.opencv import cv2
+
+pytestmark = pytest.mark.media
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -183,10 +185,14 @@ def test_small_faces_are_found_whatever_the_pictures_size(
 
 
 def blinked(pixels: Pixels, face: Face) -> bool:
-    """Whether a blink changes the picture."""
-    portrait = Portrait(load_photo(pixels), face)
+    """Whether anything changes when the lids shut, drawn as a film draws it."""
+    photo = load_photo(pixels)
+    group = Group(photo, [face])
+    frames = [photo.pixels.copy(), photo.pixels.copy()]
     shut = replace(FaceState.rest(), blink=np.ones(2, np.float32))
-    return bool((portrait.render(shut) != portrait.render(FaceState.rest())).any())
+    for state, frame in zip((FaceState.rest(), shut), frames, strict=True):
+        group.draw([state], 0.0, frame)
+    return bool((frames[0] != frames[1]).any())
 
 
 def test_no_lids_on_glass_that_mirrors_and_lids_behind_clear_glass(landmarker: FacemeshLandmarker) -> None:

@@ -16,6 +16,8 @@ from portrait_anim.motion.model import MotionModel
 from portrait_anim.motion.streaming import LiveFace
 from portrait_anim.motion.upper import UpperMotion, closure, make_tracks, upper_motion
 
+pytestmark = pytest.mark.media
+
 SEEDS = range(12)
 FILM_S = 40
 SHAPE = (0.1, 0.4, 0.9, 1.0, 0.7, 0.4, 0.2)  # of a blink of the made-up tracks

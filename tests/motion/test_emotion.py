@@ -22,6 +22,8 @@ from portrait_anim.motion.model import MotionModel
 from portrait_anim.options import EMOTIONS, EmotionSegment, parse_emotion
 from portrait_anim.render.portrait import Portrait
 
+pytestmark = pytest.mark.media
+
 # emotion -> units that must be seen in the picture, and by how much (IOD): a quarter or more of what the unit does at
 # full activation; the landmark net itself draws faces back to the average
 SHOWN = {

@@ -17,6 +17,8 @@ from portrait_anim.audio.streaming import StreamingEncoder
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.motion.model import MotionModel, SoundAnalysis
 
+pytestmark = pytest.mark.media
+
 
 @pytest.fixture(scope="module")
 def couple() -> Animator:

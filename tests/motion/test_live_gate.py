@@ -16,6 +16,8 @@ from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.motion.streaming import EAR_ODDS, LiveGate
 
+pytestmark = pytest.mark.media
+
 CHANGED = {
     "average_s": 2.0, "threshold": 4.0, "softness": 3.0, "level_s": 0.12, "silent_dbfs": -35.0, "heard_dbfs": -22.0,
     "hold_s": 0.4, "attack_s": 0.4, "release_s": 0.8,

@@ -22,6 +22,8 @@ from portrait_anim.motion.streaming import LiveMotion, RunningLevel
 from portrait_anim.motion.upper import NoiseStream
 from portrait_anim.provenance.reading import read_mark
 
+pytestmark = pytest.mark.media
+
 
 @pytest.fixture(scope="module")
 def model() -> MotionModel:

@@ -13,6 +13,8 @@ from portrait_anim.motion.space import Motion, MotionSpace, brow_fields, lower_f
 from portrait_anim.motion.upper import MAX_ROTATION
 from portrait_anim.options import WEIGHT_SETS
 
+pytestmark = pytest.mark.media
+
 
 @pytest.fixture(scope="module")
 def model() -> MotionModel:

@@ -24,6 +24,8 @@ from portrait_anim.provenance.metadata import append_xmp
 from portrait_anim.provenance.record import Provenance
 from portrait_anim.system.ffmpeg import ffmpeg_exe
 
+pytestmark = pytest.mark.media
+
 TONE = (np.sin(np.arange(8000) * 0.2).astype(np.float32) * 0.1, 16000)
 PHOTOS = ("photo.jpg", "photo.png", "photo.webp", "photo.tiff", "photo.heic", "photo.avif")
 FILMS = ("film.mp4", "film.mov")

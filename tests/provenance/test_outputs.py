@@ -25,6 +25,8 @@ from portrait_anim.provenance.record import Provenance
 from portrait_anim.system.weights import registry
 from portrait_anim.video.target import NAME_BYTES, default_output
 
+pytestmark = pytest.mark.media
+
 TONE = ((np.sin(np.arange(9600) * 0.05) * 0.3).astype(np.float32), 16_000)
 DISK_BYTES = 400 << 10  # of the small disk
 

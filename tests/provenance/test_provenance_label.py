@@ -10,6 +10,8 @@ import pytest
 from portrait_anim.errors import OptionError
 from portrait_anim.provenance.label import CN_TEXT, EU_TEXT, Label, Style, _letters
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.mark.parametrize(
     ("option", "text"), [("auto", EU_TEXT), ("eu", EU_TEXT), ("cn", CN_TEXT), ("Made up", "Made up")]

@@ -33,6 +33,8 @@ from portrait_anim.provenance.verify import verify
 from portrait_anim.system.ffmpeg import ffmpeg_exe
 from portrait_anim.video.writer import Writer
 
+pytestmark = pytest.mark.media
+
 TONE = (np.sin(np.arange(8000) * 0.2).astype(np.float32) * 0.1, 16000)
 MODELS = {"motion_default": "ab" * 32}
 

@@ -18,6 +18,8 @@ from portrait_anim.system.ffmpeg import ffmpeg_exe
 from portrait_anim.video.reader import read_frames
 from portrait_anim.video.writer import Writer
 
+pytestmark = pytest.mark.media
+
 PHOTO = ROOT / "examples"
 CONTENT_ID = 0xC0FFEE11
 GOLDEN_SYNC = [0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]

@@ -19,6 +19,8 @@ from portrait_anim.motion.model import MotionModel
 from portrait_anim.motion.space import Motion
 from portrait_anim.render.group import Group
 
+pytestmark = pytest.mark.media
+
 SIZE = 200  # px, of a pasted face
 PLACES = {
     "apart": ((460, 220), (0, 0), (300, 0)),  # picture, corners of the pasted faces

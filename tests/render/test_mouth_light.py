@@ -19,6 +19,8 @@ from portrait_anim.render.mouth import GREY
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.system.opencv import cv2
 
+pytestmark = pytest.mark.media
+
 SHARED = ROOT.parent / "shared"
 PEOPLE = SHARED / "data" / "public_domain"
 ASTRONAUT = EXAMPLES / "astronaut.jpg"

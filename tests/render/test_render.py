@@ -19,10 +19,12 @@ from portrait_anim.face.types import Face
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.render.lids import LidPainter
 from portrait_anim.render.light import mouth_look
-from portrait_anim.render.outline import BAND, MARGIN, PERSON, let_go, motion_share, on_grid
+from portrait_anim.render.outline import BAND, MARGIN, PERSON, fade_beyond_outline, motion_share, on_grid
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.rest import aperture
 from portrait_anim.system.opencv import cv2
+
+pytestmark = pytest.mark.media
 
 PHOTO, PAINTING = EXAMPLES / "astronaut.jpg", EXAMPLES / "portraits" / "sargent_lady_agnew_1892.jpg"
 
@@ -206,7 +208,7 @@ def test_an_edge_that_moves_is_never_seen_twice(way: float) -> None:
     share = np.tile(np.interp(columns, [40, 52], [1, 0]).astype(np.float32), (4, 1))
     move = np.zeros((4, 100, 2), np.float32)
     move[..., 0] = -way  # the head moves by +way: its pixels come from p - way
-    let_go(move, share, 1.0)
+    fade_beyond_outline(move, share, 1.0)
     source = columns + move[1, :, 0]
     assert (np.diff(source) > -0.1).all()
     edge = np.flatnonzero(np.diff((source < 40.0).astype(int)))

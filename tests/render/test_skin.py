@@ -19,6 +19,8 @@ from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.skin import Skin
 from portrait_anim.system.opencv import cv2
 
+pytestmark = pytest.mark.media
+
 Array = npt.NDArray[np.float32]
 IOD_PX, SIZE = 100, 320
 SKIN_RGB = (205, 160, 140)

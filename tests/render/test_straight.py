@@ -19,6 +19,8 @@ from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.straight import straight_edged
 from portrait_anim.system.opencv import cv2
 
+pytestmark = pytest.mark.media
+
 POSTER = ROOT.parent / "shared" / "cases" / "poster.jpg"
 PEOPLE = [EXAMPLES / "astronaut.jpg", *sorted((EXAMPLES / "portraits").glob("*.jpg"))]
 LISA, GOGOL, VELATA = (EXAMPLES / "portraits" / f"{name}.jpg" for name in (

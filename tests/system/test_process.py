@@ -18,6 +18,8 @@ from conftest import command, environment
 from portrait_anim import Animator, animate, verify
 from portrait_anim.motion import model
 
+pytestmark = pytest.mark.package
+
 TONE = ((np.sin(np.arange(9600) * 0.05) * 0.3).astype(np.float32), 16_000)
 
 

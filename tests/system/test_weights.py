@@ -13,6 +13,8 @@ from portrait_anim.errors import WeightsError
 from portrait_anim.options import WEIGHT_SETS
 from portrait_anim.system import weights
 
+pytestmark = pytest.mark.unit
+
 ENTRIES = sorted(weights.registry())
 
 

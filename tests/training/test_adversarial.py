@@ -23,6 +23,8 @@ from portrait_anim.training.upper.discriminators import DISCRIMINATORS
 from portrait_anim.training.upper.tracks import EYES, blink_rate, person_gains, spreads, upper_tracks
 from portrait_anim.training.upper.trainer import AdversarialConfig, AdversarialTrainer
 
+pytestmark = pytest.mark.training
+
 N_FRAMES = 150
 
 

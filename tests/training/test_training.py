@@ -34,6 +34,8 @@ from portrait_anim.training.mouth.losses import LOSS_WEIGHTS, Losses
 from portrait_anim.training.mouth.recipes import RECIPES, recipe
 from portrait_anim.training.mouth.trainer import TrainConfig, Trainer, train_stages
 
+pytestmark = pytest.mark.training
+
 SHARED = ROOT.parent / "shared" / "data"
 N_FEATURES = 12
 

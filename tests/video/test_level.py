@@ -13,6 +13,8 @@ import pytest
 from portrait_anim.video.level import largest_side, level_note, plays_everywhere
 from portrait_anim.video.writer import Writer
 
+pytestmark = pytest.mark.media
+
 
 def written_level(path: Path) -> int:
     """Ten times the H.264 level that a film's header names."""

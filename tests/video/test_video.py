@@ -24,6 +24,8 @@ from portrait_anim.system import ffmpeg
 from portrait_anim.video.reader import Clip, probe, read_frames
 from portrait_anim.video.writer import Writer, check_fps, check_output
 
+pytestmark = pytest.mark.media
+
 RATE = 16_000
 
 

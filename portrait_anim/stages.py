@@ -1,0 +1,76 @@
+"""What lies between a driver and a film: motion for every face, then marked frames.
+
+Whole recordings go through :func:`perform` and :func:`draw`, sound that still comes through :func:`stream`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from portrait_anim.animation import Frame
+from portrait_anim.audio.waveform import PieceReader
+from portrait_anim.config import FPS
+from portrait_anim.drivers.base import Driver, LiveDriver, Target
+from portrait_anim.face.state import FaceState
+from portrait_anim.motion.space import Motion, MotionSpace
+from portrait_anim.options import MotionOptions
+from portrait_anim.provenance.record import FilmMarker
+from portrait_anim.render.scene import Scene
+from portrait_anim.system.threads import in_order
+from portrait_anim.video.writer import check_fps
+
+
+def frame_rate(options: MotionOptions) -> float:
+    """Return the film's exact frame rate: 29.97 means 30000/1001."""
+    return float(check_fps(options.fps))
+
+
+def perform(driver: Driver, targets: Sequence[Target], options: MotionOptions) -> tuple[Motion, ...]:
+    """Return how each face moves, at the film's frame rate."""
+    fps = frame_rate(options)
+    n_frames = max(1, round(driver.duration_s * fps))
+    return tuple(driver.motion(target, options).resampled(fps, n_frames) for target in targets)
+
+
+def draw(
+    motions: Sequence[Motion], space: MotionSpace, scene: Scene, marker: FilmMarker
+) -> Generator[Frame, None, None]:
+    """Return the marked frames, drawn in threads as they are taken."""
+
+    def frame(i: int) -> Frame:
+        return _frame([space.state(motion, i) for motion in motions], scene, marker, i, motions[0].fps)
+
+    return in_order(frame, len(motions[0]))
+
+
+def stream(
+    driver: LiveDriver, space: MotionSpace, scene: Scene, marker_of: Callable[[], FilmMarker], pieces: Iterable[Any]
+) -> Generator[Frame, None, None]:
+    """Return marked frames at 25 fps as pieces of sound come.
+
+    Args:
+        driver: what moves the faces.
+        space: of its motions.
+        scene: the picture.
+        marker_of: returns the marker; called once the driver has the first piece, which its mark depends on.
+        pieces: see :meth:`Animator.live`.
+    """
+    read, end = PieceReader(), object()
+    marker: FilmMarker | None = None
+    n_frames = 0
+    for piece in chain(pieces, [end]):
+        motions = driver.push(np.zeros(0, np.float32) if piece is end else read(piece), last=piece is end)
+        marker = marker or marker_of()
+        for i in range(len(motions[0])):
+            yield _frame([space.state(motion, i) for motion in motions], scene, marker, n_frames, FPS)
+            n_frames += 1
+
+
+def _frame(states: Sequence[FaceState], scene: Scene, marker: FilmMarker, number: int, fps: float) -> Frame:
+    out = scene.still.copy()
+    box = scene.draw(states, number / fps, out)
+    return Frame(marker.mark(out, number), number / fps, box)
