@@ -1,4 +1,4 @@
-"""Constants of time and space, derived and checked, with their meaning beside them."""
+"""Sampling rates, frame rates and the size of the mesh, from which everything else is derived."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ def exact_div(x: int, y: int) -> int:
     return x // y
 
 
-SAMPLE_RATE = 16_000  # Hz, what every audio net here listens to
+SAMPLE_RATE = 16_000  # Hz, input of every audio net here
 WINDOW_LENGTH = 400  # samples, 25 ms
 HOP_LENGTH = 160  # samples, 10 ms
 N_MELS = 80
-FPS = 25  # frames/s of face motion; frame i shows the middle of [i/25, (i+1)/25)
+FPS = 25  # frames/s of face motion; frame i shows the middle of the time [i/25, (i+1)/25) s
 
 MEL_RATE = exact_div(SAMPLE_RATE, HOP_LENGTH)  # 100 mel frames/s
 MEL_PER_FRAME = exact_div(MEL_RATE, FPS)  # 4 mel frames to a video frame

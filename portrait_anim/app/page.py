@@ -1,4 +1,4 @@
-"""The same program as a page in the browser (extra ``app``: gradio)."""
+"""The page in the browser: the same program with a form (extra ``app``: gradio)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from portrait_anim.options import AUTO, EMOTIONS, WEIGHT_SETS
 from portrait_anim.pipeline import animate
 from portrait_anim.video.target import default_output
 
-KEEP_S = 3600  # seconds that photos, sounds and films of the page stay on the disk; at its end all of them go
-SWEEP_S = 300  # seconds from one look for older ones to the next
+KEEP_S = 3600  # s that the page's photos, sounds and films stay on the disk; at its end all are deleted
+SWEEP_S = 300  # s from one search for older ones to the next
 CONSENT = (
     "Animate real people only with their consent. No sexual, deceptive or defamatory use. "
     "Every film is marked as synthetic, in its pixels and by a signature."
@@ -23,9 +23,9 @@ CONSENT = (
 
 
 class Films:
-    """A folder for the films in the making: the page copies a finished one, so it goes when the next but one is made.
+    """A temporary folder for films. The page copies each finished film, so all but the last two are deleted.
 
-    It is removed with this object, at the latest at the program's end.
+    The folder is deleted with this object, at the latest when the program ends.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Films:
         self._made: deque[Path] = deque()
 
     def place(self, photo: str, sound: str) -> Path:
-        """Return where to write the film of a photo and a sound; of the earlier ones the last stays."""
+        """Return where to write the film of a photo and a sound; of the earlier films only the last is kept."""
         while len(self._made) > 1:
             shutil.rmtree(self._made.popleft(), ignore_errors=True)
         self._made.append(Path(tempfile.mkdtemp(dir=self._folder.name)))
@@ -43,7 +43,7 @@ class Films:
 def build() -> Any:
     """Return the page, a ``gradio.Blocks``.
 
-    Its nets stay loaded. What it got and made is deleted after an hour, and all of it when the page ends.
+    Its nets stay loaded. Photos, sounds and films are deleted after an hour, and all of them when the page ends.
 
     Raises:
         DependencyError: gradio is not installed.

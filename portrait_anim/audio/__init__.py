@@ -1,1 +1,1 @@
-"""From a sound to what drives the face: loading, pretrained speech encoders, trained head, voice gate."""
+"""From a sound to latents: loading, pretrained speech encoders, trained audio encoder, voice gate."""

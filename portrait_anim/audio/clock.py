@@ -1,4 +1,6 @@
-"""Whether a recording's clock and format hold from its first to its last frame, as ffmpeg's ``ashowinfo`` tells them.
+"""Checks that a recording's time stamps and format stay consistent from its first to its last frame.
+
+Both are read from the lines that ffmpeg's filter ``ashowinfo`` prints.
 
 Recordings that were glued together (``cat a.mp3 b.mp3``, a recorder that was stopped and went on) change their format
 midway, or their time stamps leap: back to zero, or ahead by the length of a pause.

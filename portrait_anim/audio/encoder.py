@@ -1,4 +1,4 @@
-"""The trained head: speech features at 50 Hz -> latents at 25 Hz that drive the face."""
+"""The trained audio encoder: speech features at 50 Hz -> latents at 25 Hz, from which all face motion is made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STRIDE_KERNEL = 5  # feature frames that make a latent
 
 @dataclass(frozen=True)
 class AudioEncoderConfig:
-    """Sizes and options of the head; travels with its weights.
+    """Sizes and options of the audio encoder; kept with its weights.
 
     Attributes:
         n_features: channels of the speech features, :attr:`SpeechConfig.n_channels`.
@@ -25,7 +25,7 @@ class AudioEncoderConfig:
         normalise: ``"frame"`` normalises each frame by itself, so latents do not depend on what else is in the window;
             ``"clip"`` is the plain GroupNorm, over channels and time.
         remove_mean: subtract each clip's feature mean (speaker, room, microphone).
-        causal: a latent hears nothing after its own features; for :class:`StreamingEncoder`'s.
+        causal: whether a latent depends on no features after its own; for live sound.
     """
 
     n_features: int = SpeechConfig().n_channels
@@ -42,7 +42,7 @@ class AudioEncoderConfig:
 
 
 def clip_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean of a clip's features over time, (B, C, T50) -> (B, C, 1).
+    """Return the mean of a clip's features over time, (B, C, T50) -> (B, C, 1).
 
     Args:
         values: the features of the whole clip.
@@ -92,7 +92,7 @@ class GatedBlock(nn.Module):
 
 
 class AudioEncoder(nn.Module):
-    """Speech features (B, C, T50) -> latents (B, width, T25); latent i hears about .6 s to either side."""
+    """Speech features (B, C, T50) -> latents (B, width, T25); latent i depends on about .6 s to either side."""
 
     def __init__(self, config: AudioEncoderConfig | None = None) -> None:
         super().__init__()

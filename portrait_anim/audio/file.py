@@ -1,4 +1,4 @@
-"""A sound file or a video: which of its tracks is heard, and what is mended while it is read."""
+"""Opens a sound file or a video: chooses its sound track and repairs what can be repaired while it is read."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from portrait_anim.system.fingerprint import fingerprint
 MAX_FILM_RATE = 48_000  # Hz, of repaired sound
 SILENT_DBFS = -70.0  # a track whose loudest 20 ms are below is silent
 _STEP = SAMPLE_RATE // 50  # 20 ms
-END_S, END_FRAMES = 0.4, 10  # ffmpeg complains of a packet up to eight frames before those that it decoded last
-SHORT_S = 0.1  # less than this is not missed at the end
+END_S, END_FRAMES = 0.4, 10  # an error this near to the end is one of the end: ffmpeg reports up to eight frames early
+SHORT_S = 0.1  # s; less than this missing at the end is not noted
 
 
 def open_file(audio: str | os.PathLike[str], max_duration: float) -> Sound:
@@ -85,7 +85,7 @@ def _read_track(track: Track, found: SoundTrack, name: str, header: str, limit_s
 
 
 def _loudest(waveform: Waveform) -> float:
-    """RMS of the loudest 20 ms."""
+    """Return the RMS of the loudest 20 ms."""
     whole = waveform[: len(waveform) // _STEP * _STEP].reshape(-1, _STEP)
     return float(np.sqrt((whole**2).mean(1).max(initial=0.0)))
 
@@ -122,7 +122,7 @@ def _read(track: Track, found: SoundTrack | None, name: str, header: str, limit_
 
 
 def _check_decoded(decoded: Decoded, track: Track, name: str, header: str) -> None:
-    """Refuse what gave nothing; tell of what did not decode."""
+    """Raise AudioError when nothing was decoded; note what could not be decoded."""
     if not decoded.complaint:
         tell_gaps(name, decoded.clock)
         return
@@ -142,7 +142,7 @@ def _check_decoded(decoded: Decoded, track: Track, name: str, header: str) -> No
 
 
 def _is_whole(decoded: Decoded, header: str) -> bool:
-    """Whether no frame is missing, only the end was complained of, and the sound is as long as the header says."""
+    """Return whether nothing is lost: no frame missing, an error only at the end, as long as the header says."""
     told, clock = duration_s(header), decoded.clock
     if clock.error_at_s is not None and clock.total_s - clock.error_at_s > max(END_S, END_FRAMES * clock.frame_s):
         return False
@@ -150,7 +150,7 @@ def _is_whole(decoded: Decoded, header: str) -> bool:
 
 
 def _glued(track: Track, name: str, seen: Decoded) -> tuple[Track, Waveform]:
-    """Read recordings that were glued together one after the other, by counting samples."""
+    """Read a file of several joined recordings, placing them by counting samples, not by time stamps."""
     clock = seen.clock
     formats = [kind for _, kind in clock.formats]
     rate = min(MAX_FILM_RATE, max(kind.sample_rate for kind in formats))
@@ -165,7 +165,7 @@ def _glued(track: Track, name: str, seen: Decoded) -> tuple[Track, Waveform]:
 
 
 def _many_channels(track: Track, channels: int, name: str, limit_s: float) -> tuple[Track, Waveform]:
-    """Average more channels than ffmpeg mixes; silent ones do not count."""
+    """Read more channels than ffmpeg can mix as the mean of those that are not silent."""
     seen = survey(track, limit_s)
     check_duration(name, seen.clock.total_s, limit_s, at_least=True)
     if not seen.clock.formats:
@@ -188,7 +188,7 @@ def _repaired(track: Track, repair: Repair, name: str) -> tuple[Track, Waveform]
 
 
 def _mended(repair: Repair, contents: Contents, name: str) -> Repair | None:
-    """Return how stray samples are taken out; None where there are none."""
+    """Return the repair that also removes stray samples (see ``mix``); None where there are none."""
     if contents.broken:
         where = f"{contents.broken}, the first at {clock_time(contents.broken_at_s)}"
         raise AudioError(f"{name} holds NaN or infinite samples ({where}): export it again, e.g. as 16-bit wav")
@@ -199,13 +199,13 @@ def _mended(repair: Repair, contents: Contents, name: str) -> Repair | None:
 
 
 def _for_film(track: Track, contents: Contents) -> Track:
-    """Divide a film's sound by its peak where that is over full scale."""
+    """Return the track with a gain for the film: sound beyond full scale is divided by its peak."""
     peak = contents.usual_peak
     return replace(track, gain=1 / peak) if peak > 1 else track
 
 
 def _heard(track: Track, repair: Repair, contents: Contents, plain: Waveform | None, name: str) -> Waveform:
-    """Return what the nets hear: ffmpeg's downmix or the mean of the blocks, and one channel where they cancel."""
+    """Return the waveform for the nets: ffmpeg's downmix or the channels' mean, and one channel where they cancel."""
     mean = plain
     if mean is None:
         mean = mono(blocks(track, repair), repair.sample_rate, lambda block: block.mean(1, dtype=np.float32))

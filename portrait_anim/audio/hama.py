@@ -2,9 +2,9 @@
 
 A small conformer: log mel -> one strided convolution -> four blocks (half feed-forward, self-attention without
 positions, gated depthwise convolution, half feed-forward, layer norm) -> CTC posteriors over 191 tokens, most of
-them IPA letters, at 50 Hz. Nothing in it looks at the whole utterance but the attention, and nothing counts time,
-so a window sees what the utterance would show it, less the far context. Written from the tensors' names and shapes
-in the package and checked against its engine (tests/test_speech_encoders.py).
+them IPA letters, at 50 Hz. Only the attention takes in the whole input, and no layer depends on absolute time. So a
+window of a recording gives nearly what the whole would, less the far context. Written from the names and shapes of the
+tensors in the package and checked against its engine (tests/audio/test_speech_encoders.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from portrait_anim.config import N_MELS, exact_div
 
 WORD_BOUNDARY = 189  # index of the token between words
 BLANK = 190  # index of the CTC blank; the phonemes come before these two
-# p b m and their aspirated, tense, implosive, syllabic kin: p=35, pʰ=36, p͈=37, b=10, ɓ=82, m=31 in the token table
+# p b m with aspirated, tense, implosive and syllabic variants: p=35, pʰ=36, p͈=37, b=10, ɓ=82, m=31 in the token table
 BILABIALS = (10, 31, 35, 36, 37, 82)
 
 

@@ -1,4 +1,4 @@
-"""Raising a recording that is too quiet to be heard otherwise: whispers, far microphones."""
+"""Amplifies recordings that are too quiet for the speech nets: whispers, far microphones."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from portrait_anim.audio.loudness import NOTHING_DBFS, QUIET_DBFS, loud_dbfs
 from portrait_anim.audio.speech import SpeechConfig
 from portrait_anim.audio.vad import GateConfig
 
-RAISED_THRESHOLD = 7.0  # log odds of a voice at which the gate opens in a raised recording: raised noise has up to 6
+RAISED_THRESHOLD = 7.0  # log odds of a voice at which the gate opens in an amplified recording: its noise has up to 6
 
 
 def audible(waveform: npt.NDArray[np.float32], gate: GateConfig) -> tuple[npt.NDArray[np.float32], GateConfig]:
-    """Return a sound (N,) at 16 kHz as the nets are to hear it, and the gate's setting for it: mostly ``gate``.
+    """Return a sound (N,) at 16 kHz as the nets take it, and the gate's setting for it.
 
-    Between -85 and -50 dBFS it is brought to the level that the speech encoders want. What is raised with a voice is
-    noise, so the voice must be clearer than usual for the mouth to move.
+    A recording whose loud parts lie between -85 and -50 dBFS is brought to the level that the speech encoders were
+    trained at. Its noise is amplified with it, so the gate then asks for a clearer voice. All others are returned as
+    they are, with ``gate``.
     """
     level = loud_dbfs(waveform)
     if not NOTHING_DBFS <= level < QUIET_DBFS:

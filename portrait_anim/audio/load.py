@@ -37,8 +37,8 @@ def load_sound(audio: str | os.PathLike[str] | tuple[Any, int], max_duration: fl
 
     Channels are mixed down (ffmpeg's downmix for files, the mean for arrays); where they cancel each other the loudest
     is taken. Sound louder than full scale (float files, floats in another range) is divided by its peak. A file that is
-    damaged in places gives what can be decoded, with silence in the gaps; recordings that were glued together give all
-    of their parts. Whatever was done is told in the log, one line each. Digital silence is fine.
+    damaged in places gives what can be decoded, with silence in the gaps; recordings that were joined in one file give
+    all of their parts. Whatever was done is noted in the log, one line each. Digital silence is accepted.
 
     Args:
         audio: a file (wav, mp3, flac, ogg, opus, m4a, aac, a video with sound, whatever ffmpeg reads, but no list of

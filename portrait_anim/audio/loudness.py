@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from portrait_anim.config import SAMPLE_RATE, WINDOW_LENGTH
 
-QUIET_DBFS = -50.0  # from here on a recording is heard as it is; quieter ones are raised
-NOTHING_DBFS = -85.0  # and below there is nothing to raise: the last bit's own noise is at -92
+QUIET_DBFS = -50.0  # quieter recordings are amplified
+NOTHING_DBFS = -85.0  # quieter ones are not: there is nothing in them (the noise of the last of 16 bits is at -92)
 LOUD_S = 0.5  # a recording is as loud as its loudest half second (of 25 ms frames, wherever they are) is at least
 LOUD_SHARE = 0.05  # or this share of it, where that is shorter
 

@@ -1,4 +1,4 @@
-"""What several channels hold, and what the mouth hears of them: their mean, or one of them where they cancel out."""
+"""Measures what several channels hold, and chooses what the nets get: their mean, or one where they cancel out."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from portrait_anim.config import SAMPLE_RATE
 
 Waveform = npt.NDArray[np.float32]
 
-STRETCH_S = 0.5  # over which channels and their mean are compared
+STRETCH_S = 0.5  # s, stretches in which channels and their mean are compared
 LOST = (
     0.1  # the mean keeps less than this share of the energy it would have if the channels were independent: they cancel
 )
-HEARD_DBFS = -60.0  # stretches below say nothing
-SILENT_CHANNEL_DB = 30.0  # below the loudest channel: left out of a mean of many
-ABOUT = 0.8  # of the energy, 1 dB
-STRAY_SHARE = 1e-3  # at most this share of all samples may be strays
-MAX_STRAYS = 500  # and at most so many: a second of speech in an hour of silence is none
-STRAY_FACTOR = 8.0  # strays are this many times above what the others stay below
-STRAY_ROOM = 4.0  # times above it, or up to full scale, are left to the others
+HEARD_DBFS = -60.0  # quieter stretches are not compared
+SILENT_CHANNEL_DB = 30.0  # channels this far below the loudest are left out of a mean of many
+ABOUT = 0.8  # share of the loudest channel's energy (1 dB less) from which on another counts as equally loud
+# strays are single samples far beyond all others, left by damage or a wrong format
+STRAY_SHARE = 1e-3  # greatest share of all samples that may be strays
+MAX_STRAYS = 500  # and greatest number: a second of speech in an hour of silence is no stray
+STRAY_FACTOR = 8.0  # they are this many times above the magnitude that all others stay below
+STRAY_ROOM = 4.0  # samples up to this many times that magnitude, or up to full scale, are kept
 
 _LOWEST, _HIGHEST = -60, 130  # powers of two that magnitudes are sorted into
 

@@ -1,4 +1,4 @@
-"""What is told about a sound, one line each."""
+"""Notes to the user about a sound, one line each, in the log."""
 
 from __future__ import annotations
 

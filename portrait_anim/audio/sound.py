@@ -1,4 +1,4 @@
-"""A sound as it comes through the door: what the nets hear, what the film plays, and what it was read from."""
+"""A loaded sound: the waveform for the nets, what the film plays, and what it was read from."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from portrait_anim.system.fingerprint import Fingerprint
 
 logger = logging.getLogger(__name__)
 
-OPEN_IOD = 0.03  # an opening that is seen; speech reaches .1 to .2, noise .01
-HARDLY = 0.02  # less than this share of a sound with an open mouth is hardly any voice
+OPEN_IOD = 0.03  # opening of the lips that can be seen; speech reaches .1 to .2, noise .01
+HARDLY = 0.02  # share of a sound with such an opening below which the user is told that there is hardly any voice
 
 Samples: TypeAlias = "tuple[npt.NDArray[Any], int]"
 
@@ -64,11 +64,11 @@ def check_duration(name: str, duration_s: float, limit_s: float, *, at_least: bo
 
 
 def tell_voices(sounds: Sequence[Sound], openings: Sequence[npt.NDArray[np.floating]]) -> None:
-    """Tell where no voice was heard, or hardly any, or one so quiet that it was raised for the nets.
+    """Note sounds in which there is no voice, or hardly any, or one so quiet that it was amplified for the nets.
 
     Args:
-        sounds: what was heard.
-        openings: (T,) of the mouth, IOD, one for each.
+        sounds: those of the film.
+        openings: for each (T,) the opening of the mouth, IOD.
     """
     for sound, opening in zip(sounds, openings, strict=True):
         _tell_voice(sound, opening)

@@ -1,9 +1,11 @@
-"""What the sound says: features of two frozen pretrained speech encoders at 50 Hz.
+"""Speech features: the outputs of two frozen pretrained speech encoders (hama, whisper), at 50 Hz.
 
-Feature frame k stands for the time [k/50, (k + 1)/50) and is centred in it, two frames to a video frame. Both
-encoders centre theirs on sample 320 k; the first spectrum frame is left out to move the centre to 320 k + 160.
+Convention:
+    * Feature frame k stands for the time [k/50, (k + 1)/50) s and is centred in it; two make a video frame.
+    * The encoders themselves centre frame k on sample 320 k. The first spectrum frame is left out, which moves the
+      centre to sample 320 k + 160, the middle of that time.
 
-Long sound is encoded in windows of 20 s that overlap by 4 s and fade into each other, so memory for the encoders'
+Long sound is encoded in windows of 20 s that overlap by 4 s and are cross-faded, so that memory for the encoders'
 inner values does not grow with the duration.
 """
 
@@ -39,16 +41,18 @@ class SpeechConfig:
     """Which encoders, which of their layers, and how sound is brought to their level.
 
     Attributes:
-        encoders: ``("hama", "whisper")`` or ``("hama",)``; hama is always there, its posteriors are part of the output.
+        encoders: ``("hama", "whisper")`` or ``("hama",)``; hama's phoneme probabilities are always needed.
         hama_blocks: blocks whose outputs are features, counted from 1.
-        level_dbfs: the loud frames (95th percentile of the frames above the floor) are brought to this RMS level.
-        floor_dbfs: quieter frames do not count as sound; no recording is treated as quieter than this, so silence
-            and faint noise are raised by at most ``level_dbfs - floor_dbfs``.
-        loudest: log10 mel power taken as the loudest of every recording by whisper, which cuts off eight decades below;
-            its own maximum (0.8 at this level, median over audio/; .3 to 1.3) varies between windows.
+        level_dbfs: a recording is scaled so that its loud frames (95th percentile of the frames above the floor) have
+            this RMS level.
+        floor_dbfs: quieter frames do not count as sound, and no recording counts as quieter than this. So silence and
+            faint noise are amplified by at most ``level_dbfs - floor_dbfs``.
+        loudest: fixed log10 mel maximum for whisper, which clamps everything more than 8 below it. Whisper's own rule
+            takes each window's maximum (0.8 at this level, median over recordings; .3 to 1.3), which would make
+            windows of one recording differ.
         window: frames encoded in one go (20 s).
-        overlap: frames two windows share (4 s); its first and last quarter are thrown away,
-            between them they fade.
+        overlap: frames that two windows share (4 s); in its first quarter only the earlier window is used, in its last
+            quarter only the later one, in between they are cross-faded.
     """
 
     encoders: tuple[str, ...] = ("hama", "whisper")
@@ -74,14 +78,14 @@ class SpeechConfig:
 
 @dataclass(frozen=True)
 class Features:
-    """What the encoders say about a sound, T50 = 2 x its video frames.
+    """The encoders' outputs for a sound; T50 = 2 x its number of video frames.
 
     Attributes:
-        values: (B, C, T50), hama's blocks then whisper's output.
+        values: (B, C, T50) features: hama's blocks, then whisper's output.
         blank: (B, T50) 0..1, hama's probability that no phoneme is spoken.
-        bilabial: (B, T50) 0..1, its probability of /p b m/ and their kin: the lips close.
-        phoneme: (B, T50) 0..1, the probability of the likeliest phoneme: spikes near 1 in speech, small in noise, where
-            what is not blank is spread over many.
+        bilabial: (B, T50) 0..1, its probability of /p b m/ and similar sounds, for which the lips close.
+        phoneme: (B, T50) 0..1, the probability of the likeliest phoneme: peaks near 1 in speech, small in noise, where
+            many phonemes share it.
     """
 
     values: Tensor
@@ -97,7 +101,7 @@ class Window:
     Attributes:
         start: its first feature frame, even.
         end: the one after its last.
-        weight: (end - start,) of its frames where windows overlap; at every frame those of all windows add up to 1.
+        weight: (end - start,) 0..1 of its frames; where windows overlap the weights of a frame add up to 1.
         features: of its frames.
     """
 
@@ -108,24 +112,24 @@ class Window:
 
 
 def frame_count(n_samples: int) -> int:
-    """Video frames at 25 fps for a sound of ``n_samples``, at least one: round(duration x 25)."""
+    """Return how many video frames (25 fps) a sound of ``n_samples`` has: round(duration x 25), at least one."""
     return max(1, round(n_samples / SAMPLES_PER_FRAME))
 
 
 def fit_length(waveform: Tensor) -> Tensor:
-    """Trim, or pad with silence, (..., N) to a whole number of video frames (:func:`frame_count`)."""
+    """Return (..., N) trimmed or padded with silence to a whole number of video frames (:func:`frame_count`)."""
     length = frame_count(waveform.shape[-1]) * SAMPLES_PER_FRAME
     return functional.pad(waveform, (0, length - waveform.shape[-1]))  # a negative pad trims
 
 
 def frame_rms(waveform: Tensor, length: int = WINDOW_LENGTH) -> Tensor:
-    """RMS about its mean of each stretch of ``length`` samples, (..., N) -> (..., N // length)."""
+    """Return the RMS (about the mean) of each stretch of ``length`` samples, (..., N) -> (..., N // length)."""
     whole = waveform[..., : waveform.shape[-1] // length * length]
     return whole.reshape(*whole.shape[:-1], -1, length).std(dim=-1, correction=0)
 
 
 def level_gain(waveform: Tensor, config: SpeechConfig) -> Tensor:
-    """Factor (B,) that brings each recording's loud frames to the encoders' level; see :class:`SpeechConfig`."""
+    """Return the factor (B,) that brings each recording's loud frames to ``config.level_dbfs``."""
     floor = 10 ** (config.floor_dbfs / 20)
     rms = frame_rms(waveform)  # (B, frames)
     sounding = torch.where(rms > floor, rms, torch.nan)
@@ -176,9 +180,9 @@ class SpeechFeatures(nn.Module):
         return Features(*sums)
 
     def windows(self, waveform: Tensor) -> Iterator[Window]:
-        """Encode recordings as :meth:`forward` does and return the windows one after the other.
+        """Encode recordings as :meth:`forward` does and yield the windows one after the other.
 
-        They begin at fixed times, whatever the length, so a longer recording changes none but the last.
+        Windows begin at fixed times, so sound added at the end changes only the last one.
         """
         waveform = fit_length(waveform)
         waveform = waveform * level_gain(waveform, self.config)[:, None]
@@ -188,7 +192,7 @@ class SpeechFeatures(nn.Module):
             yield Window(start, end, weight.to(waveform), Features(*self._encode(part)))
 
     def _windows(self, n_frames: int) -> Iterator[tuple[int, int, Tensor]]:
-        """First frame, end and weight of each window over ``n_frames``; the weights of all windows add up to 1."""
+        """Yield first frame, end and weight of each window over ``n_frames``; a frame's weights add up to 1."""
         window, overlap = self.config.window, self.config.overlap
         start = 0
         while True:
@@ -207,7 +211,7 @@ class SpeechFeatures(nn.Module):
             start += window - overlap
 
     def _encode(self, waveform: Tensor) -> tuple[Tensor, ...]:
-        """One window (B, 320 T50) -> what :class:`Features` holds, in its order, for these frames."""
+        """Encode one window (B, 320 T50); return the fields of :class:`Features` in their order."""
         power = power_spectrogram(waveform)[..., 1:]  # (B, 201, 2 T50); frame 2 k is now centred on 320 k + 160
         spoken = self.hama(power)
         values = [spoken.blocks[block - 1] for block in self.config.hama_blocks]

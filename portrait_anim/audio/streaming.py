@@ -1,7 +1,8 @@
-"""A small encoder that hears with little look-ahead: mel spectrum -> features at 50 Hz.
+"""The streaming encoder: a small speech encoder for live sound, with little look-ahead; features at 50 Hz.
 
-It is trained to say what the two pretrained encoders say (feature distillation, Hinton, Vinyals, Dean 2015) of the
-clean voice, also when it is given the voice in music or noise (after the denoising task of WavLM, Chen et al. 2022).
+It is trained to give the same features as the two pretrained encoders (feature distillation, Hinton, Vinyals, Dean
+2015). Its input may be a voice in music or noise; the wanted output is always that for the clean voice (after the
+denoising task of WavLM, Chen et al. 2022).
 Depthwise convolutions over time and pointwise ones over channels (ConvNeXt, Liu et al. 2022), each shifted so that the
 sum of what they see of the future is :attr:`StreamingConfig.look_ahead_s`.
 """
@@ -33,7 +34,7 @@ class StreamingConfig:
     Attributes:
         width: channels of the features.
         dilations: of each block.
-        ahead: frames (20 ms) of the future each block sees; the blocks not named see none.
+        ahead: frames (20 ms) of later sound that each block takes in; blocks not named take in none.
     """
 
     width: int = 192
@@ -42,7 +43,7 @@ class StreamingConfig:
 
     @property
     def look_ahead_s(self) -> float:
-        """How much sound after a feature frame's end it depends on, in seconds."""
+        """How many seconds of sound after a feature frame's end the frame depends on."""
         stem_s = ((STEM // 2) * HOP_LENGTH + WINDOW_LENGTH / 2 - HOP_LENGTH) / SAMPLE_RATE
         return stem_s + sum(self.ahead) / FEATURE_RATE
 

@@ -1,8 +1,9 @@
-"""Whether somebody is speaking or singing, frame by frame: the gate that lets the mouth rest in music and silence.
+"""The voice gate: a factor 0..1 on the mouth's motion, near 0 in music, noise and silence.
 
-A small net (:class:`VoiceDetector`) reads it off the speech features. hama's own posteriors, which served before, are
-blank inside a vowel that is held for seconds and in most real songs with much reverberation (docs/ablation.md). What is
-silent in absolute terms has no voice either, whatever is heard in it once it is brought up to level.
+A small net, the voice detector (:class:`VoiceDetector`), tells from the speech features whether somebody speaks or
+sings. hama's phoneme probabilities cannot: they are low inside a vowel held for seconds and in most songs with much
+reverberation (docs/ablation.md). The gate also shuts where the recording itself is silent: speech features are computed
+after amplification, in which faint noise may look like a voice.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ class VoiceDetectorConfig:
 
 
 class VoiceDetector(nn.Module):
-    """Speech features (B, C, T50) -> log odds of a voice (B, T25); each hears about .4 s to either side.
+    """Speech features (B, C, T50) -> log odds of a voice (B, T25); a frame depends on about .4 s to either side.
 
-    Unlike the mouth's encoder it keeps each recording's mean: that of music is not that of a voice.
+    Unlike the mouth's encoder it does not subtract each recording's mean, which differs between music and voices.
     """
 
     mean: Tensor
@@ -49,7 +50,7 @@ class VoiceDetector(nn.Module):
     def __init__(self, config: VoiceDetectorConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or VoiceDetectorConfig()
-        self.register_buffer("mean", torch.zeros(config.n_features))  # of the features over many recordings
+        self.register_buffer("mean", torch.zeros(config.n_features))  # of each feature over many recordings
         self.register_buffer("spread", torch.ones(config.n_features))
         self.encoder = AudioEncoder(
             AudioEncoderConfig(config.n_features, config.width, config.dilations, remove_mean=False)
@@ -83,25 +84,24 @@ WHOLE_ONLY = ("average_s",)  # fields of GateConfig that have no meaning live
 
 @dataclass(frozen=True)
 class GateConfig:
-    """Where the gate opens and how fast, for whole recordings (:func:`voice_gate`) and for live sound (``LiveGate``).
+    """When the gate opens and how fast, for whole recordings (:func:`voice_gate`) and live sound (``LiveGate``).
 
-    Every field but ``average_s`` counts in both. Live sound has no future: of a stretch round a frame its first half is
-    taken.
+    Every field but ``average_s`` counts in both. Live sound has no future: of a stretch centred on a frame only the
+    part before the frame is used.
 
     Attributes:
-        average_s: stretch over which the log odds are averaged, centred. Of whole recordings only (:data:`WHOLE_ONLY`):
-            live, a mean over the past would but open the gate later, and the streaming encoder, which has heard .2 s
-            more than the frame it speaks of, needs none.
-        threshold: their average at which the gate is half open.
-        softness: the sigmoid's scale; one such step from the threshold is .73 or .27.
-        level_s: stretch of which the loudest 20 ms count, so that gaps between words are not silence; live the loudest
-            40 ms of its first half.
-        silent_dbfs: at this level (and below) the gate is shut whatever is heard.
-        heard_dbfs: from this level on the level does not matter.
-        hold_s: time before and after a voice for which the gate stays open: mouths open before they sound; live
-            after it alone.
-        attack_s: time from shut to open.
-        release_s: time from open to shut.
+        average_s: s over which the log odds are averaged, centred. For whole recordings only (:data:`WHOLE_ONLY`): an
+            average over the past alone would open the gate later, and the streaming encoder's odds need none.
+        threshold: averaged log odds at which the gate is half open.
+        softness: change of the log odds from there at which it is open to .73, or to .27.
+        level_s: s over which the level counts as that of its loudest 20 ms, so that gaps between words are no silence;
+            live the loudest 40 ms of the half before the frame.
+        silent_dbfs: level at (and below) which the gate is shut whatever the net says.
+        heard_dbfs: level from which on only the net counts; linear in between.
+        hold_s: s before and after a voice for which the gate stays open, since mouths open before they sound; live
+            only after it.
+        attack_s: s from shut to open, at least.
+        release_s: s from open to shut, at least.
     """
 
     average_s: float = 0.3
@@ -116,14 +116,14 @@ class GateConfig:
 
 
 def moving_average(values: Tensor, length: int) -> Tensor:
-    """Centred mean of ``length`` (odd) neighbours, (T,) -> (T,); at the ends of those that exist."""
+    """Return the centred mean of ``length`` (odd) neighbours, (T,) -> (T,); at the ends of those that exist."""
     half = length // 2
     sums = functional.avg_pool1d(values[None], length, 1, half, count_include_pad=False)
     return sums[0]  # (T,)
 
 
 def level_opening(waveform: Tensor, n_frames: int, config: GateConfig) -> Tensor:
-    """How far the absolute level lets the gate open, (N,) -> (n_frames,) in 0..1 at 25 Hz."""
+    """Return how far the recording's own level lets the gate open, (N,) -> (n_frames,) 0..1 at 25 Hz."""
     rms = frame_rms(fit_length(waveform), SAMPLES_PER_FEATURE)[: FEATURES_PER_FRAME * n_frames]  # (T50,)
     half = round(config.level_s * FEATURE_RATE / 2)
     loudest = functional.max_pool1d(rms[None], 2 * half + 1, 1, half)[0]  # (T50,)
@@ -143,12 +143,12 @@ def follow(target: Tensor, rise: float, fall: float) -> Tensor:
 
 
 def voice_gate(waveform: Tensor, odds: Tensor, config: GateConfig | None = None) -> Tensor:
-    """Share of motion that the sound asks for.
+    """Return how far the gate is open.
 
     Args:
         waveform: (N,) at 16 kHz as recorded (before any level change).
         odds: (T25,) of :class:`VoiceDetector` for the same sound.
-        config: where the gate opens.
+        config: when the gate opens.
 
     Returns:
         (T25,) in 0..1: near 1 while somebody speaks or sings, near 0 in silence and instrumental music.

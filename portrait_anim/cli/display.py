@@ -18,11 +18,11 @@ ERASE_LINE = "\r\x1b[K"  # on a terminal
 
 
 class Unfailing:
-    """A text stream that goes on when its file does not: what cannot be written is dropped, and remembered.
+    """A text stream that never fails: what cannot be written is dropped, and the reason is kept.
 
     Args:
         stream: sys.stdout or sys.stderr; None when the process was started without one.
-        ends: raise BrokenPipeError when its reader has gone, so that the command can end.
+        ends: whether BrokenPipeError is raised when its reader has ended, so that the command can end too.
 
     Attributes:
         lost: why something could not be written, None while everything could.
@@ -65,11 +65,11 @@ class Unfailing:
 
 @contextlib.contextmanager
 def unfailing_streams() -> Iterator[None]:
-    """Let stdout and stderr not fail in the block, but for BrokenPipeError of stdout.
+    """Replace stdout and stderr in the block by streams that never fail, except for BrokenPipeError of stdout.
 
-    A service or a cron job may have started the process without them, or on a full disk. Descriptors 0 to 2 that are
-    closed are opened on nothing first: else the next file that is opened (the photo, the film) would get the number
-    that native libraries print to.
+    A service or a cron job may start the process without them, or with a full disk. Closed descriptors 0 to 2 are
+    opened on the null device first. Otherwise the next file that is opened (the photo, the film) would get such a
+    number, and native libraries would print into it.
     """
     for descriptor in range(3):
         try:
@@ -90,7 +90,7 @@ def unfailing_streams() -> Iterator[None]:
 
 @contextlib.contextmanager
 def progress_display(*, quiet: bool) -> Iterator[Update | None]:
-    """Give a progress callback: a bar on a terminal (that knows its width), ten lines elsewhere, None when quiet."""
+    """Yield a progress callback: a bar on a terminal (of known width), ten lines elsewhere, None when quiet."""
     if quiet:
         yield None
     elif _terminal_columns():
@@ -110,7 +110,7 @@ def _terminal_columns() -> int:
 
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Update]:
-    """Give a callback that names the step on its way, and draws a bar with frames, frames/s and the time left."""
+    """Yield a callback that shows the current step, and for frames a bar with frames/s and the time left."""
     from tqdm import tqdm
 
     layout = "{percentage:3.0f}% |{bar}| {n}/{total}, {rate_noinv_fmt}, {remaining} left"

@@ -1,8 +1,7 @@
 """The commands ``animate`` and ``portrait-anim``: arguments and printing, nothing else.
 
-Exit codes: 0 done, 1 a bug, 2 something about the input (one ``error:`` line on stderr), 130 ended by Ctrl-C,
-141 whoever read the output has gone. Without a usable stderr there is no progress and no note; the work is done all the
-same.
+Exit codes: 0 done, 1 a bug, 2 something about the input (one ``error:`` line on stderr), 130 ended by Ctrl-C, 141 the
+program that read the output has ended. Without a usable stderr there is no progress and no note, but the work is done.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from portrait_anim.version import __version__
 
 Command = Callable[[argparse.Namespace], int]
 
-BUG, INTERRUPTED, READER_GONE = 1, 130, 141  # the last two as a shell tells of SIGINT and SIGPIPE
+BUG, INTERRUPTED, READER_GONE = 1, 130, 141  # the last two are a shell's codes for SIGINT and SIGPIPE
 COMMANDS = {  # name -> the module with add_arguments(parser) and run(args), and what it does
     "animate": ("portrait_anim.cli.animate", "make one still photo talk or sing"),
     "prepare": ("portrait_anim.cli.prepare", "turn clips of talking heads into training data"),
@@ -41,7 +40,7 @@ COMMANDS = {  # name -> the module with add_arguments(parser) and run(args), and
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into one KeyboardInterrupt; more of them do not disturb the tidying up."""
+    """Turn SIGINT, SIGTERM and SIGHUP into one KeyboardInterrupt; further ones are ignored during the clean-up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -65,7 +64,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _printed(run: Command, args: argparse.Namespace) -> int:
-    """Run a command; what it printed has arrived, or that is said. A film that is there counts, whoever hears of it."""
+    """Run a command and flush what it printed. A failure to print is an error, except where a film was written."""
     status = run(args)
     sys.stdout.flush()
     lost: OSError | None = getattr(sys.stdout, "lost", None)

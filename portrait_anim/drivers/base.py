@@ -1,4 +1,4 @@
-"""What a driver is: it makes the motion of every face of a film."""
+"""Protocols of drivers. A driver is what moves faces: it makes the motion of every face of a film."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Target:
 
 
 class Driver(Protocol):
-    """Something known from beginning to end: a recording.
+    """A driver that is known from beginning to end, such as a recording.
 
     Attributes:
         sounds: what the film plays, mixed; none: a silent film.
@@ -62,7 +62,7 @@ class Driver(Protocol):
 
 
 class LiveDriver(Protocol):
-    """Sound that still comes; it is heard once and moves every face."""
+    """A driver whose sound still comes; each piece is analysed once, for all faces."""
 
     def facts(self) -> Facts:
         """Return what it uses; its source is the first piece."""

@@ -16,7 +16,7 @@ def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: Mo
     Args:
         given: sounds, files or ``(samples, sample_rate)``.
         n_faces: how many faces move.
-        nets: what hears sounds.
+        nets: the set of weights that turns sound into motion.
         options: of the film.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Sound that still comes moves the faces: it is heard once, whatever their number."""
+"""The driver for live sound: each piece is analysed once, whatever the number of faces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from portrait_anim.system.weights import digests
 
 Array = npt.NDArray[np.float32]
 
-LIVE_NETS = ("streaming_encoder",)  # weights that hear sound as it comes
+LIVE_NETS = ("streaming_encoder",)  # weight files used for live sound, beside the motion model
 
 
 class StreamDriver:
@@ -25,8 +25,8 @@ class StreamDriver:
 
     Args:
         targets: the faces.
-        nets: what hears the sound; on the CPU whatever their device.
-        options: head motion, blinks and seed; it has no emotions, whose times are a film's.
+        nets: the set of weights; run on the CPU whatever their device.
+        options: head motion, blinks and seed; emotions are not used.
     """
 
     def __init__(self, targets: Sequence[Target], nets: VoiceNets, options: MotionOptions) -> None:
@@ -48,7 +48,7 @@ class StreamDriver:
         return Facts(((first, SAMPLE_RATE),), digests(*LIVE_NETS, self._nets.name))
 
     def push(self, samples: Array, *, last: bool = False) -> list[Motion]:
-        """Take a piece of sound (N,) at 16 kHz; return the frames of each face that are sure by now, maybe none."""
+        """Take a piece of sound (N,) at 16 kHz; return the frames of each face that can be made by now, maybe none."""
         if self._first is None:
             self._first = samples
         heard = self._mouth.push(samples, last=last)

@@ -1,4 +1,4 @@
-"""Recordings move the faces: one for all of them, or one for each."""
+"""The driver for recordings: one for all faces, or one for each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from portrait_anim.system.weights import digests
 if TYPE_CHECKING:
     from portrait_anim.motion.model import MotionModel, SoundAnalysis
 
-RECORDING_NETS = ("hama_encoder", "whisper_tiny_encoder", "voice_detector")  # weights that hear whole recordings
+RECORDING_NETS = ("hama_encoder", "whisper_tiny_encoder", "voice_detector")  # weight files used for recordings
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class VoiceDriver:
 
     Args:
         sounds: one, or one for each face; shorter ones are followed by silence.
-        nets: what hears them.
+        nets: the set of weights.
 
     Attributes:
         sounds: as given.
@@ -79,8 +79,8 @@ class VoiceDriver:
         Args:
             given: files or ``(samples, sample_rate)``.
             n_faces: how many move.
-            nets: what hears them.
-            options: have the longest duration.
+            nets: the set of weights.
+            options: of the film; they hold the longest duration allowed.
 
         Raises:
             OptionError: another number of sounds.
@@ -102,7 +102,7 @@ class VoiceDriver:
         return Facts(tuple(sound.source for sound in self.sounds), digests(*used))
 
     def motion(self, target: Target, options: MotionOptions) -> Motion:
-        """Return a face's motion; the sounds are heard with the first call."""
+        """Return a face's motion; the first call analyses the sounds."""
         return self._nets.model.motion(
             self._heard[target.number % len(self.sounds)], emotion=options.timeline, shape=target.shape,
             smile=target.smile, seed=options.seed + target.number, head_motion=options.head_motion,

@@ -1,8 +1,8 @@
-"""The table of emotions: what two nets see in films of faces that show one, beside stills of real people.
+"""The table of emotions: how two nets judge rendered faces that show one, beside stills of real people.
 
-Each photo is filmed with every label, head still and eyes open, and the rendered frames are looked at twice: by the
-landmark net (how far brows, lids, mouth corners, upper lip and nostrils have moved, as a share of what people do) and
-by a classifier that knows nothing of this program. Both are taken against the neutral film of the same photo.
+Each photo is filmed with every emotion, head still and eyes open. The landmark net measures how far brows, lids, mouth
+corners, upper lip and nostrils have moved in the frames, as a share of what people do. An independent classifier gives
+probabilities of seven emotions. Both are compared with the neutral film of the same photo.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ STILL_LABELS = {
 }  # fmt: skip
 MAX_TURN_DEG = 25.0  # of a still that counts
 MAX_SIZE = 700  # px; no net sees more
-FRAME_STEP = 5  # of a film's frames, one is looked at
-SETTLED = 20  # frames left out at the start: the onset
+FRAME_STEP = 5  # every fifth frame of a film is measured
+SETTLED = 20  # frames left out at the start, while the emotion rises
 UPPER_LIDS, LOWER_LIDS = (158, 159, 160, 385, 386, 387), (144, 145, 153, 373, 374, 380)
 
 
@@ -108,21 +108,24 @@ PEOPLE: dict[str, dict[str, float]] = {
     "fearful": {"inner brow": 0.029, "eye opening": 0.027, "lips apart": 0.082},
     "disgusted": {"upper lip": 0.042, "nostrils": 0.023},
 }
-"""What people's faces do, IOD against neutral: means over the expression stills of a label (:func:`people`), turned by
-less than 25 degrees, what stands out of its standard error. Sad stills look down, brows and corners stay (.007,
--.001): there a third of AU1's and AU15's full reach stands instead."""
+"""What people's faces do, IOD against neutral.
+
+Means over the expression stills of a label (:func:`people`), turned by less than 25 degrees, where they differ clearly
+from 0. In sad stills people look down, but brows and mouth corners hardly move (.007, -.001): there a third of the full
+reach of AU1 and AU15 is used instead.
+"""
 CLEAR = 0.5  # share of people's average that counts as a clear expression
 
 
 class Seen(NamedTuple):
-    """What the two nets see in a face: IOD by :data:`MEASURES`, probabilities by :data:`FER_LABELS`."""
+    """What the two nets measure in a face: IOD by :data:`MEASURES`, probabilities by :data:`FER_LABELS`."""
 
     geometry: Vector
     labels: Vector
 
 
 def see(image: Image, face: Face, classify: Classify) -> Seen:
-    """Look at one face of (H, W, 3)."""
+    """Measure one face of (H, W, 3)."""
     shape, _ = normalise(face.landmarks)
     return Seen(np.array([measure(shape) for measure in MEASURES.values()]), classify(image, face.landmarks))
 
@@ -133,10 +136,10 @@ def mean_of(seen: Sequence[Seen]) -> Seen:
 
 
 def films(path: Path, model: MotionModel, heard: SoundAnalysis, classify: Classify) -> dict[str, Seen]:
-    """Film one photo with every label and look at the frames once the expression has settled.
+    """Film one photo with every label and measure the frames once the expression is there.
 
     Returns:
-        What is seen by label, and ``"static photo"``.
+        the measures by label, and for ``"static photo"``.
 
     Raises:
         DataError: no face in the photo.
@@ -155,7 +158,7 @@ def films(path: Path, model: MotionModel, heard: SoundAnalysis, classify: Classi
         )
         seen = []
         for i in range(SETTLED, len(motion), FRAME_STEP):
-            still = FaceState.rest()  # brows, lids and gaze of speech are another matter
+            still = FaceState.rest()  # without the brows, lids and gaze of speech
             frame = portrait.render(replace(still, displacement=model.space.state(motion, i).displacement))
             face = landmarker.track(frame, faces[0])
             if face is not None:
@@ -165,7 +168,7 @@ def films(path: Path, model: MotionModel, heard: SoundAnalysis, classify: Classi
 
 
 def people(folder: Path, classify: Classify, every: int = 1) -> dict[str, list[Seen]]:
-    """Look at labelled stills of real people; ``folder`` holds index.csv (file, emotion).
+    """Measure labelled stills of real people; ``folder`` holds index.csv (file, emotion).
 
     Raises:
         DataError: no index.
@@ -232,7 +235,7 @@ def emotion_table(filmed: dict[str, dict[str, Seen]], real: dict[str, list[Seen]
 
 
 def unclear(filmed: dict[str, dict[str, Seen]]) -> Iterator[str]:
-    """Yield a line for each photo and emotion whose geometry falls short, with the measures that do."""
+    """Yield a line for each photo and emotion with movements below ``CLEAR``, and which ones these are."""
     names = list(MEASURES)
     for label, wanted in PEOPLE.items():
         for photo, seen in filmed.items():

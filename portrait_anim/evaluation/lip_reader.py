@@ -1,7 +1,8 @@
-"""A small lip-reader of GRID's sentences, which sees how a mouth moves and nothing else: how many words can be read.
+"""A small lip-reader: reads the words of GRID's sentences from how a mouth moves.
 
-The task is LipNet's (Assael et al. 2016), the input is not: the coefficients of :class:`MotionSpace` instead of pixels.
-It learns from the main speaker's real motion alone. A net that had seen generated motion would forgive its habits.
+The task is that of LipNet (Assael et al. 2016), but the input are the coefficients of :class:`MotionSpace` instead of
+pixels. It is trained only on the main speaker's real motion: trained on generated motion, it would not notice its
+flaws.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class LipReader(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.memory = nn.GRU(width, width, batch_first=True, bidirectional=True)
         self.attention = nn.Conv1d(2 * width, len(SLOTS), 1)
-        self.places = nn.Parameter(torch.zeros(len(SLOTS), N_FRAMES))  # where in a clip a slot mostly is
+        self.places = nn.Parameter(torch.zeros(len(SLOTS), N_FRAMES))  # where in a clip a slot's word usually is
         self.heads = nn.ModuleList(nn.Linear(2 * width, len(words)) for words in SLOTS.values())
 
     def forward(self, mouth: Tensor) -> list[Tensor]:
@@ -150,10 +151,11 @@ def _stack(mouths: Sequence[npt.NDArray[np.floating]]) -> Tensor:
 
 
 def augment(mouth: Tensor, rng: np.random.Generator) -> Tensor:
-    """Vary motion (B, K, T) given in units of each coefficient's spread.
+    """Vary motion (B, K, T), in units of each coefficient's standard deviation, for training.
 
-    In time: up to 12 % faster or slower, 4 frames earlier or later, a slow wobble of 1.5 frames. In size: all (15 %),
-    each coefficient (10 %), its rest. Noise of up to a tenth; in every second clip some frames are lost.
+    In time: up to 12 % faster or slower, up to 4 frames earlier or later, and a slow variation of 1.5 frames. In size:
+    all coefficients together (15 %), each alone (10 %), and its value at rest. Noise of up to a tenth is added, and in
+    every second clip some frames are lost.
     """
     n_clips, n_components, n_frames = mouth.shape
     steps = np.arange(n_frames)

@@ -24,7 +24,7 @@ CONDITIONS = ("ground truth", "model", "shuffled audio", "loudness only", "stati
 
 @dataclass(frozen=True)
 class Reading:
-    """What the reader made of the held-out clips under one condition.
+    """How well the lip-reader read the held-out clips under one condition.
 
     Attributes:
         condition: one of :data:`CONDITIONS`.
@@ -41,7 +41,7 @@ class Reading:
 
     @property
     def standard_error(self) -> float:
-        """Of :attr:`word_error`, over clips."""
+        """Standard error of :attr:`word_error`, over clips."""
         clips = self.wrong.mean(1)
         return float(clips.std(ddof=1) / len(clips) ** 0.5) if len(clips) > 1 else float("nan")
 
@@ -59,7 +59,7 @@ def grid_clips(clips: Sequence[Clip]) -> list[Clip]:
 
 
 def loudness_mouth(space: MotionSpace, train: Sequence[Clip], held_out: Sequence[Clip]) -> list[Array]:
-    """Return mouths (T, K) that follow loudness alone: each coefficient its best line over the train clips."""
+    """Return mouths (T, K) that follow loudness alone: a linear fit of each coefficient on the train clips."""
     real = [space.encode(clip.tensors["displacement"].astype(np.float32)) for clip in train]
     loud = np.concatenate([loudness(clip.tensors, len(mouth)) for clip, mouth in zip(train, real, strict=True)])
     known = np.stack([loud, np.ones_like(loud)], axis=1)  # (N, 2)
@@ -72,7 +72,7 @@ def loudness_mouth(space: MotionSpace, train: Sequence[Clip], held_out: Sequence
 
 
 def others(count: int, seed: int = 0) -> npt.NDArray[np.int64]:
-    """Return for each of ``count`` clips another one, by chance: neighbours by name begin with the same words."""
+    """Return for each of ``count`` clips another one, at random (clips next to each other share their first words)."""
     order = np.random.default_rng(seed).permutation(count)
     out = np.empty(count, np.int64)
     out[order] = np.roll(order, 1)

@@ -1,8 +1,7 @@
-"""The table of pictures: real faces driven by their own motion, beside the real film and the still photo.
+"""The table of rendering: real faces driven by their own tracked motion, beside the real film and a still photo.
 
-The first frame of a clip is the photo; the motion is what the tracker saw in the clip (oracle motion), so that the
-figures measure the renderer alone. All are taken on the face: the box of its landmarks in the first frame, a tenth
-larger on each side.
+The first frame of a clip is the photo. The motion is tracked in the clip itself, so that the figures measure the
+renderer alone. They are computed in the box of the face's landmarks in the first frame, a tenth larger on each side.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ SFACE_POINTS = (((33, 133), (362, 263)), 1, (61, 291))  # eyes (as pairs of corn
 
 @dataclass(frozen=True)
 class Tracked:
-    """A clip's frames with what the tracker saw: (T, H, W, 3), (T, 478, 3) px."""
+    """A clip's frames (T, H, W, 3) and its tracked landmarks (T, 478, 3) px."""
 
     frames: list[Image]
     landmarks: npt.NDArray[np.float32]

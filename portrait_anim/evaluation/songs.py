@@ -1,4 +1,4 @@
-"""Real songs through the whole motion model: does the mouth sing while somebody sings, and rest while nobody does?
+"""The table of songs: does the mouth move while somebody sings, and rest while nobody does?
 
 Two kinds: a song with syllable times (UltraStar text), and karaoke recordings with the music on the left channel and
 the voice on the right one, where the mouth driven by the mix is compared with the mouth driven by the voice alone.

@@ -31,7 +31,7 @@ from portrait_anim.training.data.prepare import Clip
 Curve = npt.NDArray[np.floating]
 Tensors = dict[str, npt.NDArray[np.generic]]
 
-LIVE = "model, live"  # sound in pieces, 200 ms of look-ahead
+LIVE = "model, live"  # live sound, with 200 ms of look-ahead
 ROWS = ("ground truth", "model", LIVE, "shuffled audio", "loudness only", "static photo")
 COLUMNS = ("r", "r_best", "r_width", "amplitude", "closures", "offset_ok", "jitter")
 REST_COLUMNS = ("p95", "leak", "p95_ungated")
@@ -51,14 +51,14 @@ class Row:
 
 @dataclass
 class _Case:
-    """A clip or a copy with what the real face did."""
+    """A clip or a copy, with the motion of the real face."""
 
     group: str
     person: str
     language: str
     tensors: Tensors
     real: npt.NDArray[np.float32]  # (T, K)
-    offset: int | None  # frames the picture is known to be later
+    offset: int | None  # by how many frames the picture is later than the sound, where that is known
     tolerance: int
 
 
@@ -132,8 +132,9 @@ def evaluate_clips(
 ) -> list[Row]:  # fmt: skip
     """Measure the net on held-out clips and their copies, each row beside its baselines; ``live`` on the clips.
 
-    Curves of clips are compared as they stand (``r``) and at the clip's own best offset (``r_best``); the offset is
-    right when it is the index's within one frame (GRID: exactly 0). Copies are compared with the offset removed.
+    Curves of clips are compared without a shift (``r``) and shifted by the clip's best offset (``r_best``). An offset
+    is right when it differs from the index's by at most one frame (for GRID it must be 0). For copies the known offset
+    is removed first.
     """
     cases = _cases(space, clips, copies)
     made = [gated_mouth(net, voice, case.tensors)[0] for case in cases]
@@ -158,7 +159,7 @@ def evaluate_clips(
             values = _measure(case, space, opening, width)
             if condition == "ground truth":
                 values = (*values[:5], 1.0, values[6])
-            elif condition == "loudness only":  # not a mouth: its size says nothing
+            elif condition == "loudness only":  # no mouth, so it has no amplitude
                 values = (*values[:3], float("nan"), *values[4:6], float("nan"))
             rows.append(Row(case.group, case.person, case.language, condition, values))
     return rows + rest_rows(net, voice, space, copies)
@@ -191,7 +192,7 @@ def _columns(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def summary(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the model's figures by ``group column``, for the registry."""
+    """Return the model's figures, named by group and column, for the registry."""
     out = {}
     for group in sorted({row.group for row in rows}):
         for condition, before in (("model", ""), (LIVE, "live ")):

@@ -1,9 +1,9 @@
-"""How lids, brows, gaze and head move, as distributions over people: made against real ones who were never trained on.
+"""The table of the upper face: how much lids, brows, gaze and head move, against real people not trained on.
 
-There is no one right motion for a voice, so nothing is compared frame by frame. Each clip gives a few numbers (blinks a
-second, spread and speed of the nod, ...); the distance of two groups of people is the Wasserstein distance of a
-number's distributions in units of its spread over the real held-out people, averaged over the numbers. Other real
-people, the ones trained on, say how small it can be.
+There is no single right motion for a voice, so frames are not compared one by one. Each clip gives a few numbers
+(blinks a second, spread and speed of the nod, ...). Two groups of clips are compared by the Wasserstein distance
+between the distributions of each number, in standard deviations over the val people, averaged over the numbers. The
+distance between two groups of real people shows how small it can be.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from portrait_anim.training.upper.tracks import BLINK
 
 Array = npt.NDArray[np.floating]
 
-REST_LID = 0.35  # closure below this is none
+REST_LID = 0.35  # closure below which lids count as open
 SEEDS = 3  # films made of each clip
 SHORTEST = 60  # frames
 SHAKY = ("brow_inner", "nod", "turn", "tilt")
@@ -67,7 +67,7 @@ def clip_statistics(tracks: Array, loudness: Array) -> dict[str, float]:
 
 
 def distances(real: Sequence[dict[str, float]], other: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return by number the Wasserstein distance of two groups of clips in units of the real group's spread."""
+    """Return by number the Wasserstein distance of two groups of clips, in the real group's standard deviations."""
     out = {}
     for name in real[0]:
         a, b = (np.array([clip[name] for clip in group]) for group in (real, other))
@@ -85,7 +85,7 @@ def upper_groups(
 ) -> dict[str, list[dict[str, float]]]:
     """Return the numbers of each clip by group: real held-out people, real others, each net, a static photo.
 
-    The main speaker, who reads with a still head, is left out of all groups; nothing is left without others.
+    The main speaker, who reads with a still head, is left out of all groups. Without other people they are empty.
     """
     chosen = {
         name: [c for c in clips if c.info.person != MAIN_PERSON and len(c.tensors["displacement"]) >= SHORTEST]

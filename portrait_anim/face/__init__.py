@@ -1,1 +1,1 @@
-"""Faces: finding them, their mesh, removing their pose."""
+"""Faces in pictures: finding them, placing the mesh on them, removing their pose."""

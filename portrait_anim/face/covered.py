@@ -1,8 +1,9 @@
-"""Whether the place where the mesh has a mouth shows lips: masks, microphones, hands, scarves and food show none.
+"""Tells a covered mouth (mask, microphone, hand, scarf, food) from visible lips.
 
-Eight measures of one face are summed with weights (logistic regression): on lips the mesh net's points come out at the
-same place again when its crop changes, the line between them is darker than what lies beside it, they are redder than
-the skin round them, and that skin is like the rest of the face's.
+The mesh net places a mouth even where none is seen. So eight measures of the face are summed with weights (logistic
+regression). They ask: does the mesh net place the lips at the same place again when its crop changes? Is the line
+between the lips darker than what lies beside it? Are the lips redder than the skin round them? Does that skin look
+like the rest of the face's?
 
 Fitted on 150 faces as they are (stills, paintings, first frames of training films) and 307 copies of them with a drawn
 mask, microphone, hand, scarf, piece of food, flute or telephone over the mouth.
@@ -41,7 +42,7 @@ LIPS = tuple(dict.fromkeys(LIPS_OUTER + LIPS_INNER))
 RANGES = (
     (0.005, 0.1), (0.004, 0.05), (0.005, 0.2), (-0.6, 0.1), (-0.1, 0.4), (-0.1, 0.3), (0.0, 30.0), (-5.0, 10.0),
 )  # fmt: skip
-"""What each measure is limited to; the first three are then taken by their logarithm."""
+"""Limits of each measure; of the first three the logarithm is then taken."""
 WEIGHTS = (6.68, -7.473, 0.194, 5.498, -19.17, 16.122, 0.218, -0.493)
 OFFSET = -5.086
 DARK = 9.0  # CIELAB lightness of the skin, 0..100, below which nothing can be said
@@ -49,7 +50,7 @@ COVERED = 3.0  # weighted sum above which a mouth is called covered
 
 
 def covered(nets: FaceNets, image: Image, face: Face) -> float:
-    """Return how much speaks for a covered mouth: below 0 it is seen, above COVERED it is not.
+    """Return the evidence for a covered mouth, a weighted sum: below 0 it is seen, above ``COVERED`` it is not.
 
     Args:
         nets: the face nets.
@@ -69,9 +70,12 @@ def covered(nets: FaceNets, image: Image, face: Face) -> float:
 def measures(nets: FaceNets, image: Image, face: Face) -> tuple[float, ...]:
     """Return the eight measures.
 
-    Shifts of the lips' and of the eyes' points when the mesh is placed again, and of the lips' in the mirrored picture
-    (IOD); brightness of the darkest of the lips, and of the line between them (median and fifth part of its columns),
-    over the face's; colour between the skin round the lips and the rest (CIELAB), redness of the lips over that skin.
+    * How far the points of the lips, and of the eyes, move when the mesh is placed again in changed crops, and those of
+      the lips in the mirrored picture (IOD).
+    * How dark the darkest part of the lips is, and the line between them (median and fifth part of its columns), as a
+      share of the face's brightness.
+    * How much the skin round the lips differs in colour from the rest of the face (CIELAB), and how much redder the
+      lips are than that skin.
     """
     return (*_shifts(nets, image, face), *_look(image, face.landmarks))
 

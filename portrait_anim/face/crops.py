@@ -14,7 +14,7 @@ SAME_FACE_IOU = 0.3  # overlap from which on two boxes are one face's
 
 
 def crop_of(landmarks: Array) -> Crop:
-    """Return the crop for known points (478, 3): their turned bounding box, as MediaPipe's tracking takes it."""
+    """Return the crop round known points (478, 3): their box, turned to the eyes, as in MediaPipe's tracking."""
     left, right = (landmarks[i, :2] for i in OUTER_EYE_CORNERS)
     angle = float(np.arctan2(*(right - left)[::-1]))
     cos, sin = np.cos(angle), np.sin(angle)
@@ -27,7 +27,7 @@ def crop_of(landmarks: Array) -> Crop:
 
 
 def cut_crop(image: Image, crop: Crop, size: int, border: int) -> npt.NDArray[np.float32]:
-    """Sample (size, size, 3) values 0..255 of a crop; ``border`` is OpenCV's for what lies beyond the picture."""
+    """Return a crop as (size, size, 3) values 0..255; ``border`` is OpenCV's mode for what lies beyond the picture."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(
         cv2.warpAffine(image, crop.to_image(size), (size, size), flags=flags, borderMode=border), np.float32
@@ -35,7 +35,7 @@ def cut_crop(image: Image, crop: Crop, size: int, border: int) -> npt.NDArray[np
 
 
 def sample_crop(image: Image, crop: Crop, size: int, border: int) -> npt.NDArray[np.float32]:
-    """Do the same, but average where the crop is large, or the nets see aliased skin."""
+    """Return the same as :func:`cut_crop`, but with the pixels of a large crop averaged, against aliasing."""
     shrink = int(crop.side // (2 * size))
     if shrink <= 1:
         return cut_crop(image, crop, size, border)
@@ -49,7 +49,7 @@ def sigmoid(x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 
 def iou(a: npt.NDArray[np.floating], boxes: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Overlap of box ``a`` (4,) xyxy with ``boxes`` (N, 4): intersection over union, (N,)."""
+    """Return the overlap of box ``a`` (4,) xyxy with ``boxes`` (N, 4): intersection over union, (N,)."""
     low, high = np.maximum(a[:2], boxes[:, :2]), np.minimum(a[2:], boxes[:, 2:])
     inter = np.prod(np.clip(high - low, 0, None), axis=1)
     area = np.prod(a[2:] - a[:2])
@@ -63,7 +63,7 @@ def share_in(face: Face, other: Face) -> float:
 
 
 def in_middle(crop: Crop, face: Face) -> bool:
-    """Whether a crop is of a known face: its centre in the middle half of that one's box."""
+    """Return whether a crop shows a known face: its centre lies in the middle half of that face's box."""
     offset = np.array([crop.cx, crop.cy]) - (face.bbox[:2] + face.bbox[2:]) / 2
     return bool((np.abs(offset) < (face.bbox[2:] - face.bbox[:2]) / 4).all())
 
@@ -82,7 +82,7 @@ def weighted_nms(rows: npt.NDArray[np.floating], scores: npt.NDArray[np.floating
 
 
 def spread(length: float, side: float) -> list[float]:
-    """Centres of half-overlapping tiles of ``side`` that cover ``length``; one in the middle if one is enough."""
+    """Return the centres of half-overlapping tiles of ``side`` that cover ``length``; a single one in the middle."""
     if length <= side:
         return [length / 2]
     count = int(np.ceil(2 * length / side)) - 1

@@ -1,9 +1,10 @@
 """The ``facemesh`` backend: MediaPipe's two face nets under LiteRT, without the framework.
 
-BlazeFace (Bazarevsky et al. 2019) proposes boxes on a 128 px letterbox, the mesh net (Kartynnik et al. 2019,
-Grishchenko et al. 2020) places 478 points on a 256 px crop turned to the eye line. Unlike MediaPipe's image mode,
-the crop is then taken again from the points found, by the rule its video mode uses: photo and training video
-are seen in the same framing, without which lips differ by .005 IOD.
+BlazeFace (Bazarevsky et al. 2019) finds faces in square views of the picture, reduced to 128 px. The mesh net
+(Kartynnik et al. 2019, Grishchenko et al. 2020) places 478 points in a crop of 256 px, turned so that the eyes lie
+level. The crop is then taken again from the points found, as MediaPipe does for video but not for single images. So
+photos and training videos are cropped alike; otherwise the lips differ by .005 IOD (distance between the outer eye
+corners).
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ from portrait_anim.system.weights import digests
 WEIGHTS = ("face_detector", "face_landmarks_detector")
 DETECTOR_SIZE = 128  # px, BlazeFace short range
 MESH_SIZE = 256  # px
-MIN_SCORE = 0.5  # of the detector and of the mesh net's presence
-WITHIN = 0.5  # share of its box that lies in a larger face's from which on a face is none
-SURE_SCORE = 0.9  # of the mesh net for small faces beside others
-SMALLEST_FACE = 20  # px, longer side of a face's box; BlazeFace finds nine tenths of those that are .15 of a tile
-SMALLEST_TILE = 128  # px; smaller tiles only in pictures of which they are two ninths
-TILE_OVER_FACE = 2  # tiles smaller than so many times the largest face found are not looked at
-FLAT = 3.0  # grey levels between a view's darkest and lightest value, below which it shows nothing
-TURNS = (np.pi, np.pi / 2, -np.pi / 2)  # radians, how else a picture is looked at
+MIN_SCORE = 0.5  # 0..1, least score of the detector and least presence of a face that the mesh net reports
+WITHIN = 0.5  # a detection is dropped when at least this share of its box lies in a larger face's box
+SURE_SCORE = 0.9  # least presence of small faces beside others already found
+SMALLEST_FACE = 20  # px, longer side of a face's box; BlazeFace finds nine tenths of the faces that are .15 of a tile
+SMALLEST_TILE = 128  # px; smaller tiles only in pictures whose longer side is up to 4.5 times as long as a tile
+TILE_OVER_FACE = 2  # tiles smaller than this many times the largest face found are left out
+FLAT = 3.0  # grey levels between a view's darkest and lightest value; below, the view shows nothing
+TURNS = (np.pi, np.pi / 2, -np.pi / 2)  # radians by which a picture is turned when no face is found upright
 
 
 def _anchors() -> npt.NDArray[np.float64]:
@@ -59,7 +60,7 @@ def _anchors() -> npt.NDArray[np.float64]:
 
 
 def _tiles(longer: float) -> Iterator[tuple[int, float]]:
-    """Yield into how many half-overlapping parts a picture's longer side (px) is cut, and the side of a tile (px)."""
+    """Yield how many half-overlapping tiles lie along a picture's longer side (px), and the side of a tile (px)."""
     parts = 2
     side = 2 * longer / (parts + 1)
     while side >= DETECTOR_SIZE / 2 and (parts <= 8 or side > SMALLEST_TILE):
@@ -71,7 +72,7 @@ def _tiles(longer: float) -> Iterator[tuple[int, float]]:
 
 
 def _same(face: Face, faces: Sequence[Face]) -> bool:
-    """Whether a face is one of those known."""
+    """Return whether a face is one of ``faces``: their boxes overlap."""
     return bool(faces) and bool(iou(face.bbox, np.stack([other.bbox for other in faces])).max() > SAME_FACE_IOU)
 
 
@@ -102,15 +103,15 @@ class FacemeshLandmarker:
     def detect(self, image: Image, refine: int = 2) -> list[Face]:
         """Return the faces of ``image`` (H, W, 3) RGB, largest first.
 
-        The whole picture is looked at first (with a margin when it shows nothing: a face that fills it), then
-        half-overlapping tiles of two thirds and of two fifths of it, then ever smaller ones: until faces are found, and
-        as small as shows those half their size too. What is found depends on a face's size in px, not on the
-        picture's. Beside other faces the small ones have to be surer, and to be seen without enlarging. Where nothing
-        is found, the picture is looked at upside down and lying on its sides.
+        The search goes from large views to small ones: the whole picture (with a margin if nothing is found, for a face
+        that fills it), half-overlapping tiles of two thirds of its side, of two fifths, and so on. Once faces are
+        found, tiles are made no smaller than needed for faces of half their size. So a face is found by its own size
+        in px, whatever the picture's. A small face beside others needs a higher score and is not enlarged. If nothing
+        is found, the picture is searched upside down and lying on either side.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            refine: how often the crop is taken again from the points found; 0 is MediaPipe's image mode.
+            refine: how often the crop is taken again from the points found; 0 as MediaPipe does for images.
         """
         faces = self._look(image, refine)
         for turn in TURNS:
@@ -118,7 +119,7 @@ class FacemeshLandmarker:
         return faces
 
     def _look(self, image: Image, refine: int, turn: float = 0.0) -> list[Face]:
-        """Return the faces seen in a picture turned by so much (radians, a multiple of a quarter), largest first."""
+        """Return the faces of a picture turned by ``turn`` radians (a multiple of a quarter turn), largest first."""
         height, width = image.shape[:2]
         longer = max(height, width)
         crops = self._propose(image, Crop(width / 2, height / 2, longer, turn))
@@ -152,7 +153,7 @@ class FacemeshLandmarker:
         Args:
             image: (H, W, 3) uint8 RGB.
             view: where to look.
-            averaged: whether a large view is averaged while it is made smaller.
+            averaged: whether pixels of a large view are averaged when it is reduced, or single ones picked.
 
         Returns:
             Scores (896,), 0..1, and rows (896, 16): box x0 y0 x1 y1 and six key points, shares of the view's side.
@@ -169,7 +170,7 @@ class FacemeshLandmarker:
         return sigmoid(logits[0, :, 0]), rows
 
     def _propose(self, image: Image, view: Crop) -> list[Crop]:
-        """Return the crops to place the mesh in, from BlazeFace on a square view of the picture."""
+        """Return crops that may show a face, found by BlazeFace in a square view of the picture."""
         scores, rows = self.scan(image, view)
         sure = scores >= MIN_SCORE
         if not sure.any():
@@ -193,8 +194,8 @@ class FacemeshLandmarker:
             image: (H, W, 3) uint8 RGB.
             crops: where to look.
             refine: how often a crop is taken again.
-            known: faces found before; they come back too, and crops in their middle are not looked at again.
-            sure: presence a new face needs.
+            known: faces found before; they are returned too, and crops in their middle are not looked at again.
+            sure: least presence, 0..1, of a new face.
         """
         faces = list(known)
         for crop in crops:
@@ -212,10 +213,12 @@ class FacemeshLandmarker:
         return [face for i, face in enumerate(faces) if all(share_in(face, other) < WITHIN for other in faces[:i])]
 
     def place(self, image: Image, crop: Crop, refine: int = 0) -> Face | None:
-        """Run the mesh net on a crop, and so often on the crop of what it found; None when it says there is no face."""
+        """Run the mesh net on a crop, then ``refine`` times on the crop of what it found; None: no face."""
         face = self._place(image, crop)
         for _ in range(refine):
-            face = face and self._place(image, crop_of(face.landmarks))
+            if face is None:
+                break
+            face = self._place(image, crop_of(face.landmarks))
         return face
 
     def _place(self, image: Image, crop: Crop) -> Face | None:

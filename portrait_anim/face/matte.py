@@ -1,6 +1,6 @@
-"""Where the person is: MediaPipe's selfie segmenter under LiteRT, one call a face.
+"""Finds which pixels belong to the person: MediaPipe's selfie segmenter under LiteRT, one call a face.
 
-The net (Apache-2.0) was made for people who fill the picture; it is given the surroundings of one face.
+The net (Apache-2.0) was trained on people who fill the picture, so it gets only the surroundings of one face.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ def person_matte(image: Image, face: Face) -> tuple[npt.NDArray[np.float32], npt
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        face: whose surroundings are looked at.
+        face: the face whose surroundings it sees.
 
     Returns:
-        (256, 256) share 0..1 of the person, and the (2, 3) map from image px (x, y, 1) to matte px (pixel centres at
-        integers). What lies beyond the picture repeats its edge.
+        (256, 256) 0..1, how much of each pixel belongs to the person; and the (2, 3) matrix from (x, y, 1) px of the
+        image to (x, y) px of the matte, pixel centres at integers on both sides. Beyond the picture its edge is
+        repeated.
     """
     low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
     half = REACH * float((high - low).max())
     scale = MATTE_SIZE / (2 * half)
     to_matte = np.array([[scale, 0, 0], [0, scale, 0]])
     to_matte[:, 2] = MATTE_SIZE / 2 - 0.5 - scale * ((low + high) / 2)
-    if scale < 0.5:  # average first, or the net sees aliased hair
+    if scale < 0.5:  # averaged first, against aliasing
         shrink = 2 * scale
         image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         inner = to_matte.copy()

@@ -1,8 +1,15 @@
-"""Pose removal: pixels to normalised face space and back.
+"""Removes the pose of a face: from pixels to normalised face space and back.
 
-A similarity (rotation, uniform scale, translation) is fitted to sixteen points that ride on the skull, by
+A similarity (rotation, uniform scale, translation) is fitted to sixteen points that hardly move against the skull, by
 Procrustes analysis (Umeyama 1991, "Least-squares estimation of transformation parameters between two point
 patterns"). For a video it is fitted frame by frame, which leaves .13 % IOD of noise on silent lips.
+
+Convention:
+    * Image space: (x, y, z) in px, x to the right, y down, z away from the viewer; pixel centres at integers.
+    * Normalised face space: (x, y, z) in IOD (distance between the outer eye corners), x to the picture's right, y up,
+      z towards the viewer; the origin lies midway between the outer eye corners, which are 1 apart.
+    * :meth:`Pose.to_image` goes from face to image, :meth:`Pose.to_face` back. Points are rows: a rotation matrix R
+      (3, 3) is applied as ``points @ R.T`` on the way to the image and ``points @ R`` on the way back.
 """
 
 from __future__ import annotations
@@ -21,11 +28,11 @@ IMAGE_TO_FACE = np.array([1.0, -1.0, -1.0])  # image axes (y down, z away) to fa
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a face is in a picture: ``image = flip(scale * points @ rotation.T) + origin``.
+    """Where a face is in a picture: ``image = IMAGE_TO_FACE * scale * (points @ rotation.T) + origin``.
 
     Attributes:
-        rotation: (3, 3) from normalised face axes to the camera's (x right, y up, z to the viewer).
-        scale: pixels to an IOD.
+        rotation: (3, 3) from the face's own axes to the camera's (x right, y up, z to the viewer).
+        scale: px an IOD.
         origin: (3,) px, image space, of the point midway between the outer eye corners.
     """
 
@@ -45,7 +52,7 @@ class Pose:
 
 
 def _fit(reference: npt.NDArray[np.floating], landmarks: npt.NDArray[np.floating]) -> Pose:
-    """Fit the pose that takes the reference's stable points to the picture's. Both (478, 3)."""
+    """Return the pose that brings the stable points of ``reference`` (478, 3) closest to ``landmarks`` (478, 3) px."""
     stable = list(STABLE)
     source = np.asarray(reference, np.float64)[stable]
     target = np.asarray(landmarks, np.float64)[stable] * IMAGE_TO_FACE
@@ -60,7 +67,7 @@ def _fit(reference: npt.NDArray[np.floating], landmarks: npt.NDArray[np.floating
 
 
 def _unit_iod(points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Scale and shift (478, 3) points so that the outer eye corners are 1 apart and centred on the origin."""
+    """Scale and shift (478, 3) points so that the outer eye corners are 1 apart and their middle is the origin."""
     left, right = (points[i] for i in OUTER_EYE_CORNERS)
     return np.asarray((points - (left + right) / 2) / np.linalg.norm(right - left), np.float64)
 
@@ -72,8 +79,8 @@ def normalise(landmarks: npt.NDArray[np.floating]) -> tuple[Array, Pose]:
         landmarks: (478, 3) px, image space.
 
     Returns:
-        The (478, 3) identity shape in IOD units, whose outer eye corners are exactly 1 apart, and the pose that
-        takes it back to the picture.
+        The face's shape (478, 3) without its pose, IOD, the outer eye corners exactly 1 apart; and the pose that brings
+        it back to the picture.
     """
     first = _fit(topology().vertices, landmarks)
     shape = _unit_iod(first.to_face(landmarks))
@@ -84,7 +91,7 @@ def normalise(landmarks: npt.NDArray[np.floating]) -> tuple[Array, Pose]:
 def normalise_clip(landmarks: npt.NDArray[np.floating]) -> tuple[Array, list[Pose]]:
     """Remove the pose of one person's face, frame by frame.
 
-    The reference is the person's own mean face, so identity does not leak into the pose.
+    Each frame is fitted to the person's own mean face, so that the shape of the face does not change the pose.
 
     Args:
         landmarks: (T, 478, 3) px, image space.

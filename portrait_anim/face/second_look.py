@@ -1,9 +1,9 @@
-"""A second opinion on what the mesh net takes for a face: buckles, coins, gravel and upside-down heads are none.
+"""Checks again what the mesh net took for a face: buckles, coins and gravel are none, and heads may be upside down.
 
-The detector looks again, straight at the points found, from near and from further off. A face is one that it is sure
-of there, with its key points (eyes, nose, mouth) where the mesh has them. Where it is only fairly sure, or the face
-lies, the mesh net places its points again in crops that are moved, turned and scaled a little: on a face they come out
-at the same place.
+The detector is run again on views centred on the points found, narrow and wide ones. A face is accepted when the
+detector's score is high there and its key points (eyes, nose, mouth) lie where the mesh has them. If the score is only
+fair, or the face lies on its side, the mesh net also places its points again in crops that are moved, turned and scaled
+a little: on a real face they come out at the same places.
 
 Measured on 351 faces (stills, paintings, first frames of films) and 133 false ones (614 pictures and crops without a
 face): the detector's score is .65 or more on faces, on nine tenths of them above .84; on false ones .85 at most, median
@@ -20,15 +20,15 @@ from portrait_anim.face.crops import CROP_SCALE, crop_of
 from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, NOSE_TIP
 from portrait_anim.face.types import Array, Crop, Face, FaceNets, Image
 
-CERTAIN = 0.88  # detector's score from which on nothing else is asked
-SURE, FAIR = 0.84, 0.60  # score that is enough for a face, and that is enough for one whose points come out the same
-KEY_ERROR = 0.12  # of the face's side, mean distance of the detector's key points from the mesh's that still agrees
-NEARNESS = 0.35  # of the face's side, how far another face's centre may be that is seen in the same place
+CERTAIN = 0.88  # detector's score from which on nothing else is checked
+SURE, FAIR = 0.84, 0.60  # least score of an upright face, and of one whose points come out at the same places
+KEY_ERROR = 0.12  # of the face's side, greatest mean distance between the detector's key points and the mesh's
+NEARNESS = 0.35  # of the face's side, greatest distance of a detection's centre that still counts as this face
 VIEWS = (1.5, 2.2, 3.2)  # of the face's side: how much of the surroundings is seen
 QUARTERS = (np.pi, np.pi / 2, -np.pi / 2)  # radians: how else a face may lie
-UPRIGHT_LEAD = 0.015  # by how much a face's score is above that of the same place seen turned
-TURNED_LEAD = 0.05  # score by which a turned view is better that tells that the face is none
-STEADY = 0.033  # of the face's side, median distance of points placed again
+UPRIGHT_LEAD = 0.015  # least lead of a face's score over that of the same place seen turned
+TURNED_LEAD = 0.05  # lead of a turned view's score from which on the face is not accepted as it was found
+STEADY = 0.033  # of the face's side, greatest median distance of points placed again
 TILT = np.pi / 3  # radians; faces that lie more than this have to be steady too
 REPEATS = (
     (0.08, 0.0, 1.0, 0.0), (-0.08, 0.0, 1.0, 0.0), (0.0, 0.08, 1.0, 0.0), (0.0, -0.08, 1.0, 0.0),
@@ -39,12 +39,12 @@ _UPPER_INNER_LIP, _LOWER_INNER_LIP = 13, 14
 
 
 def second_look(nets: FaceNets, image: Image, face: Face, refine: int = 0) -> Face | None:
-    """Return a face that is believed: the one given, or the same turned the right way up; None: it is none.
+    """Return a face that is accepted: the one given, or the same turned the right way up; None when it is no face.
 
     Args:
         nets: detector and mesh net.
         image: (H, W, 3) uint8 RGB.
-        face: what was found.
+        face: as it was found.
         refine: how often the crop of a turned face is taken again.
     """
     score = _score(nets, image, face)
@@ -66,7 +66,7 @@ def second_look(nets: FaceNets, image: Image, face: Face, refine: int = 0) -> Fa
 
 
 def _upright(face: Face) -> bool:
-    """Whether the eyes lie more or less level."""
+    """Return whether the eyes lie more or less level."""
     return abs(crop_of(face.landmarks).angle) < TILT
 
 
@@ -104,7 +104,7 @@ def _score(nets: FaceNets, image: Image, face: Face, turn: float = 0.0) -> float
 
 
 def _unsteadiness(nets: FaceNets, image: Image, face: Face) -> float:
-    """Return how far points placed again lie from a face's own: median over REPEATS, share of its side."""
+    """Return how far points placed again lie from the face's own: median over ``REPEATS``, as a share of its side."""
     crop = crop_of(face.landmarks)
     apart = []
     for right, down, scale, turn in REPEATS:

@@ -11,7 +11,7 @@ from portrait_anim.config import N_LANDMARKS
 
 Array = npt.NDArray[np.float32]
 
-NECK = np.array([0.0, -0.65, -0.80])  # IOD, normalised face space: what the head turns about
+NECK = np.array([0.0, -0.65, -0.80])  # IOD, normalised face space: the point about which the head turns
 EYEBALL = 0.13  # IOD, radius
 
 
@@ -26,9 +26,9 @@ class FaceState:
         displacement: (478, 3) IOD, from the resting face (lips closed, neutral expression).
         blink: (2,) lid closure, 0 as in the photo to 1 shut; image-left eye first.
         gaze: (2,) radians relative to the photo, (right+, up+).
-        rotation: (3,) rotation vector in radians, right-handed, about x (+ lowers the chin side towards the viewer,
-            that is: the face looks down), y (+ turns the face to the picture's right) and z (+ tilts
-            counter-clockwise in the picture), relative to the photo.
+        rotation: (3,) rotation vector in radians, right-handed, relative to the photo, about x (above 0 the face
+            looks down), y (above 0 it turns to the picture's right) and z (above 0 it tilts counter-clockwise in the
+            picture).
         shift: (3,) IOD, relative to the photo.
     """
 

@@ -1,4 +1,4 @@
-"""A face followed through the frames of a video."""
+"""Follows one face through the frames of a video."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from portrait_anim.face.detect import make_landmarker
 from portrait_anim.face.types import Face, Image, Landmarker
 
 CROWD_SHARE = 0.5  # a second face this large, relative to the first, may be the one that speaks
-LOOK_EVERY = FPS  # frames between looks for other faces
+LOOK_EVERY = FPS  # frames between searches for other faces
 
 
 class FaceTrack(NamedTuple):
@@ -21,7 +21,7 @@ class FaceTrack(NamedTuple):
 
     Attributes:
         landmarks: (T, 478, 3) px, NaN where no face was found.
-        crowded: share of looks, one a second, that saw a second face about as large.
+        crowded: share of the searches (one a second) that found a second face at least half as large.
     """
 
     landmarks: npt.NDArray[np.float32]
@@ -29,7 +29,7 @@ class FaceTrack(NamedTuple):
 
 
 def follow(images: Iterable[Image], landmarker: Landmarker | None = None) -> Iterator[tuple[Image, Face | None]]:
-    """Yield each frame (H, W, 3) with its face, looked for where it was; the largest at first and where it was lost."""
+    """Yield each frame (H, W, 3) with its face: searched for where it was; the largest at first and after a loss."""
     landmarker = landmarker or make_landmarker()
     face: Face | None = None
     for image in images:

@@ -14,7 +14,13 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Crop:
-    """A turned square in a picture: centre (px), side (px), angle (radians, clockwise as seen)."""
+    """A turned square in a picture.
+
+    Attributes:
+        cx, cy: px of its centre in the picture, x right, y down.
+        side: px.
+        angle: radians by which it is turned clockwise, as seen.
+    """
 
     cx: float
     cy: float
@@ -22,10 +28,12 @@ class Crop:
     angle: float
 
     def to_image(self, size: int) -> npt.NDArray[np.float64]:
-        """Return the (2, 3) map from crop pixels to image pixels.
+        """Return the (2, 3) matrix from the crop, reduced or enlarged to ``size`` px, to the picture.
 
-        Pixel centres are at integers on both sides, corner 0 goes to corner 0: MediaPipe's convention, which its
-        nets were trained with.
+        Convention:
+            * Direction: (x, y, 1) px of the crop to (x, y) px of the picture.
+            * Pixel centres are at integers on both sides. (0, 0) of the crop is the square's corner itself, not half a
+              pixel inside it: MediaPipe's convention, with which its nets were trained.
         """
         cos, sin = np.cos(self.angle) * self.side / size, np.sin(self.angle) * self.side / size
         half = size / 2
@@ -60,7 +68,7 @@ class Face:
 
 
 class FaceNets(Protocol):
-    """The two nets that every backend finds faces with."""
+    """The two nets, detector and mesh net, that find faces and check them for every backend."""
 
     def scan(
         self, image: Image, view: Crop, *, averaged: bool = False
@@ -84,7 +92,7 @@ class Landmarker(Protocol):
 
     @property
     def nets(self) -> FaceNets:
-        """The nets that judge what was found, the same for every backend."""
+        """The nets that check what was found, the same for every backend."""
         ...
 
     def detect(self, image: Image) -> list[Face]:
@@ -92,5 +100,5 @@ class Landmarker(Protocol):
         ...
 
     def track(self, image: Image, previous: Face | None) -> Face | None:
-        """Return the face of a video's next frame, looked for where it was; ``None`` when it is lost."""
+        """Return the face of a video's next frame, searched for where the last one was; None when it is lost."""
         ...

@@ -1,4 +1,4 @@
-"""Whether a face that was found can be made to speak, and what the user should know about it."""
+"""Checks whether a face that was found can be animated, and collects what the user should know about it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from portrait_anim.face.normalise import normalise
 from portrait_anim.face.types import Face, FaceNets, Image
 from portrait_anim.system.opencv import cv2
 
-PROFILE = np.radians(48)  # turn to the side from which on the far half of the mouth is not seen
-MOUTH_OUTSIDE = 0.25  # share of the mouth's area beyond the picture's edge from which on there is none to move
-LIPS_OUTSIDE = 0.02  # of the mouth's area, from which on there is a word about it
-CHIN_OUTSIDE = 0.02  # of the face's side, how far beyond the edge the chin lies when there is a word about it
-SMALL_PX = 48  # px, a face's longer side below which there is a word about it
-SMALL_SHARE = 0.1  # of the picture's longer side, the same
-UPSIDE_DOWN = 3 * np.pi / 4  # radians, turn in the picture's plane from which on a face is called upside down
-LYING = np.pi / 3  # radians, the same for lying on a side
+# a face is refused
+PROFILE = np.radians(48)  # when it is turned to the side by more: the far half of the mouth is hidden
+MOUTH_OUTSIDE = 0.25  # when a larger share of the mouth's area lies beyond the picture's edge
+
+# the user gets a note
+LIPS_OUTSIDE = 0.02  # when a larger share of the mouth's area lies beyond the picture's edge
+CHIN_OUTSIDE = 0.02  # when the chin lies further beyond the edge, as a share of the face's longer side
+SMALL_PX = 48  # when the face's longer side has fewer px
+SMALL_SHARE = 0.1  # or is a smaller share of the picture's longer side
+UPSIDE_DOWN = 3 * np.pi / 4  # when the face is turned in the picture by more radians: upside down
+LYING = np.pi / 3  # the same: lying on its side
 
 
 def trouble(nets: FaceNets, image: Image, face: Face) -> str | None:
-    """Return why a face cannot be animated and what to do, for "the face ..."; None when it can.
+    """Return why a face cannot be animated and what to do, as the rest of a line "the face ..."; None when it can.
 
     Args:
         nets: the face nets.
@@ -40,7 +43,7 @@ def trouble(nets: FaceNets, image: Image, face: Face) -> str | None:
 
 
 def remarks(image: Image, face: Face) -> list[str]:
-    """Return what the user should know about a face that will move, for "the face ...", a line each."""
+    """Return notes for the user about a face that will move, each the rest of a line "the face ..."."""
     notes = []
     height, width = image.shape[:2]
     side = float((face.bbox[2:] - face.bbox[:2]).max())

@@ -1,1 +1,1 @@
-"""Sound to identity-normalised face motion."""
+"""Face motion: how it is stored, and how it is made from a sound."""

@@ -1,9 +1,9 @@
 """Action units: how the mesh moves when a muscle of the face pulls, and the basis that emotions are sums of.
 
-Names and effects follow Ekman, Friesen and Hager 2002, "Facial Action Coding System" (FACS). Every unit has a field
-drawn by hand from the mesh alone (bumps with an anatomical direction); the ``default`` weights replace those of them
-that the tracker can see by averages over more than a thousand faces (training/action_units.py). Both kinds are scaled
-to the same reach, so an activation means the same whichever is used.
+Names and effects follow Ekman, Friesen and Hager 2002, "Facial Action Coding System" (FACS). A unit's field says how
+each mesh point moves at activation 1. Every unit has a field drawn by hand (smooth bumps on the mesh, in the direction
+of the muscle). With the ``default`` weights, units that the tracker can see use averages over more than a thousand
+faces instead (training/action_units.py). Both kinds are scaled to the same reach, so an activation means the same.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ SIDE_WIDTH = 0.10  # IOD, how softly a unit of one side ends at the midline
 
 @dataclass(frozen=True)
 class Reach:
-    """What is measured of a unit, and how far it goes at activation 1 (FACS intensity D to E).
+    """How far a unit moves the face at activation 1 (FACS intensity D to E), and where that is measured.
 
     Attributes:
-        points: image-left points whose mean counts; their mirrors move alike.
-        axis: 0 outwards from the midline, 1 up.
-        iod: signed distance in IOD.
-        what: in words.
+        points: image-left landmarks whose mean displacement counts; the mirrored ones move alike.
+        axis: 0 for outwards from the midline, 1 for up.
+        iod: that displacement in IOD; below 0 inwards or down.
+        what: the same in words.
     """
 
     points: tuple[int, ...]
@@ -114,7 +114,7 @@ class ActionUnits:
 
 
 def mirrored(field: npt.NDArray[np.floating]) -> Field:
-    """Return (..., 478, 3) displacements or points as a mirror shows them."""
+    """Return (..., 478, 3) displacements or points mirrored left to right, numbering included."""
     return np.asarray((field * np.array([-1.0, 1.0, 1.0]))[..., mirror(), :], np.float64)
 
 
@@ -131,16 +131,17 @@ def scaled(field: Field, unit: str) -> Field:
 
 
 def split_sides(fields: npt.NDArray[np.floating]) -> Array:
-    """Split (U, 478, 3) two-sided fields into (2 U, 478, 3), image-left and image-right by turns; pairs sum up."""
+    """Split (U, 478, 3) two-sided fields into (2 U, 478, 3): left, right, left...; each pair sums to its field."""
     right = 1 / (1 + np.exp(-topology().vertices[:, 0] / (SIDE_WIDTH / 2)))
     sides = np.stack([1 - right, right])  # (2, 478)
     return np.asarray((fields[:, None] * sides[..., None]).reshape(-1, N_LANDMARKS, 3), np.float32)
 
 
 def sealed(field: Field) -> Field:
-    """Let the inner lips touch as before: both rows move by their mean, the rest of each lip follows its row.
+    """Return a field (478, 3) changed so that it does not part the lips.
 
-    An emotion's lips then never open a mouth that the speech has closed; only the jaw drop (AU26) does.
+    Both rows of the inner lips move by the mean of both, and the rest of each lip follows its row. So an emotion never
+    opens a mouth that the speech has closed; only the jaw drop (AU26), which is not changed, does.
     """
     vertices = topology().vertices[:, :2].astype(np.float64)
     upper, lower = list(LIPS_INNER_UPPER), list(LIPS_INNER_LOWER)
@@ -159,22 +160,22 @@ def sealed(field: Field) -> Field:
 
 
 def above_lids() -> tuple[Field, Field]:
-    """Return (478,) weights that keep the lids' edges where they are: for brows that rise, for brows that fall.
+    """Return two sets of (478,) weights for brow motion that leave the lids' edges in place: rising, falling.
 
-    A rising brow takes all of itself along and stretches the skin above the lid; a falling one needs room on it.
+    A rising brow moves as a whole and stretches the skin above the lid; a falling one comes down onto that skin.
     """
     height = topology().vertices[:, 1].astype(np.float64) - 0.04
     return np.clip(height / 0.08, 0, 1), np.clip(height / 0.15, 0, 1)
 
 
 def _bump(centre: tuple[float, float], size: tuple[float, float]) -> Field:
-    """Return (478,) a Gaussian in x, y round ``centre`` of the image-left side; ``size`` is its deviation, IOD."""
+    """Return (478,) a Gaussian in x, y round ``centre`` on the image-left side; ``size`` is its deviation in IOD."""
     away = (topology().vertices[:, :2] - np.array(centre)) / size
     return np.asarray(np.exp(-0.5 * (away**2).sum(1)), np.float64)
 
 
 def _pull(*bumps: tuple[tuple[float, float], tuple[float, float], tuple[float, float, float]]) -> Field:
-    """Sum of bumps (centre, size, vector), drawn on the image-left side and mirrored."""
+    """Return the sum of bumps (centre, size, displacement), drawn on the image-left side and mirrored."""
     one = sum(_bump(centre, size)[:, None] * np.array(vector) for centre, size, vector in bumps)
     one = np.asarray(one, np.float64)
     side = np.sign(topology().vertices[:, :1])
@@ -182,7 +183,7 @@ def _pull(*bumps: tuple[tuple[float, float], tuple[float, float], tuple[float, f
 
 
 def _lids(upper: float, lower: float) -> Field:
-    """Raise the middle of the lids by these IOD; the corners stay, the skin next to them follows."""
+    """Return a field that raises the middle of the upper and lower lids by these IOD; the corners stay in place."""
     vertices = topology().vertices
     out = np.zeros((N_LANDMARKS, 3))
     for up, low in ((EYE_LEFT_UPPER, EYE_LEFT_LOWER), (EYE_RIGHT_UPPER, EYE_RIGHT_LOWER)):
@@ -201,7 +202,7 @@ def _lids(upper: float, lower: float) -> Field:
 
 
 def _corners(vector: tuple[float, float, float], curve: float = 2.0) -> Field:
-    """Move the mouth's corners by ``vector`` (image-left side); the lips between follow, evenly or in a curve."""
+    """Return a field that moves the mouth's corners by ``vector`` (IOD, for the image-left one); the lips follow."""
     vertices = topology().vertices.astype(np.float64)
     along = np.clip(np.abs(vertices[:, 0]) / 0.276, 0, 1.6)
     height = np.exp(-0.5 * ((vertices[:, 1] + 0.788) / 0.17) ** 2)
@@ -216,14 +217,14 @@ def _corners(vector: tuple[float, float, float], curve: float = 2.0) -> Field:
 
 @cache
 def _jaw() -> Field:
-    """The jaw turned about the ears: everything below the lips, the cheeks by half."""
+    """Return the field of the jaw turned about the ears: all below the lips moves, the cheeks half as much."""
     vertices = topology().vertices.astype(np.float64)
     across = np.abs(vertices[:, 0])
     seam = np.interp(across, [0, 0.242, 0.5, 0.9], [-0.779, -0.781, -0.62, -0.45])
     soft = np.interp(across, [0, 0.20, 0.5], [0.04, 0.10, 0.20])  # lips part at once, cheeks stretch
     depth = np.clip((seam - vertices[:, 1]) / soft + np.interp(across, [0, 0.25, 0.5], [0, 0.3, 0.5]), 0, 1)
     share = depth * depth * (3 - 2 * depth)
-    ends = 0.35 * np.clip(across / 0.25, 0, 1) ** 3  # the lips' ends are drawn along
+    ends = 0.35 * np.clip(across / 0.25, 0, 1) ** 3  # the mouth's corners follow
     drawn = ends * np.exp(-0.5 * ((vertices[:, 1] - seam) / 0.07) ** 2)
     share = np.where(across < 0.30, np.maximum(share, drawn), share)
     narrow = np.clip(1 - (across / 0.242) ** 2, 0, 1)

@@ -1,8 +1,8 @@
-"""More or fewer blinks than the net makes: whole ones are taken out of the lids' track or put into it.
+"""More or fewer blinks than the net makes: whole blinks are removed from the lids' track or added to it.
 
-Asked for other rates the net itself stops at about twice the natural one and does not go below a fifth of it. So it is
-always asked for the natural rate, and its blinks are counted: below 1 only a share of them stays, evenly chosen; above
-1 others are put into the gaps between them, as many as the net's own make due.
+The net itself cannot blink more than about twice as often as is natural, nor less than a fifth as often. So it is
+always asked for the natural rate, and its blinks are counted. For a lower rate only a share of them is kept, evenly
+chosen. For a higher one more are added in the gaps: for each of the net's blinks as many as the rate asks for.
 """
 
 from __future__ import annotations
@@ -14,41 +14,41 @@ from portrait_anim.config import FPS
 
 Array = npt.NDArray[np.float32]
 
-SHUT = 0.5  # closure that makes a blink of what the lids do
+SHUT = 0.5  # closure from which on the lids count as blinking
 OPEN = 0.25  # closure below which a blink is over
-DELAY = 30  # frames (1.2 s) by which lids are shown later; a longer closure is no blink and stays as it is
-APART = 5  # frames (.2 s) at least between a blink that is put in and others: lids never shut twice at once
-RISE = 6  # frames in which lids shut at the latest
-NATURAL_S = 2.2  # between blinks, before any were counted
-CLOSING_S, SHUT_S, OPENING_S = (0.07, 0.10), (0.02, 0.06), (0.14, 0.20)  # of a blink that is put in, at least, at most
-DEEPEST = (0.9, 1.0)  # its closure
-GOLDEN = (5**0.5 - 1) / 2  # multiples of it, without their whole parts, lie evenly in 0..1
+DELAY = 30  # frames (1.2 s) by which live lids are shown later; a longer closure is no blink and stays as it is
+APART = 5  # frames (.2 s), least time between an added blink and others
+RISE = 6  # frames in which lids shut, at most
+NATURAL_S = 2.2  # s between blinks that are assumed before any were counted
+CLOSING_S, SHUT_S, OPENING_S = (0.07, 0.10), (0.02, 0.06), (0.14, 0.20)  # s, range of the parts of an added blink
+DEEPEST = (0.9, 1.0)  # range of its closure
+GOLDEN = (5**0.5 - 1) / 2  # the fractional parts of its multiples lie evenly in 0..1
 
 
 class BlinkPacer:
     """Brings the lids' track to a multiple of its own blinks, frame by frame, ``DELAY`` frames later.
 
     Args:
-        blinks: over 0, to 3; on average the track then holds so many times its own blinks.
-        seed: of which ones stay and where others are put in.
+        blinks: above 0, up to 3; the number of blinks over that in the track, on average.
+        seed: decides which are kept and where others are added.
     """
 
     def __init__(self, blinks: float, seed: int) -> None:
         self._blinks, self._rng = blinks, np.random.default_rng([seed, 11])
-        self._shown = [0.0] * DELAY  # what will be shown, the oldest frame first
-        self._busy = [False] * DELAY  # where a blink is shown
+        self._shown = [0.0] * DELAY  # closure of the frames not yet returned, the oldest first
+        self._busy = [False] * DELAY  # in which of them there is a blink
         self._since_open = 0  # frames since the lids were open
-        self._shuts = 0  # times they shut since then
+        self._shuts = 0  # how often they shut since then
         self._before = 0.0
         self._seen = self._own = 0  # frames and blinks of the track itself
-        # due at the start: on average what is still due at the end; over neighbouring seeds evenly spread
+        # blinks owed at the start: on average as many as are still owed at the end; spread evenly over seeds
         self._due = (seed * GOLDEN) % 1 * (max(1.0, blinks - 1) if blinks > 1 else 1.0)
         self._next = self._new_blink()
         self._not_before = int(self._rng.uniform(0, self._period))
 
     @property
     def _period(self) -> float:
-        """Frames from one blink to the next that the multiple asks for, by what was seen so far."""
+        """Frames from one blink to the next at the wanted rate, by the blinks counted so far."""
         every_s = (self._seen / FPS + NATURAL_S) / (self._own + 1)
         return every_s * FPS / self._blinks
 
@@ -78,7 +78,7 @@ class BlinkPacer:
         return out
 
     def _blinked(self) -> None:
-        """The net's blink is over: it stays or goes, and makes others due."""
+        """Handle the end of one of the net's blinks: keep or remove it, and count the ones to add for it."""
         first = max(0, DELAY - 1 - self._since_open)  # the last frame before it
         whole = self._since_open < DELAY
         self._own += self._shuts
@@ -95,7 +95,7 @@ class BlinkPacer:
         self._wait(self._seen)
 
     def _put_in(self) -> None:
-        """Put a blink where the next one may be, if there is room."""
+        """Add a blink at the next possible place, if there is room."""
         length = len(self._next)
         at = DELAY - (RISE + APART + length)
         now = self._seen - DELAY + at  # its number
@@ -110,7 +110,7 @@ class BlinkPacer:
         self._next = self._new_blink()
 
     def _wait(self, end: int) -> None:
-        """Choose how long after a blink's ``end`` none is put in: by chance, less where several are due."""
+        """Choose by chance how long after a blink's ``end`` none is added; shorter when several are owed."""
         mean = max(APART, 0.6 * (self._period - len(self._next)) / max(1.0, self._due))
         self._not_before = end + round(self._rng.uniform(APART, 2 * mean - APART))
 

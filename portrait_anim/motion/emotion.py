@@ -1,6 +1,9 @@
-"""Emotions as sums of action units, over time: onset and offset, breathing, asymmetry, closures of the lips.
+"""Emotions over time, as sums of action units (single visible movements of a face, see docs/glossary.md).
 
-The sums are EMFACS' (Friesen and Ekman 1983, "EMFACS-7: Emotional Facial Action Coding System"): happy 6+12,
+An emotion rises and falls smoothly, its strength varies slowly, both sides of the face differ a little, and lips that
+speech has closed stay closed.
+
+The sums are those of EMFACS (Friesen and Ekman 1983, "EMFACS-7: Emotional Facial Action Coding System"): happy 6+12,
 sad 1+4+15, angry 4+5+7+23, surprised 1+2+5+26, fearful 1+2+4+5+7+20, disgusted 9+10+17. A few weak units are added
 where a warped photo needs them; fear does without AU7, which would hide how wide its eyes are.
 The weights are those at which nearly every photo shows the emotion clearly (docs/emotion.md).
@@ -34,21 +37,24 @@ WEIGHTS: dict[str, dict[str, float]] = {
 }
 """Activation of each unit at strength 1."""
 AROUSED = {"AU1": 0.35, "AU2": 0.35, "AU5": 0.25, "AU6": 0.25, "AU12": 0.30}
-"""``auto`` at full arousal: bright and awake, no more. Valence is not in loudness and pitch."""
+"""Activations of ``auto`` for a very aroused voice: an alert face with a slight smile.
+
+Loudness and pitch tell how aroused a voice is, but not whether the feeling is pleasant: no particular emotion is shown.
+"""
 
 SMILE_OFF = {"AU6": -0.7, "AU12": -1.15}
-"""What takes a photo's own full smile away while an emotion that does not smile is shown."""
+"""Activations that undo a photo's own full smile, added while an emotion without a smile is shown."""
 SMILING = ("neutral", "happy", AUTO)
 
-ONSET_S, OFFSET_S = 0.45, 0.65
-MAX_LAG_S = 0.10  # a unit starts up to this much after the first
-MAX_ASYMMETRY = 0.10  # of a unit's activation, one side against their mean
-BREATH = 0.10  # standard deviation of the intensity's slow change
-BREATH_HZ = (0.08, 0.45)
-SPEAKING_IOD = 0.02  # lips that open further within a third of a second speak
-JAW_WITH_SPEECH = 0.5  # how much of the jaw drop stays while the mouth speaks
-CLOSED_IOD = 0.01  # lips of speech that are closer count as closed: none of the jaw drop stays
-OPEN_IOD = 0.03  # beyond that, half of what may stay
+ONSET_S, OFFSET_S = 0.45, 0.65  # time in which an emotion rises, and in which it falls
+MAX_LAG_S = 0.10  # units of one emotion start up to this much later than the first
+MAX_ASYMMETRY = 0.10  # share of a unit's activation by which a side differs from the mean of both, at most
+BREATH = 0.10  # standard deviation of the slow variation of the strength, as a share of it
+BREATH_HZ = (0.08, 0.45)  # lowest and highest frequency of that variation
+SPEAKING_IOD = 0.02  # lips that open further than this within a third of a second count as speaking
+JAW_WITH_SPEECH = 0.5  # share of an emotion's jaw drop that stays while the mouth speaks, at most
+CLOSED_IOD = 0.01  # opening by speech up to which the lips count as closed: none of the jaw drop stays
+OPEN_IOD = 0.03  # further opening at which half of that share stays
 
 
 def emotion_activations(label: str, strength: float = 1.0, smile: float = 0.0) -> Array:
@@ -57,7 +63,7 @@ def emotion_activations(label: str, strength: float = 1.0, smile: float = 0.0) -
     Args:
         label: one of :data:`WEIGHTS`, or ``"auto"`` at full arousal.
         strength: 0 to 1.5.
-        smile: how much the photo smiles already, 0..1, see :func:`photo_smile`.
+        smile: how much the photo itself smiles, 0..1, see :func:`photo_smile`.
     """
     units = AROUSED if label == AUTO else WEIGHTS[label]
     off = 0.0 if label in SMILING else smile * min(strength, 1.0)
@@ -68,8 +74,9 @@ def emotion_activations(label: str, strength: float = 1.0, smile: float = 0.0) -
 def photo_smile(shape: npt.NDArray[np.floating]) -> float:
     """Return how much a face smiles, 0 (not) to 1 (broadly).
 
-    The blendshape net's smile score regressed on the corners' height above the lips' line and on the mouth's width,
-    over the faces of training/action_units.py (r .84), with a dead zone for the spread between people.
+    A linear estimate of MediaPipe's smile score from two lengths: how high the mouth's corners lie above the line
+    between the lips, and how wide the mouth is. Fitted on the faces of training/action_units.py (correlation .84).
+    Small values count as 0, since neutral mouths differ between people.
 
     Args:
         shape: (478, 3) normalised face, IOD.
@@ -91,12 +98,12 @@ def activations(
     """Return the activations of a whole film.
 
     Args:
-        timeline: what is shown when.
+        timeline: which emotions are shown at which times.
         n_frames: T.
         fps: frames/s; frame i shows the middle of [i / fps, (i + 1) / fps].
-        seed: of the asymmetry, the lags between units and the breathing.
+        seed: of the asymmetry, the lags between units and the slow variation.
         waveform: (N,) at 16 kHz; needed where the timeline says ``auto``.
-        smile: of the photo, 0..1; emotions that do not smile take it away.
+        smile: of the photo, 0..1; emotions without a smile undo it.
 
     Returns:
         (T, A) in the order of :data:`TRACKS`; rises from 0 at the start of each part, falls after its end.
@@ -125,10 +132,10 @@ def activations(
 
 
 def keep_closures(track: npt.NDArray[np.floating], aperture: npt.NDArray[np.floating], fps: float) -> Array:
-    """Take the jaw drop away where speech closes the lips.
+    """Reduce an emotion's jaw drop while the mouth speaks, to nothing where speech closes the lips.
 
-    Every other unit is sealed: it moves both lips alike (:func:`action_units.sealed`). The jaw drop opens the mouth
-    while nobody speaks; in speech a part of it is added to openings and none to closures.
+    The jaw drop is the only action unit that parts the lips; all others move both lips alike
+    (:func:`action_units.sealed`). While nobody speaks it opens the mouth in full.
 
     Args:
         track: (T, A) activations.
@@ -146,10 +153,11 @@ def keep_closures(track: npt.NDArray[np.floating], aperture: npt.NDArray[np.floa
 
 
 def voice_arousal(waveform: npt.NDArray[np.float32], time: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return how aroused a voice sounds, 0..1, at the given times (s): louder and higher than its own middle.
+    """Return how aroused (excited) a voice sounds at the given times (s), 0..1.
 
-    Loudness and pitch are compared with the clip's own median, each over about a second, so that a loud recording or
-    a high voice is not taken for an excited one. A monotone reads about .35.
+    It sounds aroused where it is louder and higher than usual: loudness and pitch, each averaged over about a second,
+    are compared with the clip's own medians. So a loud recording or a high voice does not count as excited. A voice
+    that never changes gives about .35.
     """
     import librosa
 
@@ -176,7 +184,7 @@ def voice_arousal(waveform: npt.NDArray[np.float32], time: npt.NDArray[np.floati
 
 
 def _ease(x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Minimum-jerk step from 0 (x <= 0) to 1 (x >= 1)."""
+    """Return a smooth step from 0 (x <= 0) to 1 (x >= 1), the one with the least jerk."""
     x = np.clip(x, 0, 1)
     return np.asarray(x**3 * (10 - 15 * x + 6 * x**2), np.float64)
 

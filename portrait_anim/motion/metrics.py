@@ -1,4 +1,4 @@
-"""Measures of mouth motion against the real speaker's, as the field computes them."""
+"""Measures of mouth motion against the real speaker's, as usual in published work on talking faces."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def best_offset(made: Array, real: Array, max_lag: int = MAX_LAG) -> tuple[float
 
 
 def amplitude(made: Array, real: Array) -> float:
-    """Ratio of the standard deviations of two (T,) curves."""
+    """Return the standard deviation of a made curve (T,) over the real one's."""
     return float(made.std() / max(float(real.std()), 1e-9))
 
 
 def closures(made: Array, peaks: npt.NDArray[np.bool_], share: float = 0.15, before: int = 3, after: int = 2) -> float:
-    """Share of bilabial peaks at which a mouth closes.
+    """Return the share of the sounds /p b m/ (bilabials) at which a mouth closes.
 
     Args:
         made: (T,) aperture.
@@ -57,15 +57,18 @@ def closures(made: Array, peaks: npt.NDArray[np.bool_], share: float = 0.15, bef
 
 
 def leak(aspect: Array, limit: float = 0.25) -> float:
-    """Share of frames whose mouth aspect ratio (T,) is above ``limit``: KeySync's LipLeak, at sound without a voice."""
+    """Return the share of frames whose mouth aspect ratio (T,) exceeds ``limit``: KeySync's LipLeak.
+
+    To be measured at sound without a voice.
+    """
     return float((aspect > limit).mean())
 
 
 def opening_p95(made: Array) -> float:
-    """95th percentile of the opening (T,) above rest, IOD; 0 when the lips only press together."""
+    """Return the 95th percentile of the opening (T,) above rest, IOD; 0 when the lips never open."""
     return max(0.0, float(np.percentile(made, 95)))
 
 
 def jitter(made: Array, real: Array) -> float:
-    """Mean absolute second difference of a (T,) curve over the real one's: above 1 it trembles more than a person."""
+    """Return the mean absolute second difference of a curve (T,) over the real one's; above 1 it jitters more."""
     return float(np.abs(np.diff(made, 2)).mean() / max(float(np.abs(np.diff(real, 2)).mean()), 1e-9))

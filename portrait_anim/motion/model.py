@@ -1,4 +1,8 @@
-"""Sound to motion: the frozen speech encoders, the trained head, the voice gate and the upper face, in one object."""
+"""From sound to face motion: all the nets in one object.
+
+waveform -> frozen speech encoders -> audio encoder (latents) -> generator -> mouth, times the voice gate
+                                                   latents -> upper-face generator -> lids, brows, gaze, head
+"""
 
 from __future__ import annotations
 
@@ -28,14 +32,14 @@ from portrait_anim.options import WEIGHT_SETS, EmotionTimeline, check_choice
 from portrait_anim.system.torch_guard import check_fork, undrawn
 from portrait_anim.system.weights import load_metadata, load_tensors
 
-UPPER = "upper."  # begins the names of the upper face's tensors in a weight file
-LIVE = "live."  # of the causal encoder's
+UPPER = "upper."  # names of the upper face's tensors in a weight file begin with this
+LIVE = "live."  # those of the causal audio encoder, for live sound, with this
 LIVE_ENCODER = AudioEncoderConfig(n_features=StreamingConfig.width, remove_mean=False, causal=True)
 
 
 @dataclass(frozen=True)
 class MotionModelConfig:
-    """Everything but the numbers; travels in the weights' header as JSON."""
+    """Sizes and options of all the nets; kept in the header of the weight file, as JSON."""
 
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     encoder: AudioEncoderConfig = field(default_factory=AudioEncoderConfig)
@@ -65,7 +69,7 @@ class MotionModelConfig:
 
 
 class MouthNet(nn.Module):
-    """The trained part: speech features (B, C, T50) -> mouth coefficients (B, K, T25) in IOD."""
+    """The trained mouth net: speech features (B, C, T50) -> mouth coefficients (B, K, T25) in IOD."""
 
     scale: Tensor
 
@@ -88,12 +92,12 @@ class MouthNet(nn.Module):
 
 @dataclass(frozen=True)
 class SoundAnalysis:
-    """What a sound makes faces do; any number of faces may do it.
+    """The analysis of one recording: what the mouth does, and latents for the rest of the face; reused for every face.
 
     Attributes:
         waveform: (N,) at 16 kHz.
-        mouth: (T, K) IOD at 25 fps.
-        latents: (T, C) of the AudioEncoder.
+        mouth: (T, K) mouth coefficients, IOD, at 25 fps.
+        latents: (T, C) output of the :class:`AudioEncoder`, at 25 fps.
     """
 
     waveform: npt.NDArray[np.float32]
@@ -142,10 +146,10 @@ class MotionModel:
 
     @torch.no_grad()
     def analyse(self, waveform: npt.NDArray[np.float32]) -> SoundAnalysis:
-        """Return the mouth for a sound (N,) at 16 kHz, -1..1; it rests where nobody speaks or sings.
+        """Analyse a recording (N,) at 16 kHz, -1..1; the mouth rests where nobody speaks or sings.
 
-        The sound is heard in windows of 20 s that begin at fixed times and fade into each other
-        (:meth:`SpeechFeatures.windows`); what they make is all that is kept of them. A very quiet one is raised first.
+        A very quiet recording is amplified first. It is encoded in windows of 20 s that begin at fixed times and
+        overlap (:meth:`SpeechFeatures.windows`). Only their mouth and latents are kept, not their speech features.
         """
         raised, gate_config = audible(waveform, self.gate)
         sound = torch.from_numpy(raised)
@@ -164,11 +168,11 @@ class MotionModel:
         return SoundAnalysis(waveform, (mouth * gate).numpy(), latents.numpy())
 
     def live_nets(self) -> LiveNets:
-        """Return the nets that hear sound as it comes, on the CPU."""
+        """Return the nets for live sound (sound that still comes), on the CPU."""
         return LiveNets(StreamingEncoder.from_weights(), self.live_encoder, deepcopy(self.net).cpu())
 
     def live_mouth(self, hop: int = HOP) -> LiveMouth:
-        """Return what hears a sound as it comes, for any number of faces, on the CPU; ``hop`` as in :meth:`live`."""
+        """Return the analysis of live sound, for any number of faces, on the CPU; ``hop`` as in :meth:`live`."""
         with undrawn():
             return LiveMouth(self.live_nets(), hop, self.gate)
 
@@ -176,14 +180,14 @@ class MotionModel:
         self, *, shape: npt.NDArray[np.floating] | None = None, seed: int = 0, head_motion: float = 1.0,
         blinks: float = 1.0,
     ) -> LiveFace:  # fmt: skip
-        """Return what moves one face to what :meth:`live_mouth` hears; arguments as of :meth:`motion`, on the CPU."""
+        """Return what makes one face's motion from :meth:`live_mouth`'s output; arguments as of :meth:`motion`."""
         return LiveFace(self.upper, shape=shape, seed=seed, head_motion=head_motion, blinks=blinks)
 
     def live(
         self, *, shape: npt.NDArray[np.floating] | None = None, seed: int = 0, head_motion: float = 1.0,
         blinks: float = 1.0, hop: int = HOP,
     ) -> LiveMotion:  # fmt: skip
-        """Return what makes one face's motion while a sound still comes, always on the CPU.
+        """Return what makes one face's motion from live sound, always on the CPU.
 
         Args:
             shape: the photo's face.
@@ -209,8 +213,8 @@ class MotionModel:
         """Return the motion for a sound.
 
         Args:
-            sound: a waveform (N,) at 16 kHz, -1..1, or what was heard in it, for several faces.
-            emotion: what the face shows when; None is neutral.
+            sound: a waveform (N,) at 16 kHz, -1..1, or its analysis, which serves several faces.
+            emotion: which emotions the face shows at which times; None is neutral.
             shape: (478, 3) IOD, the photo's face with its pose removed; None is the average face.
             smile: how much the photo smiles, 0..1, see :func:`portrait_anim.motion.emotion.photo_smile`.
             seed: of the blinks, the gaze and the head; the mouth does not depend on it.

@@ -1,4 +1,4 @@
-"""Motion of one face brought to another: so far, a clip's own motion to its own first frame."""
+"""Applies the motion of one face to another; so far a clip's motion to the clip's own first frame."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def oracle_states(landmarks: npt.NDArray[np.float32]) -> list[FaceState]:
 
 
 def _state(displacement: npt.NDArray[np.float32], pose: Pose, first: Pose) -> FaceState:
-    """Return a state: the head turned and shifted so that the first pose's picture falls on the pose's."""
+    """Return the state that takes a face from pose ``first`` to ``pose``, with this displacement (478, 3) IOD."""
     turn = first.rotation.T @ pose.rotation
     moved = (pose.origin - first.origin) * IMAGE_TO_FACE / first.scale
     shift = first.rotation.T @ (pose.rotation @ NECK + moved) - NECK

@@ -1,7 +1,8 @@
 """Motion space: how face motion is stored, and the basis that turns it into mesh displacements.
 
-The lower face moves in a PCA basis of displacement from the clip's neutral (two, three and seven components hold 90,
-95 and 99 % of it; sixteen are kept for the mouth's width). Blinks, brows, gaze and the head are a few plain numbers.
+The lower face is stored as coefficients of a PCA basis: each component is a typical displacement of the mesh from the
+neutral face. Two, three and seven of them explain 90, 95 and 99 % of the variance; sixteen are kept, for the mouth's
+width. Blinks, brows, gaze and head are a few plain numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Expressions: TypeAlias = "npt.NDArray[np.floating] | Callable[[], npt.NDArray[np
 
 N_COMPONENTS = 16
 INNER_LIPS = (13, 14)  # upper and lower, in the middle
-CLOSED_SHARE = 0.15  # the most closed frames of a clip are its neutral
+CLOSED_SHARE = 0.15  # share of a clip's frames, those with the most closed mouth, whose mean is its neutral face
 
 
 @dataclass(frozen=True)

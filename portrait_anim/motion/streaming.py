@@ -1,8 +1,8 @@
-"""Motion while the sound still comes: pieces of sound in, frames of motion out, with at most 200 ms of look-ahead.
+"""Motion from live sound: pieces of sound in, frames of motion out, with at most 200 ms of look-ahead.
 
-The mouth comes from the streaming encoder (:mod:`portrait_anim.audio.streaming`) and a causal head that was trained to
-make the latents of the one that hears whole recordings. Lids, brows, gaze and head come from the same generator as
-ever; it looks 1.6 s ahead and therefore follows the voice that much later, which nobody sees.
+The mouth comes from the streaming encoder (:mod:`portrait_anim.audio.streaming`) and a causal audio encoder, trained to
+give the same latents as the one for whole recordings. Lids, brows, gaze and head come from the same generator as for
+recordings. It needs 1.6 s of latents after a frame, so these follow the voice 1.6 s later than the mouth does.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ from portrait_anim.motion.upper import (
 
 Array = npt.NDArray[np.float32]
 
-LISTEN_S = 7.0  # of sound before a frame that it depends on, and more
-LEVEL_S = 10.0  # stretch over which the running level is taken
+LISTEN_S = 7.0  # s of sound before a frame that are kept for it; more than it depends on
+LEVEL_S = 10.0  # s over which the running level is taken
 HOP = 4  # frames made at a time
-EAR_ODDS = 1.0
-"""Added to the streaming encoder's log odds of a voice to read them as the voice detector's.
+VOICE_ODDS = 1.0
+"""Added to the streaming encoder's log odds of a voice, so that they can be used like the voice detector's.
 
-Chosen so that live follows the gate of whole recordings: over 32 recordings the mean distance of the two gates is .051
-in speech, .177 in songs, .068 in music and .055 in noise and hum; it was .057, .180, .073 and .058 while live ignored
-five of the gate's fields. A larger value opens earlier in songs and leaks more in music.
+Chosen so that the gate for live sound follows the one for whole recordings: over 32 recordings the mean difference of
+the two gates (0..1) is .051 in speech, .177 in songs, .068 in music and .055 in noise and hum. A larger value opens the
+gate earlier in songs and more often in music.
 """
 SURE = 1e-6  # probabilities of a voice are kept this far from 0 and 1
 
 
 class RunningLevel:
-    """Bring sound to the encoders' level as it comes: the loud frames of the last 10 s decide."""
+    """Brings live sound to the level that the encoders were trained at, by the loud frames of the last 10 s."""
 
     def __init__(self, config: SpeechConfig | None = None) -> None:
         self.config = config or SpeechConfig()
         self._rms: list[float] = []
 
     def __call__(self, frame: Array) -> Array:
-        """Scale the next video frame's samples (640,)."""
+        """Return the next video frame's samples (640,), scaled."""
         floor = 10 ** (self.config.floor_dbfs / 20)
         rms = frame_rms(torch.from_numpy(frame), WINDOW_LENGTH).numpy()
         self._rms = (self._rms + [float(value) for value in rms if value > floor])[-round(LEVEL_S * FPS) :]
@@ -66,7 +66,7 @@ class RunningLevel:
 
 
 class LiveGate:
-    """The voice gate as the sound comes: :func:`portrait_anim.audio.vad.voice_gate` without a look ahead.
+    """The voice gate for live sound: :func:`portrait_anim.audio.vad.voice_gate` without looking ahead.
 
     Args:
         config: where the gate opens; the same as for whole recordings.
@@ -74,16 +74,21 @@ class LiveGate:
 
     def __init__(self, config: GateConfig | None = None) -> None:
         self.config = config = config or GateConfig()
-        # of the last frames: level in dBFS, share of motion before the hold
+        # of the last frames: level in dBFS; how far open the gate would be without being held open
         self._dbfs: deque[float] = deque(maxlen=max(1, round(config.level_s * FPS / 2)))
         self._wanted: deque[float] = deque(maxlen=1 + round(config.hold_s * FPS))
         self._level = 0.0
 
     def __call__(self, voice: float, rms: float) -> float:
-        """Return the next frame's share of motion for its probability of a voice and its RMS as recorded."""
+        """Return how far the gate is open, 0..1, at the next frame.
+
+        Args:
+            voice: probability 0..1 that somebody speaks or sings.
+            rms: of the frame's samples as recorded.
+        """
         config = self.config
         voice = min(max(voice, SURE), 1 - SURE)
-        odds = np.log(voice / (1 - voice)) + EAR_ODDS
+        odds = np.log(voice / (1 - voice)) + VOICE_ODDS
         self._dbfs.append(float(20 * np.log10(max(rms, 1e-8))))
         spoken = 1 / (1 + np.exp((config.threshold - odds) / config.softness))
         loud = (max(self._dbfs) - config.silent_dbfs) / (config.heard_dbfs - config.silent_dbfs)
@@ -95,7 +100,7 @@ class LiveGate:
 
 
 class Mouth(Protocol):
-    """What turns latents into mouth coefficients: :class:`portrait_anim.motion.model.MouthNet`."""
+    """A net that turns latents into mouth coefficients: :class:`portrait_anim.motion.model.MouthNet`."""
 
     scale: Tensor
 
@@ -105,7 +110,7 @@ class Mouth(Protocol):
 
 @dataclass(frozen=True)
 class LiveNets:
-    """The nets that hear sound as it comes.
+    """The nets for live sound.
 
     Attributes:
         speech: sound to features.
@@ -119,7 +124,7 @@ class LiveNets:
 
     @property
     def ahead(self) -> int:
-        """Frames of sound after a frame that it waits for."""
+        """How many frames of sound after a frame must have come before it can be made."""
         return int(np.ceil(self.speech.config.look_ahead_s * FPS - 1e-9))
 
 
@@ -139,10 +144,10 @@ class LiveMouth:
         self._sound = np.zeros(0, np.float32)  # whole frames at level, the newest LISTEN_S and those not done
         self._rms: list[float] = []  # of the frames not done
         self._first = 0  # number of the first frame in _sound
-        self._done = 0  # frames made
+        self._done = 0  # number of frames made so far
 
     def push(self, waveform: Array, *, last: bool = False) -> tuple[Array, Array]:
-        """Take a piece of sound and return what is sure by now.
+        """Take a piece of sound and return the frames that no later sound can change.
 
         Args:
             waveform: (N,) at 16 kHz, -1..1, any length.
@@ -190,7 +195,7 @@ class LiveMouth:
 
 
 class LiveFace:
-    """What was heard, in pieces -> one face's :class:`Motion` in pieces, at 25 fps.
+    """Output of :class:`LiveMouth`, in pieces -> one face's :class:`Motion`, in pieces, at 25 fps.
 
     Args:
         upper: the generator of lids, brows, gaze and head.
@@ -207,7 +212,7 @@ class LiveFace:
         self._upper, self._shape = upper, shape
         self._head_motion, self._blinks = head_motion, blinks
         self._noise = NoiseStream(seed)
-        self._pacer = pacer_of(blinks, seed)  # lids come 1.2 s later with it: nobody can tell what they follow
+        self._pacer = pacer_of(blinks, seed)  # it shows lids 1.2 s later
         self._reach = upper.reach + HEAD_REACH
         self._latents = np.zeros((2 * self._reach, upper.config.latent_width), np.float32)
         self._heard_noise = self._noise.take(2 * self._reach)
@@ -235,13 +240,13 @@ class LiveMotion:
     """Sound in pieces -> the :class:`Motion` of one face in pieces; several faces share a :class:`LiveMouth` instead.
 
     Args:
-        mouth: made anew for every sound.
-        face: made anew for every sound.
+        mouth: a new one for every sound.
+        face: a new one for every sound.
     """
 
     def __init__(self, mouth: LiveMouth, face: LiveFace) -> None:
         self._mouth, self._face = mouth, face
 
     def push(self, waveform: Array, *, last: bool = False) -> Motion:
-        """Take a piece of sound (N,) at 16 kHz; return the frames that are sure by now, perhaps none."""
+        """Take a piece of sound (N,) at 16 kHz; return the frames that can be made by now, perhaps none."""
         return self._face.push(*self._mouth.push(waveform, last=last))

@@ -1,8 +1,9 @@
-"""Lids, brows, gaze and head: what a face does while the mouth speaks, from noise and the voice's latents.
+"""Lids, brows, gaze and head of a speaking face, made from noise and the voice's latents.
 
-A convolutional generator trained against three discriminators (:mod:`portrait_anim.training.adversarial`), after
-Vougioukas, Petridis, Pantic 2020, "Realistic Speech-Driven Facial Animation with GANs", whose noise drives blinks and
-brows too; here in motion space. An L1 loss alone gives no blinks: they are not in the sound.
+A convolutional generator, trained against three discriminators (:mod:`portrait_anim.training.upper.trainer`), after
+Vougioukas, Petridis, Pantic 2020, "Realistic Speech-Driven Facial Animation with GANs", who also drive blinks and brows
+by noise. Theirs makes pixels, this one motion. Training by the distance to real motion alone gives no blinks: the
+sound does not tell when they happen.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ Array = npt.NDArray[np.float32]
 # Units: lid closure 0..1; IOD; radians; IOD. Axes as in FaceState.
 TRACKS = ("lid", "brow_inner", "brow_outer", "gaze_x", "gaze_y", "nod", "turn", "tilt", "shift_x", "shift_y")
 LID, BROWS, GAZE, ROTATION, SHIFT = 0, slice(1, 3), slice(3, 5), slice(5, 8), slice(8, 10)
-NOISE_SIGMAS_S = (0.1, 0.25, 0.5, 1.0)  # of the slow half of the noise, two channels each
-N_NOISE = 16  # half of it white
+NOISE_SIGMAS_S = (0.1, 0.25, 0.5, 1.0)  # s, Gaussian deviations of the low-passed channels, two channels each
+N_NOISE = 16  # channels of noise: half of them white, half low-passed
 MEAN_BLINK_RATE, SPREAD_BLINK_RATE = 0.45, 0.35  # blinks/s of real people
-BLINK_LIMITS = (-1.3, 2.0)  # of the condition, as in training
+BLINK_LIMITS = (-1.3, 2.0)  # of the rate given to the net, in spreads from the mean; as in training
 RATE_RANGE = (0.0, MEAN_BLINK_RATE + SPREAD_BLINK_RATE * BLINK_LIMITS[1])  # blinks/s
-SHAPE_LIMIT = 2.0  # standard deviations of the people trained on
+SHAPE_LIMIT = 2.0  # of a face's shape coefficients, in standard deviations of the people trained on
 N_RATES = 8  # blink rates at which a trained net is measured
-HEAD_SMOOTH = 1.0  # frames, Gaussian: the net learned the trembling of the landmarks too
-HEAD_REACH = 4  # frames the smoothing sees to either side
-LID_DEAD = 0.20  # closure below this is gaze and tracking noise; shown, it makes a still face look drowsy
-REST_S = 0.4  # fade from and to the photo's own pose at both ends
-MAX_ROTATION = np.deg2rad([10.0, 11.0, 8.0])  # nod, turn, tilt: beyond, one photo shows too little
+HEAD_SMOOTH = 1.0  # frames, Gaussian deviation; the net also learned the jitter of the tracked landmarks
+HEAD_REACH = 4  # frames to either side that the smoothing takes in
+LID_DEAD = 0.20  # closure below this comes from gaze and tracking noise; it is left out, or faces look drowsy
+REST_S = 0.4  # s at both ends over which motion fades from and to the photo's own pose
+MAX_ROTATION = np.deg2rad([10.0, 11.0, 8.0])  # nod, turn, tilt: limits of what one photo can show
 MAX_SHIFT = 0.08  # IOD
 MAX_GAZE = 0.16  # rad
 
@@ -72,13 +73,13 @@ class _Block(nn.Module):
 
 
 class UpperGenerator(nn.Module):
-    """Latents, noise, shape and blink rate -> :data:`TRACKS`; each frame sees 1.6 s to either side.
+    """Latents, noise, face shape and blink rate -> :data:`TRACKS`; a frame depends on 1.6 s to either side.
 
     Attributes:
         scale: (10,) typical spread of each track; the net's own outputs are in units of it.
         shape_mean: (1434,) IOD, of people's neutral faces.
         shape_basis: (n_shape, 1434), divided by the spread along it.
-        rates: (2, 8) blinks/s: what the condition may ask for, and how often the trained net blinks then, both rising.
+        rates: (2, 8) blinks/s, both rows rising: rates to ask for, and how often the trained net blinks then.
     """
 
     scale: Tensor
@@ -101,16 +102,16 @@ class UpperGenerator(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Frames of latents and noise a frame depends on, to either side."""
+        """How many frames of latents and noise to either side a frame depends on."""
         return sum(self.config.dilations)
 
     def asking_for(self, rate: float) -> float:
-        """Return what to ask for so that the face blinks ``rate`` times a second."""
+        """Return the rate to ask for so that the net in fact blinks ``rate`` times a second."""
         asked, found = self.rates.cpu().numpy()
         return float(np.interp(rate, found, asked))
 
     def condition(self, shape: Tensor | None, blink_rate: Tensor) -> Tensor:
-        """Return (B, n_shape + 1): what the face and its owner are like.
+        """Return (B, n_shape + 1) what the motion is made for: the face's shape and the blink rate.
 
         Args:
             shape: (B, 478, 3) IOD, neutral faces; None is the average face.
@@ -156,7 +157,7 @@ def _noise(white: Tensor, raw: Tensor) -> Tensor:
 def make_noise(batch: int, n_frames: int, generator: torch.Generator) -> Tensor:
     """Return (B, 16, T) Gaussian noise of unit variance: eight white channels, eight low-passed ones.
 
-    The slow ones spare the net from building a drift of seconds out of white noise.
+    Motion drifts over seconds; the low-passed channels spare the net from making that out of white noise.
     """
     half = N_NOISE // 2
     white = torch.randn(batch, half, n_frames, generator=generator)
@@ -164,7 +165,7 @@ def make_noise(batch: int, n_frames: int, generator: torch.Generator) -> Tensor:
 
 
 class NoiseStream:
-    """The same kind of noise in pieces, for sound that still comes; what it gives does not depend on the pieces."""
+    """The noise of :func:`make_noise` in pieces, for live sound; it does not depend on how long the pieces are."""
 
     def __init__(self, seed: int) -> None:
         self._generator = torch.Generator().manual_seed(seed)
@@ -190,14 +191,14 @@ def ends_at_rest(frames: npt.NDArray[np.integer], n_frames: int | None) -> npt.N
 
 
 def _soft_limit(track: Array, limit: float | npt.NDArray[np.floating]) -> Array:
-    """Bend a track so that it stays below ``limit``; up to half of it nothing changes much."""
+    """Limit a track smoothly to ``limit`` in size; values up to half of it hardly change."""
     return np.asarray(limit * np.tanh(track / limit), np.float32)
 
 
 def make_tracks(
     net: UpperGenerator, latents: Array, *, shape: npt.NDArray[np.floating] | None, seed: int, blinks: float = 1.0
 ) -> Array:
-    """Return (T, 10) :data:`TRACKS` for a voice, in real units; arguments as in :func:`upper_motion`."""
+    """Return (T, 10) :data:`TRACKS` for a voice, in the units named there; arguments as in :func:`upper_motion`."""
     noise = make_noise(1, len(latents), torch.Generator().manual_seed(seed))
     return tracks_of(net, latents, noise, shape, blinks)
 
@@ -207,8 +208,8 @@ def tracks_of(
 ) -> Array:
     """Return (T, 10) :data:`TRACKS` for latents (T, latent_width) and noise (1, 16, T).
 
-    The net is asked for the natural blink rate, or none where ``blinks`` is 0: other rates are made of its blinks
-    afterwards, see :mod:`portrait_anim.motion.blinks`.
+    The net is asked for the natural blink rate, or for none where ``blinks`` is 0. Other rates are made afterwards by
+    adding and removing blinks, see :mod:`portrait_anim.motion.blinks`.
     """
     with torch.no_grad():
         device = net.scale.device
@@ -237,7 +238,7 @@ def upper_motion(
     net: UpperGenerator, latents: Array, *, shape: npt.NDArray[np.floating] | None, seed: int, head_motion: float,
     blinks: float,
 ) -> UpperMotion:  # fmt: skip
-    """Make lids, brows, gaze and head for a voice; they start and end in the photo's own pose.
+    """Make lids, brows, gaze and head for a whole recording; they start and end in the photo's own pose.
 
     Args:
         net: the trained generator.
@@ -245,7 +246,7 @@ def upper_motion(
         shape: (478, 3) IOD, the photo's face; None is the average face.
         seed: of the noise.
         head_motion: 0 (perfectly still) to 2 (lively); scales head and gaze, and the brows up to 1.
-        blinks: 0 (none) to 3, times those the net makes at its natural rate, which is 1.
+        blinks: 0 (none) to 3, times the natural rate.
     """
     made = make_tracks(net, latents, shape=shape, seed=seed, blinks=blinks)
     lid, pacer = closure(made), pacer_of(blinks, seed)
@@ -259,17 +260,17 @@ def closure(made: Array) -> Array:
 
 
 def pacer_of(blinks: float, seed: int) -> BlinkPacer | None:
-    """Return what makes more or fewer blinks; None where they are the net's own, or none."""
+    """Return what adds or removes blinks; None where the net's own are wanted (``blinks`` 1), or none (0)."""
     return None if blinks in (0, 1) else BlinkPacer(blinks, seed)
 
 
 def limited(made: Array, lid: Array, rest: npt.NDArray[np.floating], head_motion: float, blinks: float) -> UpperMotion:
-    """Turn tracks into what a face shows.
+    """Turn the net's tracks into the motion of a face.
 
     Args:
         made: (T, 10) :data:`TRACKS`; they are kept within limits.
         lid: (T,) closure of the lids, 0..1.
-        rest: (T,) 0..1, what all of it is multiplied by.
+        rest: (T,) 0..1, factor of all the motion, for fading.
         head_motion: as in :func:`upper_motion`.
         blinks: 0 keeps the lids open.
     """

@@ -1,4 +1,4 @@
-"""Numbers of any type and choices, checked: what is wrong is said in one line."""
+"""Checks of numbers (of any type) and choices; an error says in one line what is wrong."""
 
 from __future__ import annotations
 

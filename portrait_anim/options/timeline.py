@@ -1,4 +1,4 @@
-"""Which emotion a film shows when: ``happy``, ``sad:0.6``, ``happy@0-4,sad:0.6@4-``."""
+"""Which emotion a film shows at which time: ``happy``, ``sad:0.6``, ``happy@0-4,sad:0.6@4-``."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class EmotionTimeline:
     """Emotions in the order of time, without overlaps; neutral in between.
 
     Attributes:
-        segments: what is shown when.
+        segments: the emotions, each with its time.
     """
 
     segments: tuple[EmotionSegment, ...] = ()
 
     @property
     def neutral(self) -> bool:
-        """Whether nothing is ever shown."""
+        """Whether no emotion is ever shown."""
         return all(part.label == "neutral" or part.strength == 0 for part in self.segments)
 
     @property

@@ -1,4 +1,4 @@
-"""A picture seen at a chosen chip size: whitened, folded onto one tile, ready for correlation."""
+"""Prepares a picture for correlation with the pattern at one chip size: texture levelled, all tiles added up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Array = npt.NDArray[np.float32]
 
 _HIGH_PASS = 1.0  # chips, sigma
 _NEIGHBOURHOOD = 8  # chips, side of the window in which the picture's own texture is levelled
-_FLOOR = 0.7  # grey levels; keeps rounding noise in flat areas from counting as texture
+_FLOOR = 0.7  # grey levels, least strength of texture: rounding noise in flat areas counts for little
 _CLIP = 2.5  # standard deviations
 _SPECTRAL_WINDOW = 11  # bins over which the folded picture's spectrum is levelled
 
@@ -76,7 +76,7 @@ def surface(spectrum: npt.NDArray[np.complex128], kernel: npt.NDArray[np.complex
 
 
 def soft_signs(spectrum: npt.NDArray[np.complex128], shift: tuple[int, int], oversampling: int) -> Array:
-    """Return what the picture says of the 336 coded signs when the tile begins at ``shift`` (row, column) px.
+    """Return the evidence for each of the 336 coded signs when the tile begins at ``shift`` (row, column) px.
 
     Shape:
         returns: (336,) float32; in noise of standard deviation about 1.

@@ -26,7 +26,7 @@ _MEMORY = 14  # bits of the encoder's state
 _POLYNOMIALS = (0o46321, 0o51271, 0o63667, 0o70535, 0o73277, 0o76513)
 _STATES = 1 << _MEMORY
 _CRC_POLYNOMIAL = 0x1021  # CCITT
-_WRAPS = 3  # times round the ring; the middle one is read
+_WRAPS = 3  # passes over the tail-biting code; the middle one is read
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def decode(soft: npt.NDArray[np.float32]) -> Word | None:
     """Return the likeliest word when its maker and CRC are right, else None.
 
     Shape:
-        soft: (336,) float32, sign and size of the belief in each coded sign; any scale.
+        soft: (336,) float32 for each coded sign: the likelier sign, times how certain it is; any scale.
     """
     values = np.asarray(soft, np.float32).reshape(WORD_BITS, RATE)  # (56, 6)
     half = _STATES // 2
@@ -110,7 +110,7 @@ def _number(bits: npt.NDArray[np.uint8]) -> int:
 
 @functools.cache
 def _signs() -> npt.NDArray[np.float32]:
-    """What each content of the encoder's register sends: (32768, 6) float32, +1 or -1."""
+    """Return the signs sent for each content of the encoder's register: (32768, 6) float32, +1 or -1."""
     register = np.arange(1 << (_MEMORY + 1), dtype=np.uint32)
     columns = [1.0 - 2.0 * (np.bitwise_count(register & polynomial) & 1) for polynomial in _POLYNOMIALS]
     return np.stack(columns, axis=1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Who signs: a chain made on this machine on first use, or the user's own certificate and key."""
+"""Who signs: a certificate made on this machine on first use, or the user's own certificate and key."""
 
 from __future__ import annotations
 

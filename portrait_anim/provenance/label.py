@@ -22,12 +22,12 @@ Frame = npt.NDArray[np.uint8]
 
 EU_TEXT = "AI-generated"
 CN_TEXT = "人工智能生成"
-HEIGHT = 0.055  # of the short side, of the tallest letter; 5 % is asked for
-CN_S = 3.0  # seconds; 2 are asked for
+HEIGHT = 0.055  # height of the tallest letter over the picture's short side; at least 5 % is asked for
+CN_S = 3.0  # seconds; at least 2 are asked for
 MAX_LENGTH = 60  # letters
-_MARGIN = 0.03  # of the short side, from the picture's border
-_PADDING = 0.4  # of the letters' height, round the text
-_PLATE = 0.65  # opacity of the black plate that keeps white letters legible on any ground
+_MARGIN = 0.03  # distance from the picture's border, as a share of its short side
+_PADDING = 0.4  # space round the text, as a share of the letters' height
+_PLATE = 0.65  # opacity of the black rectangle behind the white letters, for legibility
 _FONT_FILE = "label_cjk.ttf"
 
 
@@ -47,7 +47,7 @@ class Style:
     def parse(option: str) -> Style:
         """Return the style for ``auto``, ``eu``, ``cn`` or a text.
 
-        ``auto`` and ``eu`` stay for the whole film; ``cn`` is shown for the first three seconds; a text stays.
+        ``cn`` is shown for the first three seconds, all others for the whole film.
 
         Raises:
             OptionError: an empty or too long text, line breaks, letters that the fonts here do not have.

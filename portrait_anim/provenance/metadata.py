@@ -1,4 +1,4 @@
-"""The plain fields: XMP with IPTC's digital source type in the mp4, and what such fields say in any file.
+"""Plain metadata: writes XMP with IPTC's digital source type into the mp4, and reads such fields in any file.
 
 Anyone can remove or forge these; they are for programs that read nothing else.
 """

@@ -1,11 +1,12 @@
-"""The pattern the mark is made of: a keyed tile of chips that repeats over the picture.
+"""The pattern of the invisible mark: a tile of chips (small squares, brighter or darker) repeated over the picture.
 
-A tile is 64 x 64 chips. A third of them (``SYNC``) always have the same signs: by them a reader finds how large the
-chips are in the picture at hand, where the tile begins and whether the picture was mirrored. The others carry the
-336 signs of the word, each spread over about eight chips, times a keyed sign.
+A tile is 64 x 64 chips. About a third of them, the sync chips, always have the same signs (+1 or -1). With these a
+reader finds how large the chips are in a picture, where the tile begins and whether the picture was mirrored. The
+others carry the 336 signs of the word (the data), each on about eight chips and multiplied by a secret sign (the key).
 
-Coordinates: x right, y down; the picture's left (upper) edge is at 0; chip (0, 0) of the tile has its centre at
-``start``, in chips from the upper left corner of the picture.
+Convention:
+    * (x, y), x to the right, y down, in chips; the picture's left and upper edges are at 0. Chip (0, 0) of the tile has
+      its centre at ``start``.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ SYNC_SHARE = 1 / 3
 # quantisation: on 512 px films 96 lost 20 % of the strength at CRF 16 and 176 half of it at CRF 28 + half size.
 CHIPS_ACROSS = ((240, 72), (340, 96), (600, 128), (1000, 160), (1600, 192), (2600, 256))
 CHIPS_ACROSS_LARGEST = 384
-LOW_CUT = 0.12  # cycles/chip; below it is what the eye sees as dirt and where pictures are loudest
-HIGH_CUT = 0.45  # cycles/chip; the chips' own limit is .5
+LOW_CUT = 0.12  # cycles/chip; lower frequencies look like dirt, and pictures are strongest there
+HIGH_CUT = 0.45  # cycles/chip; .5 is the highest that chips have
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Reading the mark from frames.
 
-The frames are averaged (the mark stands still, the film moves), the average is looked at in every chip size and in
-the mirror, and correlated with the sync chips for every shift at once. The few best places are handed to the decoder.
+The frames are averaged: the mark is the same in all of them, while the film changes. The average, also mirrored, is
+correlated with the sync chips at every chip size and every shift. The best places are given to the decoder.
 
-False alarms: at most ``MAX_WORDS`` = 8 words are tried on a file. A word that is not there passes maker and CRC (24
-bits, scrambled with a key) with probability 2^-24, whatever the picture is: 8 * 2^-24 = 4.8e-7 a file.
+False alarms: at most ``MAX_WORDS`` = 8 words are decoded for a file. By chance, a word passes the checks of maker and
+CRC (24 bits, scrambled with a key) with probability 2^-24, whatever the picture: 8 * 2^-24 = 4.8e-7 a file.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Frame = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
 
 MAX_WORDS = 8
-TRACE_SIGMA = 8.0  # a sync peak this high in a file whose word cannot be read is called a trace
-_FIRST_WORDS = 2  # tried at the sizes an unscaled, uncropped film has
+TRACE_SIGMA = 8.0  # standard deviations; a sync peak this high without a readable word is called a trace
+_FIRST_WORDS = 2  # words decoded at the chip sizes of unscaled, uncropped films
 _MAX_SHORT_PX = 1024  # larger frames are reduced
 _SEARCH, _FINE = 2, 4  # pixels per chip when looking and when reading
-_STEP = 0.009  # between chip sizes, relative: half of it moves the edge of 128 chips by .29 chip
+_STEP = 0.009  # relative step between chip sizes; half of it shifts the last of 128 chips by .29 chip
 _LEAST_PX = (1.2, 1.5)  # px of a chip at sizes that are likely, at all others; finer ones do not outlive an encoder
 _FEWEST, _MOST = 40, 400  # chips along the short side of what is left of the picture
 _MIN_SIDE_PX = 48
-_LEAST_CHANCE = 1e-12  # smaller figures would trust the bell curve too far out
+_LEAST_CHANCE = 1e-12  # least probability that is reported; further out the normal distribution does not hold
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class MarkReading:
         false_alarm_probability: that an unmarked file gives a word of this strength at all.
         sync_sigma: height of the best sync peak, in standard deviations; unmarked pictures stay under about 6.
         word_sigma: the same for the word read.
-        trace: not found, but the sync peak stands far out of chance: a mark damaged beyond reading.
+        trace: not found, but the sync peak is too high for chance: a mark that is damaged beyond reading.
         mirrored: the picture was mirrored.
         chips_across: chips along the short side: 128 in an uncropped film of 512 px.
-        n_frames: frames that voted.
+        n_frames: frames that were averaged.
     """
 
     found: bool
@@ -88,8 +88,8 @@ class _Place:
 def read_mark(frames: Iterable[Frame]) -> MarkReading:
     """Read the mark from the frames of one film, or from a single picture.
 
-    Frames vote by being averaged; a dozen spread over the film are as good as all. Frames of another size than the
-    first are left out.
+    They are averaged; a dozen spread over the film are as good as all. Frames of another size than the first are left
+    out.
 
     Shape:
         frames: each (H, W, 3) uint8 RGB.

@@ -1,4 +1,4 @@
-"""All marks of one film in one object, as the pipeline uses them."""
+"""All marks of one film in one object: label, invisible mark, metadata, manifest, audit log."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class FilmMarker:
 class Provenance:
     """What one film says about itself.
 
-    Make it before the work starts: a certificate that cannot be used fails here, not at the end.
+    Create it before the long work: a certificate that cannot be used raises its error here, not at the end.
 
     Args:
         photo: the photo as the user gave it: a path, a file's fingerprint, a PIL image or an array.
@@ -120,7 +120,7 @@ class Provenance:
         return record
 
     def marker(self, pixels: Frame, fps: float) -> FilmMarker:
-        """Return the marker of the film's frames, planned on the photo: the same whichever frame comes first.
+        """Return the marker of the film's frames, planned on the photo, so that the mark does not depend on any frame.
 
         Args:
             pixels: (H, W, 3) uint8 RGB, the photo in the film's size.

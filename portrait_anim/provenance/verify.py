@@ -25,8 +25,8 @@ from portrait_anim.system import ffmpeg
 from portrait_anim.system.files import printable, readable_file
 from portrait_anim.video.reader import read_frames
 
-N_FRAMES = 32  # that vote, spread over the film
-MAX_S = 90  # of a longer film; the rest is not looked at
+N_FRAMES = 32  # frames that are averaged, spread over the film
+MAX_S = 90  # s; later parts of a film are not read
 _MAX_RATE = 25  # frames/s
 
 
@@ -104,7 +104,8 @@ class Verification:
 def verify(path: str | os.PathLike[str]) -> Verification:
     """Look for every mark in an image or video.
 
-    Of a video 32 frames vote, spread over its first 90 seconds. Nothing is fetched, whatever the file names.
+    Of a video 32 frames are read, spread over its first 90 seconds. Nothing is fetched from the network, whatever
+    addresses the file holds.
 
     Raises:
         VideoError: no such file, or neither an image nor a video.

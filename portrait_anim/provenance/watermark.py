@@ -1,9 +1,9 @@
 """The invisible mark: put into frames by ``FrameMarker``, read from them by ``read_mark``.
 
-It is a fixed pattern in the luma of every frame (``pattern``), stronger in texture, weak on smooth areas, absent on
-black. It stays the same from frame to frame: where the picture stands still the encoder copies it for nothing, one
-frame is enough to read it, and dropped or doubled frames do not matter. Where the tile begins is free, so it begins
-where the picture's own structure already agrees best with the pattern and the word.
+It is a fixed pattern (``pattern``) added to the brightness (luma) of every frame, stronger in texture, weak on smooth
+areas, absent on black. It is the same in all frames: where the picture is still the video encoder copies it at no cost,
+one frame is enough to read it, and dropped or doubled frames do not matter. Where the tile begins may be chosen freely.
+It is chosen so that the picture itself already agrees best with pattern and word.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ TEXTURE_GAIN = 0.30  # grey levels more for each grey level of texture
 TEXTURE_DARK = 0.60  # the same below level 20, where an encoder throws small steps away; down from level 70
 MAX_LOCAL = 5.0  # grey levels
 DARK_MAX, DARK_SLOPE = 0.8, 0.06  # less in the dark: at most 0.8 and 6 % of the level; edges in the dark glowed
-BLACK = 6.0  # grey level under which a pixel gets less than its surroundings
-_PEAK = 2.5  # standard deviations of the pattern
+BLACK = 6.0  # grey level below which a pixel gets less than its surroundings, down to nothing at 0
+_PEAK = 2.5  # standard deviations of the pattern at which it is clipped
 _WORK = 4  # pixels per chip when planning
 
 
@@ -98,13 +98,13 @@ class FrameMarker:
         return plus, minus
 
     def _best_start(self, light: Array, across: tuple[float, float]) -> tuple[float, float]:
-        """Return the tile's beginning (x, y), in chips, where the picture itself says the most of sync and word."""
+        """Return the tile's beginning (x, y) in chips at which the picture itself agrees best with pattern and word."""
         spectrum = correlate.spectrum_of_tile(light, across, _WORK)
         sync = pattern.layout().sync
         data = np.conj(np.fft.rfft2(pattern.shaped(self._chips - sync, _WORK)))
         for_sync = correlate.surface(spectrum, pattern.sync_spectrum(_WORK))
         for_data = correlate.surface(spectrum, data)
-        both = for_sync + for_data - 0.15 * (for_sync - for_data) ** 2  # neither at the other's cost
+        both = for_sync + for_data - 0.15 * (for_sync - for_data) ** 2  # good for both, not for one alone
         row, column = np.unravel_index(int(both.argmax()), both.shape)
         return (float(column) + 0.5) / _WORK, (float(row) + 0.5) / _WORK
 
@@ -112,8 +112,8 @@ class FrameMarker:
 def strength(light: Array, chip_px: float) -> Array:
     """Return how strong the mark may be: grey levels (standard deviation) for every pixel.
 
-    More in texture, where the eye is busy; nothing on black, where a raised level would glow, and little near white.
-    Scaled down as a whole to a PSNR of 40.2 dB where texture would allow more.
+    More in texture, where it is hardly seen; nothing on black, where it would be seen at once, and little near white.
+    All of it is scaled down where the PSNR would be below 40.2 dB.
 
     Shape:
         light: (H, W) float32 luma, 0-255.
@@ -124,7 +124,7 @@ def strength(light: Array, chip_px: float) -> Array:
     small = correlate.resized(light, (max(8, round(height * factor)), max(8, round(width * factor))))
     chip = chip_px * factor
     fine = small - cv2.GaussianBlur(small, (0, 0), 1.2 * chip)
-    # a lone edge is no texture: the smaller of a narrow and a wide look
+    # a single edge is no texture, so the smaller of a narrow and a wide measure is taken
     narrow = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 1.0 * chip))
     wide = np.sqrt(cv2.GaussianBlur(np.minimum(fine * fine, 400), (0, 0), 2.0 * chip))
     level = cv2.GaussianBlur(small, (0, 0), 0.7 * chip)

@@ -19,7 +19,7 @@ from portrait_anim.face.mesh import mirror
 
 Array = npt.NDArray[np.float32]
 
-SOFT = 0.18  # activation at which a fold has half its depth; below it hardly shows, since speech folds the skin little
+SOFT = 0.18  # sum of the drives that counts half; smaller ones count still less: speech folds the skin little
 LEAST, MOST = 0.01, 1.5  # activation below which a fold is not drawn, and the limit of activations
 
 
@@ -119,7 +119,7 @@ def activation(raw: Array) -> Array:
 
 
 def drive_weights(fold: Fold, side: int) -> Array:
-    """Return (478 * 2,) what each x and y of a displacement adds to a fold's drive; side 1 is image-left, -1 its mirror."""
+    """Return (478 * 2,) what each x, y of a displacement adds to a fold's drive; side 1: image-left, -1: its mirror."""
     out = np.zeros((N_LANDMARKS, 2), np.float32)
     for drive in fold.drive:
         for which in (1, -1) if fold.both else (side,):

@@ -41,7 +41,7 @@ RINGS = (
     (1.90, 0.11, 0.03),
     (2.2, 0, 0),
 )
-"""Rings of points round the face: size over that of the face's outline, share of the head's motion, share of the jaw's."""
+"""Rings of points round the face: size over the face outline's, share of the head's motion, share of the jaw's."""
 RING_DEPTH = 0.06  # IOD by which each ring lies behind the one before
 STEEPEST = 2.5  # slope of the depth towards the camera, limit; turned by 12 degrees, skin still shows .47 of its width
 BORDER_REACH = 0.35  # IOD from the picture's border within which the head's motion fades out
@@ -161,9 +161,9 @@ def _rings(shape: Float) -> tuple[Float, Float, Float]:
 def _limit_depth(points: Float, pose: Pose) -> Float:
     """Bring (N, 3) points (IOD) forward until their depth changes nowhere faster than ``STEEPEST``.
 
-    Seen by the camera, the depth of a face changes abruptly at its outline and beside the nose. A turned mesh would fold
-    over itself there and show a dark line at the far cheek. Each point is brought forward just as far as needed (the
-    Lipschitz envelope from above): the front stays as it is, and the mesh does not fold within 20 degrees of turn.
+    Seen by the camera, the depth of a face changes abruptly at its outline and beside the nose. A turned mesh would
+    fold over itself there and show a dark line at the far cheek. Each point is brought forward just as far as needed
+    (the Lipschitz envelope from above): the front stays as it is, and the mesh does not fold within 20 degrees of turn.
     """
     camera = points @ pose.rotation.T  # x right, y up, z to the viewer
     apart = np.linalg.norm(camera[:, None, :2] - camera[None, :, :2], axis=-1)  # (N, N)

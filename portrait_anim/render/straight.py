@@ -189,7 +189,7 @@ def _rectangles(lines: Float, frame: Float, unit: float) -> list[Float]:
 
 
 def _crossing(one: Float, other: Float) -> Float | None:
-    """Return where two lines (2, 2) or their prolongations cross, (2,); None unless they do so at about a right angle."""
+    """Return where two lines (2, 2) or their prolongations cross, (2,); None unless at about a right angle."""
     u, v = ((line[1] - line[0]) / np.linalg.norm(line[1] - line[0]) for line in (one, other))
     if abs(float(u @ v)) > SQUARE:
         return None
@@ -198,7 +198,7 @@ def _crossing(one: Float, other: Float) -> Float | None:
 
 
 def _apart(ways: Float, least: float) -> Float:
-    """Return vectors (N, 2), the longest first, without those that differ from the one before by less than ``least``."""
+    """Return vectors (N, 2), the longest first, without those that differ from the last kept by less than ``least``."""
     ways = ways[np.argsort(-np.linalg.norm(ways, axis=1))]
     kept: list[Float] = []
     for way in ways:
@@ -250,7 +250,7 @@ class _Edges:
         self._last = np.array(slopes.shape[1::-1]) - 1
 
     def outline(self, sides: list[tuple[Float, Float]]) -> Float:
-        """Return the share of each side that lies on an edge; after a side below ``SEEN`` the rest are not looked at (0)."""
+        """Return the share of each side that lies on an edge; sides after one below ``SEEN`` are not looked at (0)."""
         seen = np.zeros(len(sides))
         for k, side in enumerate(sides):
             seen[k] = self._seen(*side)

@@ -1,1 +1,1 @@
-"""What the program asks of the machine: files, ffmpeg, threads, devices, weight files."""
+"""Access to the machine: files, ffmpeg, threads, devices, weight files."""

@@ -1,7 +1,7 @@
 """Which files ffmpeg may open here, and what their header says.
 
-A playlist (m3u8, mpd, sdp, concat...) is a text that names other files: ffmpeg would open those, and a stranger's
-"recording" would put the sound of a private file into a film. So only formats that hold their own data are allowed.
+A playlist (m3u8, mpd, sdp, concat...) is a text that names other files, which ffmpeg would open. A "recording" sent by
+somebody else could so put the sound of a private file into a film. Only formats that hold their own data are allowed.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def duration_s(header: str) -> float | None:
 
 
 def goes_on(path: Path) -> bool:
-    """Whether a second recording of the same kind was glued behind the first, where ffmpeg stops reading."""
+    """Return whether a second recording of the same kind follows in the file, after the end of the first."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         start = data[:12]
         if start[:4] in (b"RIFF", b"FORM"):

@@ -1,4 +1,4 @@
-"""What a part of the program used, for the film's manifest."""
+"""The inputs and weight files that a part of the program used, for the film's manifest."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def ffmpeg_exe() -> str:
 
 
 def file_url(path: str | os.PathLike[str]) -> str:
-    """Return ``path`` so that ffmpeg takes it for nothing but a file (leading dashes, colons, ``http:``...)."""
+    """Return ``path`` in a form that ffmpeg always takes for a file, even with leading dashes, colons or ``http:``."""
     return f"file:{Path(path).absolute()}"
 
 
@@ -90,7 +90,7 @@ class Child:
     """One ffmpeg process.
 
     It runs in a session of its own, so that Ctrl-C in the terminal reaches this program only, which then ends the
-    child. Its stderr is read by a thread all the time and never fills up.
+    child. A thread reads its stderr all the time, so that the pipe never fills up.
 
     Args:
         arguments: everything after the program's name.
@@ -193,7 +193,7 @@ class Child:
 
 
 def _widen(pipe: IO[bytes] | None) -> None:
-    """Make a Linux pipe as large as it may be, so that a frame passes in one go."""
+    """Make a Linux pipe as large as allowed, so that a frame fits in at once."""
     if pipe is not None and sys.platform == "linux":
         import fcntl
 

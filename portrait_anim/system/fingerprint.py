@@ -1,4 +1,4 @@
-"""Whether a file is still the one that was read at first."""
+"""Checks that a file has not changed since it was first read."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Fingerprint:
         """Raise its error unless the file holds the same bytes as before.
 
         Args:
-            may_be_gone: a file that was deleted meanwhile counts as unchanged: whoever had opened it still reads it.
+            may_be_gone: whether a file that was deleted meanwhile counts as unchanged (open files can still be read).
         """
         name = f"{self.what} {printable(self.path)}"
         try:

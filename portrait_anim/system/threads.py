@@ -1,4 +1,4 @@
-"""Work done ahead in threads, taken in order."""
+"""Computes results ahead in threads and gives them in order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 N_WORKERS = 2
-MAX_AHEAD = N_WORKERS + 2  # results in the making or ready that nobody has taken yet; bounds the memory
+MAX_AHEAD = N_WORKERS + 2  # results being made or ready but not taken yet; limits the memory
 
 
 def in_order(make: Callable[[int], T], count: int) -> Generator[T, None, None]:

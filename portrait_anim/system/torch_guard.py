@@ -1,4 +1,4 @@
-"""What torch would do to the rest of the process: move its random generator, and hang in a forked child."""
+"""Keeps torch from harming the rest of the process: drawing from its random generator, hanging after a fork."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ if hasattr(os, "register_at_fork"):
 
 
 def check_fork() -> None:
-    """Call before the nets run. torch's worker threads do not survive a fork, and it waits for them for ever.
+    """Check that the nets can run in this process; to be called before they do.
 
-    Where this process was forked from one that ran the nets, this is said. Where torch was only imported there, nobody
-    knows whether it ran: then torch gets one thread, which needs no others.
+    torch's worker threads do not exist in a forked process, and torch would wait for them for ever. If this process was
+    forked from one that ran the nets, an error is raised. If torch was only imported there, nobody knows whether it
+    ran: then torch gets a single thread, which needs no workers.
 
     Raises:
         ForkError: the nets ran in a process that this one was forked from, in more than one thread.
@@ -56,9 +57,9 @@ def check_fork() -> None:
 
 @contextlib.contextmanager
 def undrawn() -> Iterator[None]:
-    """Let layers made in the block keep memory as it is, for weights that are loaded into it anyway.
+    """Skip the random initialisation of layers made in the block, whose weights are loaded from files anyway.
 
-    Their initialisers would draw from torch's global generator, which is the caller's. Holds for this thread only.
+    It would draw from torch's global random generator, which belongs to the caller. For this thread only.
     """
     from torch import Tensor
     from torch.overrides import TorchFunctionMode

@@ -1,4 +1,4 @@
-"""The registry of weight files: where each is, what it is, and whether it is intact."""
+"""The registry of weight files: their paths, origin, licence and hashes, which are checked before use."""
 
 from __future__ import annotations
 

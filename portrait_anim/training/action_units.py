@@ -2,10 +2,11 @@
 
     python -m portrait_anim.training.action_units FOLDER [--task FILE] [--out checkpoints]
 
-FOLDER holds index.csv (file, emotion) and the pictures: ../shared/data/expression_stills. Each face is placed by the
-mesh net and freed of its pose; MediaPipe's blendshape net (Apache-2.0, out of face_landmarker.task) reads 52 scores
-from 146 of its points; a ridge regression of the mesh on the scores, with yaw and pitch beside them, every face taken
-once as it is and once mirrored, gives the field of each score. No picture and no single face is stored.
+FOLDER (../shared/data/expression_stills) holds index.csv (file, emotion) and the pictures. The mesh net places 478
+points on each face, and its pose is removed. MediaPipe's blendshape net (Apache-2.0, part of face_landmarker.task)
+gives 52 scores, such as how much a face smiles, from 146 of the points. A ridge regression of the points on the scores,
+yaw and pitch then gives the field of each score: how the mesh moves with it. Every face counts twice, as it is and
+mirrored. No picture and no single face is stored.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ SCORES = (
     "mouthShrugUpper", "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight",
     "mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight",
 )  # fmt: skip
-# unit -> the score whose field it takes, and the region where that field is believed
+# unit -> the score whose field it takes, and the region of the face where that field is used
 SOURCES = {
     "AU1": ("browInnerUp", "raised brows"),
     "AU2": ("browOuterUp", "raised brows"),
@@ -75,7 +76,7 @@ SOURCES = {
     "AU20": ("mouthStretch", "mouth"),
     "AU26": ("jawOpen", "mouth"),
 }
-HALF_DRAWN = ("AU4",)  # the average lowers the whole brow; the corrugator's frown between them is added
+HALF_DRAWN = ("AU4",)  # half average, half drawn: the average lowers the brows, the drawn field adds the frown between
 
 
 class Faces(NamedTuple):
@@ -169,7 +170,8 @@ def _other_side(name: str) -> str:
 def regions() -> dict[str, npt.NDArray[np.float64]]:
     """Return (478,) weights 0..1 of the brows with the forehead, the eyes and the mouth with cheeks and chin.
 
-    Outside its region a score's field is what else people do with their face meanwhile, or pose that is left.
+    Outside its region a score's field shows what people do with the rest of the face at the same time, or remains of
+    the pose.
     """
     x, y = topology().vertices[:, :2].astype(np.float64).T
     raised, lowered = above_lids()
@@ -190,7 +192,7 @@ def _ramp(x: Field) -> Field:
 
 
 def average_units(fields: dict[str, Field]) -> dict[str, Field]:
-    """Cut each unit's field out of its region, seal the lips, scale it to its reach; mix :data:`HALF_DRAWN` evenly."""
+    """Limit each unit's field to its region, keep the lips together, scale it to its reach; mix :data:`HALF_DRAWN`."""
     region = regions()
     units = {unit: fields[score] * region[where][:, None] for unit, (score, where) in SOURCES.items()}
     units = {unit: scaled(field if unit == JAW else sealed(field), unit) for unit, field in units.items()}

@@ -1,4 +1,4 @@
-"""Where a training run has got to: checkpoints that survive kill -9, a CSV log and TensorBoard."""
+"""The files of a training run: checkpoints that a killed process cannot damage, a CSV log and TensorBoard's."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Stateful(Protocol):
         """Return the state."""
 
     def load_state_dict(self, state_dict: Any) -> Any:
-        """Take it up."""
+        """Restore a state."""
 
 
 class Average:
-    """Running average of a net's weights; early on it forgets faster, so that the random start is not kept.
+    """Exponential moving average (EMA) of a net's weights, with warm-up: in the first steps its decay is smaller.
 
     Args:
-        net: what is averaged.
-        decay: share of the average that stays at each step, once it is warm; 0 follows at once.
+        net: the net whose weights are averaged.
+        decay: share of the average that is kept at each step, after the warm-up; 0 copies the weights.
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:
@@ -40,7 +40,7 @@ class Average:
         self._kept = {name: value.detach().clone() for name, value in net.state_dict().items()}
 
     def follow(self, net: nn.Module, step: int) -> None:
-        """Take in the weights after ``step`` steps."""
+        """Add the weights as they are after ``step`` steps."""
         decay = min(self._decay, (1 + step) / (10 + step)) if self._decay else 0.0
         with torch.no_grad():
             for name, value in net.state_dict().items():
@@ -51,7 +51,7 @@ class Average:
         return self._kept
 
     def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> None:
-        """Take up averaged weights."""
+        """Restore averaged weights."""
         for name, value in state_dict.items():
             self._kept[name].copy_(value)
 
@@ -62,7 +62,7 @@ class Run:
     Args:
         folder: made if absent.
         name: of the stage.
-        recipe: everything that decides what the stage does, as JSON; a checkpoint of another recipe is not taken up.
+        recipe: everything that decides what the stage does, as JSON; checkpoints of another recipe are refused.
 
     Attributes:
         step: steps taken so far.
@@ -186,7 +186,7 @@ class Run:
 
 
 def _finite(state: Any) -> bool:
-    """Whether all tensors in nested dicts and lists are free of NaN and infinity."""
+    """Return whether all tensors in nested dicts and lists are finite."""
     if isinstance(state, torch.Tensor):
         return bool(torch.isfinite(state).all())
     if isinstance(state, dict):

@@ -1,4 +1,4 @@
-"""One step of training, for every trainer: what is not a number stops the run before it reaches a net or a file."""
+"""One step of training, for every trainer; a loss or gradient that is not finite stops the run before any damage."""
 
 from __future__ import annotations
 

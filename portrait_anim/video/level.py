@@ -1,6 +1,7 @@
-"""Which films play everywhere: H.264's levels, by the rules of ITU-T H.264, table A-1.
+"""Which films play everywhere: the levels of H.264 (ITU-T H.264, table A-1).
 
-x264 names the lowest level that a film keeps to. Decoders in phones, televisions and browsers end at 5.2.
+A level limits a film's frame size and rate. The encoder writes the lowest level that fits into the film. Decoders in
+phones, televisions and browsers support levels up to 5.2.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def plays_everywhere(size: tuple[int, int], fps: Fraction) -> bool:
 
 
 def largest_side(size: tuple[int, int], fps: Fraction) -> int | None:
-    """Return the longer side in px to which a film has to be reduced to play everywhere; None when it does as it is.
+    """Return the longer side in px to which a film has to be reduced to play everywhere; None when it already does.
 
     Args:
         size: (width, height) px.
@@ -45,7 +46,7 @@ def largest_side(size: tuple[int, int], fps: Fraction) -> int | None:
 
 
 def level_note(size: tuple[int, int], fps: Fraction) -> str:
-    """Return what to tell the user about a film of ``size`` px at ``fps`` frames/s; empty when it plays everywhere."""
+    """Return the note for the user about a film of ``size`` px at ``fps`` frames/s; empty when it plays everywhere."""
     side = largest_side(size, fps)
     if side is None:
         return ""

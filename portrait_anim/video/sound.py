@@ -1,4 +1,4 @@
-"""The sounds of one film, as inputs and filters of the ffmpeg that writes it."""
+"""The sounds of one film, as arguments (inputs and filters) of the ffmpeg process that writes it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FilmSound:
 
     Attributes:
         files: those that are read.
-        known: whether all are tracks or samples that ``audio.load`` has read before, and told what is wrong with them.
+        known: whether all are tracks or samples that ``audio.load`` has read before, with notes about any damage.
 
     Raises:
         AudioError: a sound that cannot be used.

@@ -1,4 +1,4 @@
-"""Where a film goes: the default name, and what may not be written over."""
+"""Where a film is written: the default name, and what may not be overwritten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames and sound -> an mp4 that appears under its name only when it is whole."""
+"""Writes frames and sound into an mp4, which gets its name only when it is complete."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 SUFFIX = ".mp4"
 PRESET = "veryfast"
-CRF = 16  # with veryfast: the bytes of medium at 18 and the look of fast at 18, in half of medium's time
+CRF = 16  # quality; with veryfast as many bytes as medium at 18, looks like fast at 18, in half of medium's time
 AUDIO_BITRATE = "192k"
 MAX_SIDE_PX = 8192  # of H.264 level 6
 MAX_FPS = 240
@@ -146,7 +146,7 @@ class Writer:
             frame: (H, W, 3) uint8 RGB of the writer's ``size``. It may be reused afterwards.
 
         Raises:
-            OutputError: the encoder died; the message has its last words.
+            OutputError: the encoder ended early; the message has its last line of output.
             ValueError: another shape or type, or outside the ``with`` block.
         """
         width, height = self.size
@@ -194,7 +194,7 @@ class Writer:
                 self._before_rename(self._temporary)
             except OSError as e:
                 raise OutputError(f"cannot write {printable(self.path)} ({e.strerror}): free some space there") from e
-        check_output(self.path, overwrite=self._overwrite)  # somebody else may have been faster
+        check_output(self.path, overwrite=self._overwrite)  # another process may have written it meanwhile
         try:
             self._temporary.replace(self.path)
         except OSError as e:

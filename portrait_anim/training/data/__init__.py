@@ -1,1 +1,1 @@
-"""Training data: finding clips, preparing them, copies of them as song."""
+"""Training data: finding clips, preparing them, making copies in which they are sung."""

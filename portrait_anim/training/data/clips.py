@@ -1,4 +1,4 @@
-"""Prepared clips and copies as the net is trained on them: who may train what, the basis, examples, batches."""
+"""From prepared clips to training batches: which clips may train which weights, the basis, examples, batches."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from portrait_anim.training.data.copies import Copy
 from portrait_anim.training.data.prepare import Clip
 from portrait_anim.training.steps import check_finite
 
-CLOSED_BELOW = 0.15  # of the clip's range: these frames count more, or the net hedges on /p b m/
+CLOSED_BELOW = 0.15  # share of the clip's range; frames with a smaller opening count as closed and get more weight
 MAIN_PERSON = "grid_s1"  # one speaker with many sentences, which are split into train and val
-# train people who are held out when recipes are compared, so that the val people are not chosen by
+# people of the train split on whom recipes are compared, so that the val people stay unseen until the end
 DEV_PEOPLE = (
     "avcross_E4", "elo_T1", "hdtf_radio10", "lrs3_C8zY0oAdQrs", "may", "ng", "oppenheimer", "trump", "vox2_517600055",
     "vox2_00373", "vv_restaurant", "wth_Andy", "wth_Gretchen", "wth_Julia", "wth_Lonzo", "wth_man1",
@@ -30,11 +30,11 @@ DEV_PEOPLE = (
 
 @dataclass(frozen=True)
 class Alignment:
-    """What a first model says about a clip.
+    """What an earlier stage's net estimated for a clip.
 
     Attributes:
-        lag: frames the picture comes later than the sound, in fractions.
-        gain: the person's amplitude, 1 is the average.
+        lag: by how many frames (with fraction) the picture is later than the sound.
+        gain: the person's amplitude: size of the mouth's movements, 1 is the average.
     """
 
     lag: float
@@ -159,7 +159,7 @@ def copy_example(copy: Copy, clip: Clip | None, space: MotionSpace, fit: Alignme
 
 
 class Batches:
-    """Stretches of examples, drawn by seed and step alone, so that a resumed run goes on as it would have.
+    """Random stretches of examples. They depend on seed and step alone, so a resumed run gets the same ones.
 
     Args:
         examples: voices.
@@ -167,7 +167,7 @@ class Batches:
         size: stretches a batch.
         length: frames a stretch.
         seed: of order and jitter.
-        rest_share: at most so many of a batch's stretches, on average, are rests.
+        rest_share: greatest share of a batch's stretches that are rests, on average.
     """
 
     def __init__(

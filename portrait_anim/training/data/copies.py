@@ -33,8 +33,8 @@ from portrait_anim.training.data.song import FRAME_MS, chords, mix, noise, revoi
 
 VAL_MUSIC_SHARE = 6  # one piece in so many is kept for val
 VAL_KINDS = {"sung": None, "sung_6db": 6.0, "sung_0db": 0.0}  # kind -> voice above the music, dB
-REST_S = 16.0
-N_NOISES = 24
+REST_S = 16.0  # s of a sound without a voice
+N_NOISES = 24  # how many of them are noise
 SOUND_SUFFIXES = {".opus", ".wav", ".flac", ".mp3", ".ogg", ".m4a"}
 
 

@@ -1,7 +1,7 @@
-"""Where data sets keep who speaks: GRID, CREMA-D, RAVDESS, TCD-TIMIT, LRS, our own, or any folder of people.
+"""How data sets name their files: GRID, CREMA-D, RAVDESS, TCD-TIMIT, LRS, our own, or any folder of people.
 
-A layout is told by its files' names, file by file, so a folder may hold several data sets. Licences are the data sets'
-own, as their pages state them; read them before you train.
+The data set is recognised from the file names, file by file, so a folder may hold several data sets. It tells who
+speaks in a clip. Licences are stated as on the data sets' own pages; read them before you train.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ClipInfo:
         language: two letters, or empty.
         licence: of the clip.
         lag_frames: how many frames (25 fps) the picture comes later than the sound; None when unknown.
-        checked: somebody has seen to it that sound and picture belong together.
+        checked: whether somebody has checked that sound and picture belong together.
     """
 
     id: str
@@ -56,7 +56,7 @@ class Layout:
         name: goes before the person.
         licence: of the data.
         language: two letters.
-        leave: of the same path: files that are no frontal picture with sound.
+        leave: pattern of the same path for files to leave out: no frontal picture, or no sound.
     """
 
     name: str
@@ -98,7 +98,7 @@ def find_clips(folder: Path) -> list[ClipInfo]:
 
 
 def _clip(path: Path, folder: Path) -> ClipInfo | None:
-    """Return what a file's name says, None for one that its data set's readers leave out."""
+    """Return the facts in a file's name; None for a file to leave out (see ``Layout.leave``)."""
     below = path.relative_to(folder).with_suffix("").as_posix()
     whole = f"{folder.name}/{below}"  # the folder itself may be the person's
     for layout in LAYOUTS:

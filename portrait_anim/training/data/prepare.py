@@ -1,4 +1,4 @@
-"""Raw talking-head clips to training shards: one file a clip, resumable, with a manifest of what was kept and why not.
+"""Turns raw clips of speaking people into training data: one file a clip, resumable, and a list of what was kept.
 
 DIR/clips/ID.safetensors   displacement (T, 478, 3) fp16 IOD from neutral (478, 3), rotation (T, 3, 3) and centre (T, 3)
                            IOD of the head, features (C, T50) fp16, blank, bilabial, phoneme (T50,), valid (T,),
@@ -42,15 +42,16 @@ MIN_FRAMES = FPS  # a second
 MIN_TRACKED = 0.9  # share of frames with a face
 MAX_JUMP = 0.35  # IOD the face's middle may move between two frames; more is a cut
 MIN_FPS = 20.0  # below, closures fall between two frames
-MAX_CROWDED = 0.3  # share of looks that may see one
+MAX_CROWDED = 0.3  # share of the searches for other faces that may find one about as large
 MIN_SYNC_FRAMES = 5 * FPS  # shorter clips say too little about sound and mouth
-# The mouth that the sound asks for follows the real one with r above SYNC / sqrt(frames). With the shipped weights on
-# av_multi's held-out people the 2nd percentile is .65 at 5 s, .56 at 8 s; of pairs of strangers the 95th .49, .38.
+# Sound and picture belong together when the mouth made from the sound correlates with the real one by more than
+# SYNC / sqrt(frames). With the shipped weights on av_multi's val people, the 2nd percentile of the correlation is .65
+# at 5 s and .56 at 8 s; between one person's sound and another's picture the 95th percentile is .49 and .38.
 SYNC = 4.5
 
 
 def reason_to_drop(followed: FaceTrack) -> str | None:
-    """Say why a clip's tracking is not usable, or None."""
+    """Return why a clip's tracking is not usable; None when it is."""
     landmarks = followed.landmarks
     tracked = np.isfinite(landmarks[:, 0, 0]) if len(landmarks) else np.zeros(0, bool)
     if len(landmarks) < MIN_FRAMES:
@@ -68,7 +69,10 @@ def reason_to_drop(followed: FaceTrack) -> str | None:
 
 
 def motion_tensors(landmarks: npt.NDArray[np.float32]) -> Tensors:
-    """Return what a shard keeps of tracked (T, 478, 3) landmarks, NaN where there is no face; gaps hold the nearest."""
+    """Return what a clip's file keeps of tracked landmarks (T, 478, 3).
+
+    They are NaN where there is no face; such frames get the nearest frame with one.
+    """
     tracked = np.isfinite(landmarks[:, 0, 0])
     known = np.flatnonzero(tracked)
     nearest = known[np.clip(np.searchsorted(known, np.arange(len(landmarks))), 0, len(known) - 1)]
@@ -86,10 +90,10 @@ def motion_tensors(landmarks: npt.NDArray[np.float32]) -> Tensors:
 
 
 def sync_of(tensors: Tensors) -> tuple[float, int]:
-    """Return how well the mouth that the sound asks for correlates with the real one, and at which offset.
+    """Return how well the mouth that the shipped weights make from the sound correlates with the real one.
 
-    The shipped weights drive; the correlation is the best within 8 frames, the offset in frames, + when the picture is
-    later.
+    Returns:
+        the best correlation over offsets of up to 8 frames, and that offset in frames: above 0 the picture is later.
     """
     model = _model()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Speech to song, to other voices and to mixes: what a person's clip sounds like sung, with instruments round it.
+"""Converts speech to singing and to other voices, and mixes it with accompaniment.
 
 The conversion re-synthesises the voice with WORLD (Morise, Yokomori, Ozawa 2016; package pyworld of the extra
 ``train``): a melody on a scale with glides and vibrato, vowels held 1.4 to 3 times as long, formants shifted, a
@@ -108,7 +108,7 @@ def reverberate(
     waveform: npt.NDArray[np.floating], rng: np.random.Generator, seconds: tuple[float, float],
     amount: tuple[float, float],
 ) -> Float:  # fmt: skip
-    """Put (N,) in a room: a tail of noise that decays by 60 dB.
+    """Add the reverberation of a room to a sound (N,): a tail of noise that decays by 60 dB.
 
     Args:
         waveform: (N,) at 16 kHz.
@@ -233,7 +233,7 @@ def noise(n_samples: int, rng: np.random.Generator) -> Array:
 
 
 def mix(voice: Array, music: Array, voice_to_music_db: float) -> Array:
-    """Add music (M,) to a voice (N,), repeated or cut to its length, the voice's loud parts so much above it."""
+    """Add music (M,), repeated or cut to length, to a voice (N,) whose loud parts are this many dB louder."""
     music = np.resize(music, len(voice))
     loud = np.abs(voice) > 0.1 * max(float(np.abs(voice).max()), 1e-9)
     voice_rms = float(np.sqrt((voice[loud] ** 2).mean())) if loud.any() else 0.0

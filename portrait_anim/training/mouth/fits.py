@@ -1,4 +1,4 @@
-"""Sound offsets and amplitudes of clips, as a trained mouth net sees them."""
+"""Estimates audio offsets of clips and amplitudes of people with a trained mouth net."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from portrait_anim.motion.space import MotionSpace
 from portrait_anim.training.data.clips import Alignment
 from portrait_anim.training.data.prepare import Clip
 
-MIN_R = 0.3  # below this best correlation a clip's own offset is not believed
-MAX_CHANGE = 1.5  # frames a new offset may differ from the index's
-GAIN_RANGE = (0.5, 2.0)
+MIN_R = 0.3  # least correlation at the best offset; otherwise the index's offset is kept
+MAX_CHANGE = 1.5  # frames, greatest difference between a new offset and the index's; likewise
+GAIN_RANGE = (0.5, 2.0)  # least and greatest amplitude
 
 
 def fine_offset(made: npt.NDArray[np.floating], real: npt.NDArray[np.floating]) -> tuple[float, float]:
     """Return the best correlation of two (T,) curves over whole-frame offsets and the offset in fractions of a frame.
 
-    The fraction is the top of the parabola through the best offset and its neighbours. + means the real picture is
-    later.
+    The fraction is where the parabola through the best offset and its two neighbours has its maximum. Above 0 the real
+    picture is later.
     """
     scores = np.array([lagged_correlation(made, real, lag) for lag in range(-MAX_LAG, MAX_LAG + 1)])
     best = int(scores.argmax())
@@ -39,8 +39,9 @@ def fine_offset(made: npt.NDArray[np.floating], real: npt.NDArray[np.floating]) 
 def estimate_fits(net: MouthNet, space: MotionSpace, clips: Sequence[Clip]) -> dict[str, Alignment]:
     """Return offset and amplitude of every clip, by id.
 
-    The offset stays the index's where the model does not follow the clip or finds one far from it. The amplitude is a
-    person's: the slope of the real opening on the model's, over all the person's clips, halfway to 1 in logarithms.
+    The index's offset is kept where the net's motion hardly correlates with the clip's, or gives one far from it. An
+    amplitude belongs to a person: the regression slope of the real opening on the net's over all of the person's clips,
+    of which the square root is taken (halfway to 1 on a logarithmic scale).
     """
     lags: dict[str, float] = {}
     sums: dict[str, list[float]] = {}

@@ -24,13 +24,13 @@ LOSS_POINTS = sorted(
 
 
 class Losses:
-    """Compare mouth coefficients where it shows: on the lips, the chin, the opening and the width.
+    """Compares mouth coefficients by what they do to the lips, the chin, the opening and the width of the mouth.
 
     Args:
         space: whose coefficients are compared.
         scale: (K,) spread of each coefficient, IOD.
-        closure_weight: how much more the frames count in which the real lips are closed.
-        total: sums the frames' weights over the processes of a run, each of which sees a share of the batch.
+        closure_weight: extra weight of frames in which the real lips are closed.
+        total: sums a number over the processes of a run, each of which has a part of the batch.
     """
 
     def __init__(

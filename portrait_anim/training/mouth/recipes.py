@@ -1,4 +1,4 @@
-"""Recipes by name: what ships, and what it was compared with (docs/ablation.md)."""
+"""Recipes by name: ``full`` makes the shipped weights, the others are compared with it (docs/ablation.md)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Training of the mouth net (AudioEncoder + Generator) on prepared clips: minutes on two cores, resumable.
 
-It runs in stages of the same kind. After each but the last, the model says of every clip by how much sound and picture
-are apart, in fractions of a frame, and how large the person's mouth movements are; the next stage trains on the clips
-with both removed.
+It runs in stages of the same kind. After each but the last, the net trained so far estimates two things: each clip's
+audio offset (by how many frames, in fractions, the picture is later than the sound), and each person's amplitude (how
+large their mouth movements are). The next stage trains on the clips with both removed.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ class TrainConfig:
         weights: ``default`` (all train clips) or ``open`` (only clips free for any use).
         epochs: passes over the clips, in the last stage.
         first_epochs: passes in the stages before it.
-        stages: how often; each takes offsets and amplitudes from the one before.
-        offsets: whether later stages use re-estimated sound offsets.
-        amplitudes: whether later stages bring people's amplitudes to the average.
+        stages: their number; each takes offsets and amplitudes from the one before.
+        offsets: whether later stages use the estimated audio offsets.
+        amplitudes: whether later stages scale everybody's mouth movements to the average amplitude.
         copies: whether sung and mixed copies, music, noise and silence are trained on, where they were made.
         voices: whether copies in other voices are trained on, where they were made.
         rest_share: share of stretches without a voice, at which the mouth rests.
-        rests: what is heard in them; with recorded music among them the mouth takes real songs for music and shuts.
+        rests: which sounds these are; with recorded music among them, the mouth stays shut in real songs too.
         batch_size: stretches a step.
         stretch: frames a stretch (3 s).
         learning_rate: peak of the one-cycle schedule.
-        closure_weight: how much more the frames count in which the real lips are closed.
-        average: decay of the running average of the weights that is exported, per step; 0 for none.
+        closure_weight: extra weight of frames in which the real lips are closed.
+        average: decay per step of the exponential moving average (EMA) of the weights, which is exported; 0 for none.
         width: channels of the net.
         half: bfloat16 inside the net (automatic mixed precision), for GPUs.
         seed: of the initial weights and the batches.
@@ -79,7 +79,7 @@ class TrainConfig:
 
 
 class Trainer:
-    """One stage: examples, net, optimiser and where it has got to.
+    """One stage of training: examples, net, optimiser and the step reached.
 
     Args:
         config: the recipe.
@@ -121,7 +121,7 @@ class Trainer:
             )
         )
         spread = np.concatenate([example.mouth for example in examples]).std(0)
-        spread = np.maximum(spread, 1e-3 * spread.max())  # a component that never moves must not divide by zero
+        spread = np.maximum(spread, 1e-3 * spread.max())  # no division by zero for a component that never moves
         self.net.scale.copy_(torch.from_numpy(spread))
         self.net.to(world.device)
         self.losses = Losses(self.space, self.net.scale.clone(), config.closure_weight, world.total)
@@ -137,7 +137,7 @@ class Trainer:
 
     @property
     def is_last(self) -> bool:
-        """Whether this stage makes the weights that ship."""
+        """Whether this is the last stage, whose weights are exported."""
         return self.stage == self.config.stages - 1
 
     @property
@@ -177,7 +177,7 @@ class Trainer:
         return {name: float(self.world.total(v.detach())) for name, v in {"total": total, **losses}.items()}
 
     def fits(self) -> dict[str, Alignment]:
-        """Say of every clip how far picture and sound are apart and how large the person moves."""
+        """Return each clip's audio offset and its person's amplitude, estimated by this stage's net, by clip id."""
         found = estimate_fits(self.net, self.space, self.clips)
         config = self.config
         return {
@@ -190,7 +190,7 @@ class Trainer:
 
 
 def export_weights(net: MouthNet, upper: UpperGenerator, head: AudioEncoder, space: MotionSpace, path: Path) -> None:
-    """Write the shipped file, atomically: mouth net, upper face, live head, basis and config as safetensors."""
+    """Write the weight file, atomically: mouth net, upper face, live audio encoder, basis and config (safetensors)."""
     tensors: dict[str, Tensor] = {name: value.contiguous() for name, value in net.state_dict().items()}
     tensors |= {UPPER + name: value.contiguous() for name, value in upper.state_dict().items()}
     tensors |= {LIVE + name: value.contiguous() for name, value in head.state_dict().items()}

@@ -1,1 +1,1 @@
-"""Training of what hears: the streaming encoder, the voice detector, the live head."""
+"""Training of the streaming encoder, the voice detector and the causal audio encoder for live sound."""

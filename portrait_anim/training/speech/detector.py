@@ -1,4 +1,4 @@
-"""Make the voice detector, which tells the mouth when to rest.
+"""Make the voice detector, a small net that tells whether somebody speaks or sings.
 
     python -m portrait_anim.training.speech.detector ../shared/data/audio CORPUS --out checkpoints
 
@@ -162,7 +162,7 @@ def export_detector(detector: VoiceDetector, path: Path) -> None:
 
 
 def main() -> None:
-    """Listen, train, export and register."""
+    """Prepare the corpus, train, export and register."""
     from tqdm import tqdm
 
     from portrait_anim.system.weights import register

@@ -1,12 +1,12 @@
-"""Make the streaming encoder: a small causal net learns to say what the two pretrained encoders say of a clean voice.
+"""Make the streaming encoder: a small net with little look-ahead learns the two pretrained encoders' features.
 
     python -m portrait_anim.training.speech.distil ../shared/data/audio CORPUS --out checkpoints
 
 CORPUS is what ``python -m portrait_anim.training.speech.voices`` made (what is missing of it is made here);
 CORPUS/run/ holds checkpoints and logs, resumable.
 
-While it trains, voices are mixed with music and noise (6 dB below to 15 dB above them), brought to another level, and
-sounds without a voice are given; what is asked for is always what the pretrained encoders say of the clean voice.
+In training, voices are mixed with music or noise (voice 6 dB below to 15 dB above it) and brought to other levels, and
+there are sounds without a voice. The wanted output is always the pretrained encoders' for the clean voice.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class DistilConfig:
 
 
 class Corpus:
-    """Stretches of voices as they are given, and what is asked for; drawn by seed and step alone."""
+    """Random stretches: the net's input and the wanted output. They depend on seed and step alone."""
 
     def __init__(self, folder: Path, music: list[Path], config: DistilConfig) -> None:
         self.config = config
@@ -153,7 +153,7 @@ class Corpus:
 
 
 class Student(nn.Module):
-    """The encoder with the layer that says the pretrained encoders' features; only the encoder ships."""
+    """The encoder with a layer that gives the pretrained encoders' features; only the encoder is exported."""
 
     def __init__(self, config: StreamingConfig, n_features: int) -> None:
         super().__init__()
@@ -211,7 +211,7 @@ def export_encoder(encoder: StreamingEncoder, path: Path) -> None:
 
 
 def main() -> None:
-    """Listen, train, export and register."""
+    """Prepare the corpus, train, export and register."""
     from tqdm import tqdm
 
     from portrait_anim.system.weights import register

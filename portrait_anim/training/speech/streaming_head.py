@@ -1,7 +1,7 @@
-"""Training of the head for live sound: from what the streaming encoder hears to the latents of the mouth net.
+"""Training of the causal audio encoder for live sound: from the streaming encoder's features to latents.
 
-Losses are those of the mouth, through the mouth net's own generator, which stays as it is, plus the distance of the
-latents, so that the upper face's generator understands them too.
+Its latents go through the mouth net's own generator, which is not changed, and the losses are those of the mouth. The
+distance to the mouth net's latents is added, since the upper face is made from latents too.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from portrait_anim.training.mouth.trainer import TrainConfig
 from portrait_anim.training.runs import Progress, Run, Stateful
 from portrait_anim.training.steps import take_step
 
-LATENT_WEIGHT = 2.0  # of the latents' mean distance, beside losses in % IOD
-REST_SHARE = 0.1  # of the stretches: sounds without a voice, at which the mouth rests; the live gate alone is weaker
+LATENT_WEIGHT = 2.0  # weight of the latents' mean distance, beside losses in % IOD
+REST_SHARE = 0.1  # share of stretches without a voice, at which the mouth rests
 FULL_SCALE = 32767
 Item = TypeVar("Item", Clip, Copy)
 
 
 def with_streaming(items: Sequence[Item], speech: StreamingEncoder) -> list[Item]:
-    """Return the items with the streaming encoder's channels below their features."""
+    """Return the items with the streaming encoder's channels appended to their features."""
     out = []
     for item in items:
         features = item.tensors["features"]
@@ -57,7 +57,7 @@ def live_examples(
     space: MotionSpace,
     fits: dict[str, Alignment],
 ) -> tuple[list[Example], list[Example]]:
-    """Return voices and rests, as for the mouth, the streaming encoder's channels below the others."""
+    """Return examples with and without a voice, as for the mouth, with the streaming encoder's channels appended."""
     voices = [example_of(clip, space, fits.get(clip.info.id)) for clip in with_streaming(clips, speech)]
     known = {clip.info.id: clip for clip in clips}
     mine = [
@@ -86,7 +86,7 @@ def train_live(
     progress: Progress | None = None,
     save_every: int = 100,
 ) -> AudioEncoder:
-    """Train the causal head, from the last checkpoint on.
+    """Train the causal audio encoder, from the last checkpoint on.
 
     Args:
         net: the finished mouth net, which stays as it is.

@@ -1,4 +1,4 @@
-"""Many people's voices without a picture: what is listened to once, for the streaming encoder and the voice detector.
+"""Prepares sound-only training data, voices of many people, for the streaming encoder and the voice detector.
 
     python -m portrait_anim.training.speech.voices ../shared/data/audio CORPUS
 
@@ -78,7 +78,7 @@ def _write(path: Path, tensors: Tensors) -> None:
 
 
 def spoken(waveform: Tensor, phoneme: Tensor) -> Tensor:
-    """Where somebody speaks in a clean recording (N,): hama is sure of phonemes (T50,) there; (T25,) in 0..1."""
+    """Return (T25,) 0..1 where somebody speaks in a clean recording (N,): where phonemes (T50,) are probable."""
     heard = moving_average(phoneme.clamp(min=0) ** 1.5, round(0.6 * FEATURE_RATE) + 1)
     sure = torch.sigmoid((heard - 0.0015) / 0.0004).view(-1, FEATURES_PER_FRAME).mean(1)  # (T25,)
     sure = sure * level_opening(waveform, len(sure), GateConfig())
@@ -94,7 +94,7 @@ def source_frames(song: Sung) -> npt.NDArray[np.float32]:
 
 
 def _voice(path: Path, target: Path) -> None:
-    """Listen to one recording, and convert some to song."""
+    """Encode one recording; convert some of them to singing as well."""
     waveform = load_audio(path)[: int(MAX_S * SAMPLE_RATE)]
     features, phoneme = _listen(waveform)
     tensors: Tensors = {
@@ -136,7 +136,7 @@ def as_on_a_record(
 
 
 def _mixed(path: Path, target: Path, music: list[Path]) -> None:
-    """Listen to one recording as it would sound on a record."""
+    """Encode one recording as it would sound on a music record."""
     rng = np.random.default_rng(zlib.crc32(path.name.encode() + b"mix"))
     waveform, source = as_on_a_record(load_audio(path)[: int(MAX_S * SAMPLE_RATE)], rng, music)
     features, _ = _listen(waveform)
@@ -180,7 +180,7 @@ def _rest(number: int, target: Path, music: list[Path]) -> None:
 def write_corpus(
     audio: Path, corpus: Path, workers: int = 2, progress: Progress | None = None, *, n_rests: int = N_RESTS
 ) -> int:
-    """Listen to every training recording of a folder with an ``index.csv`` (file, use), those not done yet.
+    """Encode every training recording of a folder with an ``index.csv`` (file, use) that is not done yet.
 
     Returns:
         how many recordings there are.
@@ -243,7 +243,7 @@ def training_data(audio: Path) -> list[str]:
 
 
 def main() -> None:
-    """Listen to everything that was not yet."""
+    """Encode everything that is not done yet."""
     from tqdm import tqdm
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

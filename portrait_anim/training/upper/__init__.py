@@ -1,1 +1,1 @@
-"""Adversarial training of lids, brows, gaze and head."""
+"""Adversarial training (GAN) of lids, brows, gaze and head."""

@@ -1,4 +1,4 @@
-"""What lids, brows, gaze and head are trained on: tracks of people brought to one amplitude, with their latents."""
+"""Training examples of the upper face: people's tracks, scaled to one amplitude, with the latents of their voices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float32]
 
 MIRRORED = [TRACKS.index(name) for name in ("gaze_x", "turn", "tilt", "shift_x")]
 LARGEST = 6.0  # spreads; beyond, the tracking was lost
-MIN_PEOPLE = 12  # for shapes to be a condition
+MIN_PEOPLE = 12  # with fewer people the net is not told the shape of a face
 LONGEST = 500  # frames of a clip that count when stretches are drawn
 
 
@@ -92,8 +92,9 @@ def upper_examples(
 def shape_space(examples: Sequence[UpperExample], n_shape: int) -> tuple[Array, Array]:
     """Return mean (1434,) and basis (n_shape, 1434) of people's neutral faces; missing directions are 0.
 
-    All are 0 where fewer than ``MIN_PEOPLE`` are seen: the net would learn who they are, and strangers' heads swung
-    three times as wide (``open``, four people: mean distance 1.69 with shapes, .92 without).
+    Both are 0 with fewer than ``MIN_PEOPLE`` people. The net would otherwise recognise each of them by their shape, and
+    move the heads of other people too widely (``open`` weights, four people: mean distance to real people 1.69 with
+    shapes, .92 without).
     """
     people: dict[str, list[Array]] = {}
     for example in examples:
@@ -110,7 +111,9 @@ def shape_space(examples: Sequence[UpperExample], n_shape: int) -> tuple[Array, 
 
 
 class UpperBatches:
-    """Stretches drawn by seed and step alone; half of them mirrored. People count by the root of their minutes.
+    """Random stretches, which depend on seed and step alone; half of them are mirrored left to right.
+
+    A person is drawn with a probability that grows with the square root of their minutes.
 
     Raises:
         DataError: no example is as long as a stretch.

@@ -56,7 +56,7 @@ def _velocity(motion: Tensor) -> Tensor:
 
 
 class FrameDiscriminator(nn.Module):
-    """Can this face, with its neutral shape, look like that? One frame at a time."""
+    """Judges single frames: can a face of this neutral shape look like that?"""
 
     def __init__(self, n_condition: int, latent_width: int, width: int = 64) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class FrameDiscriminator(nn.Module):
 
 
 class SequenceDiscriminator(nn.Module):
-    """Does it move like a face? Position, velocity and acceleration at three scales, and the stretch as a whole."""
+    """Judges stretches: does it move like a face? By position, velocity and acceleration at three time scales."""
 
     def __init__(self, n_condition: int, latent_width: int, width: int = 64) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class SequenceDiscriminator(nn.Module):
 
 
 class SyncDiscriminator(nn.Module):
-    """Do voice and motion belong together?"""
+    """Judges whether a voice and a motion belong together."""
 
     def __init__(self, n_condition: int, latent_width: int, width: int = 64) -> None:
         super().__init__()

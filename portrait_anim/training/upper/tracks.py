@@ -1,4 +1,4 @@
-"""Lids, brows, gaze and head of real people, measured on prepared clips: what the upper face is trained on."""
+"""Measures lids, brows, gaze and head of real people in prepared clips, to train the upper face on."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from portrait_anim.training.data.prepare import Clip
 Array = npt.NDArray[np.float32]
 
 EYES = (((159, 158, 160), (145, 153, 144), (33, 133)), ((386, 385, 387), (374, 380, 373), (362, 263)))
-OPEN_QUANTILE = 0.75  # of the eye's opening: what counts as open
-SHUT_SHARE = 0.2  # of it is left when the landmarks of a real eye say shut
+OPEN_QUANTILE = 0.75  # quantile of a clip's eye openings that counts as open
+SHUT_SHARE = 0.2  # share of it that the landmarks of a shut eye still show
 BLINK = 0.5  # closure above this is a blink
-SMOOTH = 1.0  # frames, Gaussian: against the landmarks' own trembling of pose and shift
+SMOOTH = 1.0  # frames, Gaussian deviation; against the jitter of the tracked landmarks
 GAIN_RANGE = (0.4, 2.5)
 _INNER, _OUTER = ((3, 9, 4, 8), (0, 1, 5, 6))  # places in BROW_*: its two ends
 
@@ -93,14 +93,14 @@ def blink_rate(tracks: npt.NDArray[np.floating]) -> float:
 
 
 def spreads(tracks: Sequence[Array]) -> Array:
-    """Return (10,) the clips' median spread of each track; 1 for the lids, which have a scale of their own."""
+    """Return (10,) the standard deviation of each track, median over clips; 1 for the lids, which are 0..1 already."""
     typical = np.median([np.maximum(track.std(0), 1e-5) for track in tracks], axis=0)
     typical[LID] = 1
     return np.asarray(typical, np.float32)
 
 
 def person_gains(tracks: dict[str, list[Array]], typical: Array) -> dict[str, Array]:
-    """Return by person (10,) how much more than ``typical`` they move; the tracks of a part share one number."""
+    """Return by person (10,) how much more they move than ``typical``; tracks of one part share a number."""
     out = {}
     for person, parts in tracks.items():
         mine = spreads(parts) / typical

@@ -26,7 +26,7 @@ from portrait_anim.training.upper.tracks import BLINK
 
 LOG_EVERY = 50  # steps
 
-MISMATCH_FRAMES = (8, 30)  # how far a voice is shifted for the sync discriminator's false pairs
+MISMATCH_FRAMES = (8, 30)  # range by which a voice is shifted to make false pairs for the sync discriminator
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class AdversarialConfig:
         batch_size: stretches a step.
         stretch: frames a stretch (3 s).
         learning_rate: of the generator; the discriminators learn twice as fast. Falls to 0 over the last 30 %.
-        average: decay of the running average of the generator, which is what ships.
-        main_share: share of stretches of the one speaker with many sentences.
+        average: decay per step of the exponential moving average of the generator's weights, which is exported.
+        main_share: share of stretches from the main speaker, who has many sentences.
         seed: of weights, batches and noise.
     """
 
@@ -57,7 +57,7 @@ class AdversarialConfig:
 
 
 class AdversarialTrainer:
-    """Generator, discriminators, optimisers and where they have got to.
+    """Generator, discriminators, optimisers and the step reached.
 
     Args:
         config: the recipe.
@@ -108,7 +108,7 @@ class AdversarialTrainer:
         return self.average
 
     def measure_blinks(self, n_clips: int = 60) -> None:
-        """Find out how often the averaged generator blinks when asked to (:attr:`UpperGenerator.rates`)."""
+        """Measure how often the averaged generator blinks at each rate asked for (:attr:`UpperGenerator.rates`)."""
         asked = torch.linspace(RATE_RANGE[0], RATE_RANGE[1], N_RATES)
         examples = self.batches.examples[:: max(1, len(self.batches.examples) // n_clips)]
         found = []
