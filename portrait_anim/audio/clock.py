@@ -2,8 +2,8 @@
 
 Both are read from the lines that ffmpeg's filter ``ashowinfo`` prints.
 
-Recordings that were glued together (``cat a.mp3 b.mp3``, a recorder that was stopped and went on) change their format
-midway, or their time stamps leap: back to zero, or ahead by the length of a pause.
+Recordings that were joined in one file (``cat a.mp3 b.mp3``, a recorder that was paused) change their format midway, or
+their time stamps jump: back to zero, or ahead by the length of a pause.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import NamedTuple
 
 FILTER = "ashowinfo"
 LOGLEVEL = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info")  # what makes it print
-SLACK_S = 0.1  # what time stamps may be off by: ffmpeg's own measure for filling and cutting
-MAX_GAP_S = 30.0  # a longer one is a leap of the clock and no pause of the recording
-REPEAT_S = 1.0  # a recording begins anew at zero; less than this back, to anywhere else, is a repetition
+SLACK_S = 0.1  # tolerance of time stamps; ffmpeg fills and cuts by the same
+MAX_GAP_S = 30.0  # longest gap that counts as a pause; a longer one is a jump of the clock
+REPEAT_S = 1.0  # a jump back by less than this, other than to zero, is a repetition and no new recording
 ROUNDING_S = 0.005  # of time stamps
 MISSING_SHARE = 0.4  # of a frame's length: more is a frame that did not decode
-STUMBLE_S = 0.5  # so much of another format in between is damage and no other recording
-TOLD_GAP_S = 2.0  # from here on a gap that became silence is told
+STUMBLE_S = 0.5  # another format for at most this long is damage and no other recording
+TOLD_GAP_S = 2.0  # gaps from this length on are noted to the user
 
 _FRAME = re.compile(r"\bpts_time:(\S+) fmt:(\S+) channels:(\d+) chlayout:(.*?) rate:(\d+) nb_samples:(\d+)")
-_SUMS = re.compile(r"plane_checksums: \[|(checksum:)?\b[0-9A-F]{8}\b|\]")  # what else stands in a frame's line
+_SUMS = re.compile(r"plane_checksums: \[|(checksum:)?\b[0-9A-F]{8}\b|\]")  # other parts of a frame's line
 _SERIOUS = re.compile(r"\[(error|fatal|panic)\]")
 
 
@@ -43,12 +43,12 @@ class Clock:
         formats: each with the time (s of sound decoded before it) at which it begins.
         decoded_s: sound decoded so far.
         silences: ``(at_s, length_s)``: gaps of up to 30 s in the time stamps, after ``at_s`` of decoded sound.
-        leaps: ``(at_s, by_s)``: where the time stamps leap back, or ahead by more than 30 s, likewise.
+        leaps: ``(at_s, by_s)``: the same for jumps of the time stamps, back or ahead by more than 30 s.
         frame_s: length of the last frame.
         missing: whether a frame is missing between two others.
-        error_at_s: when the decoder first complained, s of sound that had been decoded by then, or a little more.
-        doubtful: whether something else stood in a frame's line: an error, or nothing of weight.
-        on_odd: called when it turns out to be odd.
+        error_at_s: s of sound (or a little more) that had been decoded when the decoder reported its first error.
+        doubtful: whether a frame's line held other text: an error, or something harmless.
+        on_odd: called when :attr:`odd` becomes true.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Clock:
 
     @property
     def odd(self) -> bool:
-        """Whether ffmpeg alone cannot read it: something changes midway, or it begins late."""
+        """Whether ffmpeg alone would read it wrongly: its clock or format changes midway, or it begins late."""
         return self._late or self.changes
 
     @property
@@ -84,7 +84,7 @@ class Clock:
 
     @property
     def wavers(self) -> bool:
-        """Whether its time stamps only leap back a little, not to zero: damage, frames that ffmpeg gives twice."""
+        """Whether its time stamps only jump back a little, not to zero: damage, by which ffmpeg gives frames twice."""
         return self._repeats == len(self.leaps) and not self._late and len(self.formats) == 1
 
     @property
@@ -97,9 +97,9 @@ class Clock:
         return sum(others) < STUMBLE_S
 
     def take(self, line: str) -> str | None:
-        """Take one line of ffmpeg's stderr; returns what belongs in its log, an error.
+        """Take one line of ffmpeg's stderr; return it if it is an error, for the log.
 
-        Two of ffmpeg's threads may write at once: then an error stands within a frame's line, without its mark.
+        Two of ffmpeg's threads may write at once: then the text of an error is within a frame's line.
         """
         found = _FRAME.search(line)
         if found is not None:

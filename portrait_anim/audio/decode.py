@@ -1,4 +1,4 @@
-"""One track of a file -> mono at 16 kHz, and what its decoder said on the way."""
+"""Decodes one track of a file to mono at 16 kHz, and collects the decoder's messages."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Decoded:
     Attributes:
         waveform: (N,) at 16 kHz; as far as it was read where the clock is odd or the sound too long.
         clock: of the track.
-        complaint: ffmpeg's reason where it failed or said something, else empty.
-        one_error: whether it ended well and complained once.
+        complaint: ffmpeg's message where it failed or reported an error, else empty.
+        one_error: whether it ended well and reported a single error.
     """
 
     waveform: Waveform

@@ -13,13 +13,13 @@ logger = logging.getLogger(__name__)
 
 
 def tell_tracks(name: str, tracks: list[SoundTrack], chosen: SoundTrack) -> None:
-    """Tell which of several sound tracks is used, and why."""
+    """Note which of several sound tracks is used, and why."""
     reason = "the file's default" if chosen.default else "the first that is not silent"
     logger.info("%s has %d sound tracks: number %d is used, %s", name, len(tracks), chosen.number, reason)
 
 
 def tell_clock(name: str, clock: Clock) -> None:
-    """Tell where a recording was glued together, and what was done there."""
+    """Note where recordings were joined in one file, and what was done there."""
     changes = [
         (at, f"{before.sample_rate} Hz {before.layout} -> {after.sample_rate} Hz {after.layout}")
         for (_, before), (at, after) in zip(clock.formats, clock.formats[1:], strict=False)
@@ -35,7 +35,7 @@ def tell_clock(name: str, clock: Clock) -> None:
 
 
 def tell_gaps(name: str, clock: Clock) -> None:
-    """Tell of long gaps in the time stamps that became silence."""
+    """Note long gaps in the time stamps, which became silence."""
     long = [(at, length) for at, length in clock.silences if length >= (TOLD_GAP_S if at else MAX_GAP_S)]
     if long:
         at, length = long[0]
@@ -46,7 +46,7 @@ def tell_gaps(name: str, clock: Clock) -> None:
 
 
 def tell_damage(name: str, duration_s: float, reason: str) -> None:
-    """Tell what could not be decoded, and how much could."""
+    """Note what could not be decoded, and how much could."""
     if "demuxing" in reason:  # ffmpeg gave up there, e.g. where an ogg changes from mono to stereo
         logger.warning(
             "%s cannot be read beyond %s (%s): export it again in one piece", name, clock_time(duration_s), reason
@@ -56,12 +56,12 @@ def tell_damage(name: str, duration_s: float, reason: str) -> None:
 
 
 def tell_parts(name: str) -> None:
-    """Tell of recordings glued together whose clock and format hold."""
+    """Note joined recordings whose clock and format are consistent."""
     logger.info("%s is several recordings glued together: its parts are played one after the other", name)
 
 
 def tell_rest(name: str, duration_s: float) -> None:
-    """Tell that another recording follows in the same file, which is not read."""
+    """Note that another recording follows in the same file, which is not read."""
     logger.warning(
         "%s is several recordings glued together and only the first %s are read: join them in an audio editor",
         name, clock_time(duration_s),
@@ -69,17 +69,17 @@ def tell_rest(name: str, duration_s: float) -> None:
 
 
 def tell_better(name: str, channel: int) -> None:
-    """Tell which channel, counted from 0, is heard instead of the mean."""
+    """Note which channel, counted from 0, the nets get instead of the mean."""
     logger.info("the channels of %s cancel each other: the mouth follows channel %d", name, channel + 1)
 
 
 def tell_many(name: str, n_channels: int, n_kept: int) -> None:
-    """Tell that more channels than there are speakers for were averaged."""
+    """Note that many channels were averaged."""
     logger.info("%s has %d channels: the mean of the %d that are not silent is used", name, n_channels, n_kept)
 
 
 def tell_strays(name: str, contents: Contents) -> None:
-    """Tell of samples far beyond all others."""
+    """Note samples far beyond all others."""
     if contents.n_strays:
         logger.warning(
             "%s holds stray samples far louder than all others (%d, the loudest at %s): they are cut down",

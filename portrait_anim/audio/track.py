@@ -41,7 +41,7 @@ class Repair:
 
     @property
     def channels_out(self) -> int:
-        """Channels of the blocks."""
+        """How many channels the blocks have."""
         return self.channels if self.kept is None else 1
 
 
@@ -96,7 +96,7 @@ def _decoded(track: Track, repair: Repair) -> Iterator[npt.NDArray[np.float32]]:
 
 
 def _filled(pieces: Iterator[npt.NDArray[np.float32]], repair: Repair) -> Iterator[npt.NDArray[np.float32]]:
-    """Put the silences in."""
+    """Yield the blocks with the repair's silences inserted."""
     due = [(round(at * repair.sample_rate), length) for at, length in repair.silences or ()]
     done = 0  # decoded samples given so far
     for block in pieces:

@@ -1,4 +1,4 @@
-"""Sound given as an array: what counts as one, and how it becomes float samples."""
+"""Sound given as an array: checks it and turns it into float samples."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from portrait_anim.errors import AudioError
 
 logger = logging.getLogger(__name__)
 
-MAX_CHANNELS = 64  # the shorter axis, where both could be channels
-SURE_CHANNELS = 8  # 7.1; an axis of so many is taken for channels without a look at the other
-MIN_LENGTH_RATIO = 16  # that time must be longer than more channels than these
+MAX_CHANNELS = 64  # greatest length of an axis that holds channels
+SURE_CHANNELS = 8  # as in 7.1 sound; an axis of at most this length always holds channels
+MIN_LENGTH_RATIO = 16  # with more channels, the time axis must be this many times as long
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000  # Hz
 
-MAX_LIVE_VALUE = 2.0**15  # of a live float sample; larger ones are no sound on any scale
+MAX_LIVE_VALUE = 2.0**15  # greatest magnitude of a live float sample; larger ones are errors
 
 _INT16 = np.iinfo(np.int16)
 _KNOWN_INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32")
@@ -91,7 +91,8 @@ def as_channels(waveform: object) -> npt.NDArray[np.float32]:
 class PieceReader:
     """Turn pieces of live sound, as microphones and speech services send them, into samples.
 
-    What is NaN, infinite or beyond any scale becomes silence, with one note for the whole sound: a stream goes on.
+    Samples that are NaN, infinite or far too large become silence, with one note for the whole sound; no error is
+    raised.
 
     Attributes:
         n_bad: samples that became silence so far.

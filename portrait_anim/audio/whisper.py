@@ -87,9 +87,8 @@ class WhisperEncoder(nn.Module):
 
         Args:
             power: (B, 201, T100) from :func:`portrait_anim.audio.mel.power_spectrogram`, T100 <= 3000.
-            loudest: log10 mel power that counts as the loudest of the recording: what lies eight decades below it is
-                cut off. None takes the loudest bin of each input, as whisper does; a fixed value makes windows of
-                one recording agree.
+            loudest: log10 mel maximum; everything more than 8 below it is clamped. None takes the maximum of each
+                input, as whisper does; a fixed value treats all windows of a recording alike.
 
         Returns:
             (B, 384, T50), T50 = (T100 + 1) // 2, after the final layer norm.

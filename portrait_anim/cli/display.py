@@ -101,7 +101,7 @@ def progress_display(*, quiet: bool) -> Iterator[Update | None]:
 
 
 def _terminal_columns() -> int:
-    """Return how wide the terminal is that stderr is, 0 when it is none or does not know."""
+    """Return the width of the terminal on stderr, 0 when there is none or it is unknown."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns if sys.stderr.isatty() else 0
     except (OSError, ValueError):  # it has gone, or never had a descriptor

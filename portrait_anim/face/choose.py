@@ -23,7 +23,7 @@ def choose_faces(photo: Photo, landmarker: Landmarker, which: Which = None) -> l
         which: a number or several, counted from the left, from 1; ``"all"``; None: the largest.
 
     Raises:
-        NoFaceError: there is none, none that can be made to speak, or none of that number.
+        NoFaceError: there is no face, none that can be animated, or none of that number.
     """
     name = "the picture" if photo.source is None else f"photo {printable(photo.source)}"
     found = landmarker.detect(photo.pixels)

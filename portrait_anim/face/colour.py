@@ -1,8 +1,9 @@
-"""What a picture's numbers mean: its colour space, however the file tells it, brought to sRGB.
+"""Converts pictures to sRGB from whatever colour space their file declares.
 
-Told by, first to last: PNG's cICP chunk, an ICC profile, PNG's sRGB chunk, PNG's gAMA and cHRM, the colour box of HEIC
-and AVIF, EXIF. A space told without a profile is written as one, so that all take the same way. Names count for
-nothing: a space is sRGB when what it makes of test colours is sRGB.
+Places in which a file may declare it, the first one found counts: PNG's cICP chunk, an ICC profile, PNG's sRGB chunk,
+PNG's gAMA and cHRM, the colour box of HEIC and AVIF, EXIF. A space that is declared without an ICC profile is turned
+into one, so that all are converted in the same way. A space counts as sRGB when test colours come out as in sRGB,
+whatever its name.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 UNUSABLE = "its colour profile is unusable and was left out"
 RAMP_LEVELS, COLOUR_LEVELS = 3, 5  # grey levels by which greys and colours may differ from sRGB and still be it
-PLAUSIBLE_GAMMA = (0.15, 5.0)  # exponents that a PNG or EXIF is believed to mean
+PLAUSIBLE_GAMMA = (0.15, 5.0)  # exponents outside are ignored as errors of PNG or EXIF
 SRGB_GAMMA = (2.09, 2.32)  # PNG's writers round sRGB's curve to 1/2.2; within 5 % of it, with sRGB's colours, is sRGB
 ADOBE = ((0.3127, 0.3290), (0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
 ADOBE_GAMMA = 563 / 256
@@ -38,12 +39,12 @@ _EXIF_IFD, _INTEROP_IFD = 0x8769, 0xA005
 _COLOUR_SPACE, _GAMMA, _WHITE_POINT, _PRIMARIES = 0xA001, 0xA500, 0x013E, 0x013F
 _EXIF_SRGB, _EXIF_ADOBE, _EXIF_UNCALIBRATED = 1, 2, 0xFFFF
 _COLOUR_MODES = ("RGB", "RGBA", "RGBX", "RGBa", "YCbCr", "L", "LA", "La", "P", "PA", "1")
-_HEADER_BYTES = 1 << 18  # in which a file tells its colours
+_HEADER_BYTES = 1 << 18  # bytes at the start of a file in which its colour space is looked for
 
 
 @dataclass(frozen=True)
 class ColourSpace:
-    """What a file says of its colours.
+    """The colour space that a file declares.
 
     Attributes:
         profile: the ICC profile; None: there should be one and it cannot be read.
@@ -55,7 +56,7 @@ class ColourSpace:
 
 
 def colour_space(image: Image.Image, header: bytes = b"") -> ColourSpace | None:
-    """Return what tells the colours of ``image``, None when nothing does (it is sRGB then).
+    """Return the colour space that ``image`` declares; None when it declares none (it then counts as sRGB).
 
     Args:
         image: as opened; only what it knows of itself is looked at.
@@ -81,7 +82,7 @@ def colour_space(image: Image.Image, header: bytes = b"") -> ColourSpace | None:
 
 
 def file_header(path: Path) -> bytes:
-    """Return the start of a file, in which it tells its colours."""
+    """Return the start of a file, in which its colour space is declared."""
     with path.open("rb") as file:
         return file.read(_HEADER_BYTES)
 
@@ -93,7 +94,7 @@ def to_srgb(image: Image.Image, space: ColourSpace | None, notes: list[str]) -> 
 
     Args:
         image: without alpha, 8 bits a channel.
-        space: what it says of its colours.
+        space: the colour space it declares.
         notes: for the user; appended to.
     """
     if space is None:
@@ -147,7 +148,7 @@ def _is_srgb(source: Any, channels: str) -> bool:
     return True
 
 
-# ---------------------------------------------------------------- what is told without a profile
+# ---------------------------------------------------------------- spaces declared without a profile
 
 
 def _png_codes(header: bytes) -> tuple[int, int] | None:
@@ -175,10 +176,10 @@ def _box_codes(header: bytes) -> tuple[int, int] | None:
 
 
 def _of_codes(primaries: int, curve: int, by: str) -> ColourSpace | None:
-    """Return the space of two codes of H.273; unknown ones, and television's of old, are taken for sRGB's.
+    """Return the space of two codes of H.273; unknown ones, and those of old television systems, count as sRGB's.
 
-    The camera curves of BT.709, 601 and 2020 (1, 6, 14, 15) are taken for sRGB's, as viewers do: stills with them
-    were made for a screen.
+    The camera curves of BT.709, 601 and 2020 (1, 6, 14, 15) count as sRGB's too, as in other viewers: stills with these
+    codes were made for a screen.
     """
     curves: dict[int, tuple[str, Curve]] = {
         4: ("gamma 2.2", lambda x: x**2.2),
@@ -206,7 +207,7 @@ def _of_png(gamma: float | None, chromaticity: tuple[float, ...] | None) -> Colo
 
 
 def _of_exif(exif: Image.Exif) -> ColourSpace | None:
-    """Return the space that EXIF alone tells: DCF's option file (Adobe RGB), or primaries and gamma."""
+    """Return the space that EXIF declares: DCF's option file (Adobe RGB), or primaries and gamma."""
     fields = exif.get_ifd(_EXIF_IFD)
     space = fields.get(_COLOUR_SPACE)
     if space == _EXIF_SRGB:

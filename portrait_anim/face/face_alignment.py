@@ -1,7 +1,7 @@
 """The ``face-alignment`` backend: 68 points (Bulat & Tzimiropoulos 2017), mapped onto the 478-point mesh.
 
 The boxes come from our own face detector, so only the landmark net is needed. The mesh is the canonical face posed by
-the 68 points and bent onto them by a thin-plate spline; the iris is put in the middle of the lids.
+the 68 points and bent to fit them by a thin-plate spline; the iris is placed in the middle of the lids.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MESH_OF_68 = (
     61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91,
     78, 81, 13, 311, 308, 402, 14, 178,
 )  # fmt: skip
-_CONTOUR = 17  # the jaw's points slide along the outline; they pose the face but bend it less
+_CONTOUR = 17  # number of points on the jaw; they slide along the outline, so they change the shape less than others
 
 
 def mesh_from_68(points: npt.NDArray[np.floating]) -> Array:

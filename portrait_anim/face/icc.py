@@ -1,4 +1,4 @@
-"""Writing ICC profiles for colour spaces that files tell by a few numbers."""
+"""Writes ICC profiles for colour spaces that files declare by a few numbers."""
 
 from __future__ import annotations
 

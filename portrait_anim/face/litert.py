@@ -1,4 +1,4 @@
-"""Small nets under LiteRT, one thread each, and its announcement kept off the process's stderr."""
+"""Runs small nets with LiteRT, one thread each, and keeps its start message off stderr."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from portrait_anim.system.weights import weight_path
 
 _making = threading.Lock()
-_announced = False  # LiteRT names its delegate once a process, with the first net
+_announced = False  # LiteRT prints a line once a process, with the first net
 
 
 def interpreter(name: str) -> Any:
@@ -34,9 +34,9 @@ def interpreter(name: str) -> Any:
 
 @contextlib.contextmanager
 def _stderr_away() -> Iterator[None]:
-    """Send what the process writes on descriptor 2 nowhere; LiteRT's log level cannot be set from Python.
+    """Drop what the process writes on descriptor 2 in the block; LiteRT's log level cannot be set from Python.
 
-    Only one thread at a time may be in here: a second one would keep the first one's /dev/null as what to go back to.
+    Only one thread at a time may be in the block: a second one would save the null device as the stderr to restore.
     """
     try:
         saved = os.dup(2)

@@ -45,7 +45,7 @@ FACE_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365
 CHIN = 152
 NOSE_TIP = 1
 
-# Points that ride on the skull and hardly move in speech: eye corners, nose bridge, forehead, temples.
+# Points that move with the skull and hardly at all in speech: eye corners, nose bridge, forehead, temples.
 STABLE = (33, 133, 362, 263, 168, 6, 197, 195, 10, 151, 109, 338, 54, 284, 127, 356)
 
 

@@ -1,4 +1,4 @@
-"""Any picture -> upright 8-bit sRGB pixels."""
+"""Loads any picture as upright 8-bit sRGB pixels."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture as the rest of the program takes it.
+    """A loaded picture, as the rest of the program uses it.
 
     Attributes:
         pixels: (H, W, 3) uint8 sRGB, upright, alpha composited over white, in the picture's own size unless
@@ -79,7 +79,7 @@ def load_photo(
 ) -> Photo:
     """Load a photo.
 
-    EXIF orientation is applied, colours are converted to sRGB from whatever space the file tells (see
+    EXIF orientation is applied, colours are converted to sRGB from the space that the file declares (see
     :mod:`portrait_anim.face.colour`; kept as they are when its profile is broken, with a note), a file that lacks only
     its end marker is used (with a note), alpha and palette transparency are composited over white, grey and CMYK
     become RGB, and only the first picture of an animation is taken. 16 bits are divided by 257. Pictures of 32 bits or
@@ -139,7 +139,7 @@ def is_monochrome(pixels: npt.NDArray[np.uint8]) -> bool:
 
 @contextmanager
 def _any_failure(what: str, advice: str) -> Generator[None, None, None]:
-    """Turn whatever a decoder raises (Pillow's raise nearly anything on damaged files) into a PhotoError."""
+    """Turn any exception of a decoder into a PhotoError (on damaged files Pillow may raise nearly anything)."""
     try:
         yield
     except (PhotoError, DependencyError, MemoryError):

@@ -1,6 +1,6 @@
-"""Picture files that lack nothing but their end: the marker after the last row, or what follows the pixels.
+"""Completes picture files that lack only their end: the end marker, or chunks that follow the pixels.
 
-Nothing is guessed: a file whose last rows are not all there is not mended.
+No pixel is guessed: a file whose last rows are missing is not repaired.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import warnings
 from PIL import Image
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_TAILS = (b"", b"\x55" * 4096, b"\xa7\x1e\xc3" * 1400)  # none of it belongs to the picture
+_TAILS = (b"", b"\x55" * 4096, b"\xa7\x1e\xc3" * 1400)  # fillings, which differ from each other
 _VP8X_EXTRAS = 0x2C  # flags of a WebP's colour profile, EXIF and XMP
 
 
 def ended(data: bytes) -> bytes | None:
-    """Return a file that ended too early with its end put on; None when pixels are missing too, or it is another kind.
+    """Return a file that ended too early, completed; None when pixels are missing too, or it is of another kind.
 
     Args:
         data: of the whole file.
@@ -30,9 +30,10 @@ def ended(data: bytes) -> bytes | None:
 
 
 def _ended_jpeg(data: bytes) -> bytes | None:
-    """Put the end marker on when no pixel depends on what stands between the data and the marker.
+    """Append the end marker when no pixel is missing.
 
-    A decoder that still lacks data takes it from the filling, so that different fillings give different pictures.
+    To check that, the file is decoded with different fillings before the marker. If pixels were missing, the decoder
+    would take them from the filling, and the pictures would differ.
     """
     data = data.rstrip(b"\xff")
     first: bytes | None = None

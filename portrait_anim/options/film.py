@@ -97,7 +97,7 @@ class MotionOptions:
 
 @dataclass(frozen=True)
 class FilmOptions(MotionOptions):
-    """How one film moves and what it says of itself.
+    """How one film moves, how it is marked and who signs it.
 
     Attributes:
         label: a visible label: ``"auto"``, ``"eu"``, ``"cn"`` or a text; None for none. The machine-readable marks are

@@ -1,1 +1,1 @@
-"""How a film says what it is: a signed manifest, an invisible mark, plain metadata, and a label if wanted."""
+"""Marks that say a film is synthetic: a signed manifest, an invisible mark, metadata, and a label if wanted."""

@@ -21,8 +21,8 @@ from portrait_anim.version import __version__
 
 ALGORITHM = "org.portrait-anim.spread-spectrum.1"  # our own name; it is not in C2PA's list of algorithms
 GENERATION = "org.portrait-anim.generation"  # label of the assertion with seed, emotion and models
-# What c2pa may do. Nothing is ever fetched: by itself it would ask any host that a photo's XMP names as its provenance,
-# and the certificate's issuer whether it was revoked (OCSP). No host is allowed, whatever else it finds to ask for.
+# Settings of c2pa. Nothing is ever fetched: by default it would contact any host that a photo's XMP names as its
+# provenance, and the certificate's issuer to ask whether it was revoked (OCSP). Here no host is allowed.
 _SETTINGS = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
     "core": {"allowed_network_hosts": [], "allow_redirects": False},
@@ -53,8 +53,8 @@ class ManifestReading:
         content_id: from the soft binding to our mark, None without one.
         problems: codes of the checks that failed.
         error: the manifest is there but cannot be read at all.
-        elsewhere: the address at which the file says that its manifest lies; it is not asked. None without one, or
-            when the file holds a manifest.
+        elsewhere: an address that the file gives for its manifest; it is never contacted. None without one, or when
+            the file holds a manifest.
     """
 
     present: bool = False

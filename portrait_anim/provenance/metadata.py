@@ -28,7 +28,7 @@ SYNTHETIC_TYPES = (
 _SYNTHETIC = re.compile(
     rf"DigitalSourceType[=\"'\s>]{{1,8}}[a-z:/.]*/digitalsourcetype/({'|'.join(SYNTHETIC_TYPES)})".encode()
 )
-# the last four are for reserved codes and for whoever spreads the film
+# the last four are reserved codes and fields for those who distribute the film
 AIGC_FIELDS = (
     "Label", "ContentProducer", "ProduceID", "ReservedCode1", "ContentPropagator", "PropagateID", "ReservedCode2",
 )  # fmt: skip

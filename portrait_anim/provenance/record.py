@@ -44,7 +44,7 @@ class FilmMarker:
 
 
 class Provenance:
-    """What one film says about itself.
+    """The marks of one film: content id, metadata, manifest.
 
     Create it before the long work: a certificate that cannot be used raises its error here, not at the end.
 
@@ -106,7 +106,7 @@ class Provenance:
 
     @classmethod
     def of(cls, seen: Facts, heard: Facts, options: MotionOptions, output: Path | None = None) -> Provenance:
-        """Return what a film of this scene and these sounds says of itself; its notes are logged."""
+        """Return the marks of a film of this scene and these sounds; notes for the user are logged."""
         marks = options if isinstance(options, FilmOptions) else FilmOptions()
         sources = list(heard.sources)
         record = cls(

@@ -78,7 +78,7 @@ def fold_field(fold: Fold, side: int, look: SkinLook, points: Float) -> tuple[in
     Args:
         fold: the fold.
         side: 1 for the one at image left, -1 for its mirror.
-        look: what the photo says of the skin.
+        look: the skin as measured in the photo.
         points: (478, 2) the landmarks on the grid.
 
     Returns:

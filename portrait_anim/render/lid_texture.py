@@ -42,9 +42,9 @@ KEPT = 0.12  # its rows beyond the lid that are kept
 
 # the lid's skin
 LID_HEIGHT = (0.5, 0.10, 0.20)  # share of the way up to LID_ROWS[1] that is painted, and its least and most
-HIDDEN = (0.02, 0.08, 0.16)  # reach of what is not taken for skin: above the painted lid, below the eye, beside it
+HIDDEN = (0.02, 0.08, 0.16)  # reach of what is not used as skin: above the painted lid, below the eye, beside it
 HIDDEN_BLUR = 0.02  # Gaussian deviation of that region's edge
-TEMPLE_SHARE = 0.6  # distance beyond the corner at the temple is counted as so much of itself: lashes reach further
+TEMPLE_SHARE = 0.6  # factor on distances beyond the corner at the temple, where lashes reach further
 GROWTH = (0.30, 0.14, 0.06)  # Gaussian deviations with which skin is continued over the eye, the widest first
 GROWTH_ROUNDS = 3  # each gives pixels that differ from the result less weight
 GROWTH_SURE = 0.05  # weight of the known skin near a pixel at which a narrower Gaussian counts half
@@ -55,7 +55,7 @@ COVER_BLUR = 0.05  # Gaussian deviation of its edge
 GRAIN_BELOW = 0.1  # below the row of skin under the eye: the line at which the texture is mirrored
 GRAIN_BLUR, GRAIN_LIGHT_BLUR = 0.025, 0.1  # Gaussian deviations: texture is finer than that; brightness round it
 GRAIN_MOST = 2 * 1.4826  # limit of the texture, in median absolute values (1.4826 of them: a standard deviation)
-GRAIN_LEAST = 0.002  # share of brightness that the median is taken for at least
+GRAIN_LEAST = 0.002  # least value used for that median, as a share of brightness
 
 # the line of lashes
 LASH_CONTRAST = 0.30  # share of the skin's brightness that the line takes away at least

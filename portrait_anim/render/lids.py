@@ -31,10 +31,10 @@ Image = npt.NDArray[np.uint8]
 PAINTED = (0.05, 0.55)  # blink values 0..1 over which the painted lid fades in
 LEAST_SHARE = 0.01  # opacity below which none is painted
 
-# when an eye is taken for a reflection
+# when an open eye counts as a reflection on glasses
 GLARE = 1.0  # brightness of an open eye's darkest pixels over the cheek's, from which on it is a reflection
 GLARE_PERCENTILE = 15  # of an eye's pixels that count as its darkest
-MEASURED_PX = 8  # px of the photo; of eyes less wide than that a reflection cannot be told
+MEASURED_PX = 8  # px of the photo; smaller eyes are not checked for reflections
 
 # the line of lashes
 LASH_BELOW = 1.25  # width below the lid's edge over that above it

@@ -29,7 +29,7 @@ Size = tuple[int, int]
 # parts of the ring of inner lip points, each from image left to image right
 LEFT_CORNER, RIGHT_CORNER = slice(0, 1), slice(10, 11)
 UPPER_LIP = slice(1, 10)  # points 1..9
-LOWER_LIP = slice(None, 10, -1)  # points 19..11: each stands below the upper lip's point of the same place
+LOWER_LIP = slice(None, 10, -1)  # points 19..11: each lies below the upper lip's point of the same index
 
 # when the inside is drawn, and where
 PLANE = 0.08  # IOD, how far behind the lips the teeth lie

@@ -13,10 +13,7 @@ Array = npt.NDArray[np.float32]
 LEAST_PX = 8  # px, side of the looked-at box at least
 EDGE_REACH = 0.03  # IOD to either side of an edge within which its full height is reached
 EDGE_PERCENTILE = 98  # slope from which on a pixel counts as lying on one of the strongest edges
-BLUR_SHARE, BLUR_LESS = (
-    0.8,
-    0.4,
-)  # the blur is this share of those edges' width, less so many px
+BLUR_SHARE, BLUR_LESS = 0.8, 0.4  # the blur is this share of their width, less so many px
 LEAST_BLUR_PX = 0.35
 MOST_BLUR, MOST_BLUR_PX = 0.02, 0.5  # IOD, or px where that is more
 MOST_NOISE = 6.0  # grey levels

@@ -1,4 +1,4 @@
-"""What the photo says of a face's skin: where it is, how its colour changes in the shade, where its light comes from.
+"""Measures a face's skin in the photo: where it is, how its colour changes in the shade, where the light comes from.
 
 Everything is measured on a grid that is as fine as the photo, or coarser where the face is large.
 """
@@ -46,7 +46,7 @@ LIGHT_MOST = 0.6  # log brightness for a slope of 1
 
 @dataclass(frozen=True)
 class SkinLook:
-    """What the photo says of a face's skin, on the grid."""
+    """The skin of a face as measured in the photo, on the grid."""
 
     log: Array  # (h, w) natural logarithm of the brightness
     channels: Array  # (h, w, 3) of R, G, B

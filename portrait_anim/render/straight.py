@@ -37,7 +37,7 @@ MEETING = 0.35  # IOD, greatest distance of two lines' ends from the corner in w
 SQUARE = float(np.sin(np.radians(8)))  # sine of a corner's greatest deviation from a right angle
 LEVEL = float(np.sin(np.radians(1.5)))  # the same for a line across the photo, from level or upright
 BORDER = 0.05  # IOD; a side that ends so near to the photo's border lies on it
-SAME = 0.03  # IOD; ends of a side that differ less are taken for one
+SAME = 0.03  # IOD; ends of a side that differ less count as one
 
 # whether a shape has edges for its sides
 SAMPLES = 48  # places at which a side is looked at, a multiple of 3
@@ -58,7 +58,7 @@ BESIDE_FACE = 0.06  # IOD beyond the face's outline that still belong to the fac
 def straight_edged(
     pixels: Image, person: Mask, to_matte: Float, landmarks: npt.NDArray[np.float32], iod_px: float
 ) -> Mask:
-    """Return which pixels of a matte belong to straight-edged things that stand free of the head.
+    """Return which pixels of a matte belong to straight-edged things that do not touch the head.
 
     Args:
         pixels: (H, W, 3) the photo.

