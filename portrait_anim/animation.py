@@ -1,4 +1,4 @@
-"""What goes into :func:`portrait_anim.animate` and what comes out."""
+"""The types of :func:`portrait_anim.animate`'s arguments and results."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Animation:
 
     @property
     def motion(self) -> Motion:
-        """How the (first) face moved."""
+        """The motion of the (first) face."""
         return self.motions[0]
 
 

@@ -1,9 +1,10 @@
-"""One photo and what moves it -> a film: the parts in their order.
+"""Makes a film from one photo and the sound that moves it.
+
+The parts, in their order:
 
 photo -> faces -> scene ----------------------.
                   targets                      +-> draw -> marked frames -> writer -> signed film
 sounds -> driver -> perform -> motions -------'
-
 """
 
 from __future__ import annotations

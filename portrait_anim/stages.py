@@ -1,4 +1,4 @@
-"""What lies between a driver and a film: motion for every face, then marked frames.
+"""The stages between a driver and a film: motion for every face, then marked frames.
 
 Whole recordings go through :func:`perform` and :func:`draw`, sound that still comes through :func:`stream`.
 """

@@ -28,7 +28,7 @@ _SERIOUS = re.compile(r"\[(error|fatal|panic)\]")
 
 
 class Format(NamedTuple):
-    """What the decoder gives."""
+    """The sample format that a decoder gives."""
 
     sample_format: str
     channels: int

@@ -26,7 +26,7 @@ Waveform = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Decoded:
-    """What came out of a decoder.
+    """The output of a decoder.
 
     Attributes:
         waveform: (N,) at 16 kHz; as far as it was read where the clock is odd or the sound too long.

@@ -38,7 +38,7 @@ class HamaConfig:
 
 @dataclass(frozen=True)
 class HamaOutput:
-    """What one pass gives.
+    """The outputs of one pass.
 
     Attributes:
         blocks: each block's output, (B, 144, T50), layer-normalised.

@@ -1,4 +1,4 @@
-"""How loud a recording is."""
+"""Measures how loud a recording is."""
 
 from __future__ import annotations
 

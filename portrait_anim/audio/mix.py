@@ -30,7 +30,7 @@ _LOWEST, _HIGHEST = -60, 130  # powers of two that magnitudes are sorted into
 
 @dataclass(frozen=True)
 class Contents:
-    """What was measured over a whole sound.
+    """Measures of a whole sound.
 
     Attributes:
         energies: (n_stretches, C) mean square of each channel in stretches of half a second.
@@ -62,7 +62,7 @@ class Contents:
         return cancelled
 
     def is_lost(self, downmix: Waveform) -> bool:
-        """Whether a downmix (N,) leaves out what the channels hold: a voice in the place of the bass loudspeaker."""
+        """Return whether a downmix (N,) lacks what the channels hold, such as a voice in the bass channel."""
         independent = float(self.energies.sum(1).mean()) / self.energies.shape[1] ** 2
         return bool(np.square(downmix, dtype=np.float64).mean() < LOST * independent)
 

@@ -1,8 +1,8 @@
 """The sound of one file as samples, block by block: how the nets and the film read the same recording.
 
 A file whose clock and format hold from end to end is read by ffmpeg alone, through its ``SOUND_FILTER``. A
-:class:`Repair` says what else is to be done: recordings glued together are read one after the other by counting
-samples, samples that are no numbers or far beyond all others are taken out, many channels are averaged.
+:class:`Repair` describes what else is done: recordings joined in one file are placed one after the other by counting
+samples, samples that are not numbers or far beyond all others are removed, many channels are averaged.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ _BLOCK_FRAMES = 1 << 16  # samples of every channel read at a time
 
 @dataclass(frozen=True)
 class Repair:
-    """What is done to a sound while it is read.
+    """The changes made to a sound while it is read.
 
     Attributes:
-        sample_rate: Hz, that it is brought to.
-        channels: how many ffmpeg gives.
-        silences: ``(at_s, length_s)``: silence put in after ``at_s`` of decoded sound, ascending; None: the file's own
+        sample_rate: Hz, that it is brought to. channels: how many ffmpeg gives. silences: ``(at_s, length_s)``: silence
+        inserted after ``at_s`` of decoded sound, ascending; None: the file's own
             clock is right.
         limit: magnitude that nothing exceeds, full scale is 1; inf where there is none.
         kept: the channels that are averaged into one; None: all stay.

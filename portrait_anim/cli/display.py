@@ -1,4 +1,4 @@
-"""What the commands show while they work: a progress bar or lines, and the library's notes."""
+"""The commands' output while they work: a progress bar or lines, and the library's notes."""
 
 from __future__ import annotations
 

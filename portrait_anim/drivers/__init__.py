@@ -1,1 +1,1 @@
-"""What moves a face: a recording, sound that still comes."""
+"""Drivers, which move faces: by a recording, or by live sound."""

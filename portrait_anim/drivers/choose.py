@@ -1,4 +1,4 @@
-"""Which driver moves the faces of a film."""
+"""Makes the driver that moves the faces of a film."""
 
 from __future__ import annotations
 

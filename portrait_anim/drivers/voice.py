@@ -44,7 +44,7 @@ class VoiceNets:
 
     @cached_property
     def space(self) -> MotionSpace:
-        """What turns motion into mesh displacements; no net is loaded for it."""
+        """The basis that turns motion into mesh displacements; no net is loaded for it."""
         return MotionSpace.from_weights(self.weights)
 
     @property

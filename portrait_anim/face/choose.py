@@ -1,4 +1,4 @@
-"""Which faces of a photo move."""
+"""Chooses which faces of a photo move."""
 
 from __future__ import annotations
 

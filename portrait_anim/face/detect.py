@@ -1,4 +1,4 @@
-"""Which backend finds faces."""
+"""Makes the backend that finds faces, by name."""
 
 from __future__ import annotations
 

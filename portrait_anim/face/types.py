@@ -1,4 +1,4 @@
-"""What a face in a picture is, and what finds it: the types that the backends share."""
+"""The types that all face backends share: a crop, a face in a picture, and the protocols of what finds faces."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ class Motion:
         shift: (T, 3) of the head, IOD.
         fps: frames/s.
         expression: (T, A) activations of the action units, see :mod:`action_units`; (T, 0) is a neutral face.
-        mesh: (T, 478, 3) displacement of every point, IOD, beside all of the above, for what is not made of them: an
-            actor's whole face; (T, 0, 3) is none.
+        mesh: (T, 478, 3) displacement of every point, IOD, added to all of the above, for motion that they cannot
+            express, such as an actor's whole face; (T, 0, 3) for none.
     """
 
     mouth: Array

@@ -225,7 +225,7 @@ def tracks_of(
 
 @dataclass(frozen=True)
 class UpperMotion:
-    """What :func:`upper_motion` makes; fields as in :class:`portrait_anim.motion.space.Motion`."""
+    """The result of :func:`upper_motion`; fields as in :class:`portrait_anim.motion.space.Motion`."""
 
     blink: Array
     brows: Array

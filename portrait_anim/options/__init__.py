@@ -1,4 +1,4 @@
-"""What can be chosen for a film. Imports nothing heavy."""
+"""The options of a film and their checks. Imports nothing heavy."""
 
 from __future__ import annotations
 

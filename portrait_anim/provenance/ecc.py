@@ -31,7 +31,7 @@ _WRAPS = 3  # passes over the tail-biting code; the middle one is read
 
 @dataclass(frozen=True)
 class Word:
-    """What a mark says: 8 bits of maker and 32 bits of content id."""
+    """The content of a mark: 8 bits of maker and 32 bits of content id."""
 
     maker: int
     content_id: int

@@ -33,7 +33,7 @@ _FONT_FILE = "label_cjk.ttf"
 
 @dataclass(frozen=True)
 class Style:
-    """What the label says and how long.
+    """The text of a label and how long it is shown.
 
     Attributes:
         text: one line.

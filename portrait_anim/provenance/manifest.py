@@ -37,7 +37,7 @@ _MP4 = "video/mp4"
 
 @dataclass(frozen=True)
 class ManifestReading:
-    """What a file's manifest says.
+    """The content of a file's manifest.
 
     Attributes:
         present: there is one.

@@ -34,7 +34,7 @@ HIGH_CUT = 0.45  # cycles/chip; .5 is the highest that chips have
 
 @dataclass(frozen=True)
 class Layout:
-    """Which chip does what.
+    """The role of each chip of the tile.
 
     Attributes:
         sync: (64, 64) float32, the sync chips' signs, 0 at the others.

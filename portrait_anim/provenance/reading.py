@@ -37,7 +37,7 @@ _LEAST_CHANCE = 1e-12  # least probability that is reported; further out the nor
 
 @dataclass(frozen=True)
 class MarkReading:
-    """What was read.
+    """The result of reading a mark.
 
     Attributes:
         found: a whole word was read, with the right maker and checksum.

@@ -1,4 +1,4 @@
-"""What any image or video says about its making: manifest, invisible mark, plain fields."""
+"""Looks for every mark in an image or video: manifest, invisible mark, plain metadata."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAX_RATE = 25  # frames/s
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found in one file.
+    """The marks found in one file.
 
     Attributes:
         path: as given.

@@ -1,4 +1,4 @@
-"""Where one fold lies in a photo and how it changes the brightness there.
+"""Places one fold on the face of a photo and computes how it changes the brightness there.
 
 A fold is a curve drawn on the mean face (:mod:`portrait_anim.render.folds`). Here it is carried over to the face of the
 photo and moved onto the photo's own crease where there is one. Its shade is a dark line along the curve and a soft

@@ -1,4 +1,4 @@
-"""What a scene is: a still picture in which faces can be drawn in any state."""
+"""The protocol of a scene: a still picture in which faces can be drawn in any state."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Scene(Protocol):
 
     Attributes:
         size: (width, height) in px.
-        still: (H, W, 3) uint8 RGB, what is shown where nothing moves.
-        facts: what it was made from.
+        still: (H, W, 3) uint8 RGB, the picture where nothing moves.
+        facts: the inputs and weight files it was made from.
     """
 
     size: tuple[int, int]

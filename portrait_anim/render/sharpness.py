@@ -1,4 +1,4 @@
-"""How sharp and how noisy a face is in the photo, so that what is drawn into it can be made alike."""
+"""Measures how sharp and how noisy a face is in the photo, so that what is drawn into it can be made alike."""
 
 from __future__ import annotations
 

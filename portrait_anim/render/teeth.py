@@ -80,7 +80,7 @@ def soft_step(x: npt.NDArray[np.floating], width: float) -> Array:
 
 @dataclass(frozen=True)
 class Grid:
-    """Where a texture's pixels lie.
+    """The places of a texture's pixels.
 
     Convention:
         * The centre of pixel (column, row) is at u = column * step - U_REACH, v = V_TOP - row * step.

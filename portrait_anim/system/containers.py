@@ -1,4 +1,4 @@
-"""Which files ffmpeg may open here, and what their header says.
+"""Decides which files ffmpeg may open here, and reads their headers.
 
 A playlist (m3u8, mpd, sdp, concat...) is a text that names other files, which ffmpeg would open. A "recording" sent by
 somebody else could so put the sound of a private file into a film. Only formats that hold their own data are allowed.

@@ -1,4 +1,4 @@
-"""The bundled ffmpeg as a child process: started with a list, stderr always drained, killed without traces.
+"""The bundled ffmpeg as a child process: started without a shell, its stderr always read, ended cleanly.
 
 ffmpeg comes with imageio-ffmpeg (``IMAGEIO_FFMPEG_EXE`` names another one). It brings no ffprobe, so what a file
 holds is read from the header that ``ffmpeg -i`` prints.
@@ -175,7 +175,7 @@ class Child:
 
     @property
     def log(self) -> str:
-        """What it wrote on stderr, the last lines of it."""
+        """The last lines that it wrote on stderr."""
         return "\n".join(self._lines)
 
     def reason(self) -> str:

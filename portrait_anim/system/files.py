@@ -19,8 +19,8 @@ def readable_file(path: str | os.PathLike[str], error: type[PortraitAnimError], 
 
     Args:
         path: as the user gave it.
-        error: what to raise otherwise.
-        what: the field's name of the thing, for the message: ``"sound"``, ``"photo"``, ``"video"``.
+        error: type of the error to raise otherwise.
+        what: what to call it in the message: ``"sound"``, ``"photo"``, ``"video"``.
 
     Raises:
         PortraitAnimError: of the type ``error``: missing, a folder, not a regular file, empty, not readable.

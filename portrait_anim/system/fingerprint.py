@@ -30,14 +30,14 @@ def _sha256(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a file was when it was first read.
+    """The state and hash of a file when it was first read.
 
     Attributes:
         path: the file.
         state: size, time of the last change, inode.
         sha256: of its bytes, hexadecimal.
-        error: what is raised when it has changed.
-        what: the field's name of it: ``"sound"``, ``"photo"``.
+        error: type of the error raised when it has changed.
+        what: what to call it in messages: ``"sound"``, ``"photo"``.
     """
 
     path: Path

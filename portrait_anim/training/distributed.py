@@ -43,7 +43,7 @@ class ProcessGroup:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and reports progress."""
         return self.rank == 0
 
     def share(self, *batch: Tensor) -> tuple[Tensor, ...]:

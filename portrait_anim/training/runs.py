@@ -76,7 +76,7 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the state is kept."""
+        """The file of the last checkpoint."""
         return self.folder / f"{self.name}.pt"
 
     def save(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Which films play everywhere: the levels of H.264 (ITU-T H.264, table A-1).
+"""Decides which films play everywhere, by the levels of H.264 (ITU-T H.264, table A-1).
 
 A level limits a film's frame size and rate. The encoder writes the lowest level that fits into the film. Decoders in
 phones, televisions and browsers support levels up to 5.2.

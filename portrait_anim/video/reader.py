@@ -1,4 +1,4 @@
-"""Films as streams of RGB frames, in constant memory."""
+"""Reads films as streams of RGB frames, in constant memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FIRST_PICTURE = "0:V:0"  # V: cover art does not count
 
 @dataclass(frozen=True)
 class Clip:
-    """What a video file holds.
+    """The properties of a video file.
 
     Attributes:
         size: (width, height) in px, upright (rotation metadata applied).

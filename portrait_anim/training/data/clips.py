@@ -30,7 +30,7 @@ DEV_PEOPLE = (
 
 @dataclass(frozen=True)
 class Alignment:
-    """What an earlier stage's net estimated for a clip.
+    """Audio offset and amplitude of a clip, estimated by an earlier stage's net.
 
     Attributes:
         lag: by how many frames (with fraction) the picture is later than the sound.

@@ -235,7 +235,7 @@ def load_corpus(folder: Path) -> dict[str, Tensors]:
 
 
 def training_data(audio: Path) -> list[str]:
-    """What a corpus of this folder is made of, with licences, for the registry."""
+    """Return the training data of a corpus made from this folder, with licences, for the registry."""
     pieces = [f"{piece.name} (music, mixed in)" for piece in music_of(audio / "music", "train")]
     return [
         "LibriSpeech (CC BY 4.0)", "VCTK (CC BY 4.0)", "intent (Apache-2.0)", "prompts (CC BY-SA 3.0)", *pieces

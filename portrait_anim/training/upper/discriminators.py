@@ -33,7 +33,7 @@ class Judgement:
         return torch.stack([functional.relu(1 + score).mean() for score in self.scores]).sum()
 
     def generator_loss(self) -> Tensor:
-        """What the generator lowers."""
+        """The loss of the generator."""
         return -torch.stack([score.mean() for score in self.scores]).sum()
 
 
