@@ -1,9 +1,10 @@
-"""The folds that faces make: where they run, what deepens them, how deep.
+"""The table of folds: where each runs on the face, which motion deepens it, and how dark it gets.
 
-Each is a curve drawn on the mean face, where Ekman, Friesen and Hager 2002, FACS, see a unit's wrinkles. Where and how
-deep the soft shades are follows what means of smiling, shouting, sad and disgusted stills show against neutral ones
-(-.12 beside a smile, +.06 on the cheek, -.06 under the eye) and what driven clips bear out (docs/gallery.md). Lines are
-drawn: nobody's lie where another's do.
+Each is a curve drawn on the mean face, where Ekman, Friesen and Hager 2002 ("Facial Action Coding System", FACS)
+describe the wrinkles of an action unit (one visible movement of the face). Place and depth of the soft shades follow
+averages of smiling, shouting, sad and disgusted stills against neutral ones (log brightness -.12 beside a smile, +.06
+on the cheek, -.06 under the eye) and were checked on driven clips (docs/gallery.md). The lines are drawn by hand: they
+lie in other places on every face, so averages do not show them.
 """
 
 from __future__ import annotations
@@ -18,13 +19,19 @@ from portrait_anim.face.mesh import mirror
 
 Array = npt.NDArray[np.float32]
 
-SOFT = 0.18  # activation below which a fold hardly shows: speech moves much, and folds little
-LEAST, MOST = 0.01, 1.5  # activation that shows, and the most there is
+SOFT = 0.18  # activation at which a fold has half its depth; below it hardly shows, since speech folds the skin little
+LEAST, MOST = 0.01, 1.5  # activation below which a fold is not drawn, and the limit of activations
 
 
 @dataclass(frozen=True)
 class Drive:
-    """What deepens a fold: the mean displacement of image-left ``points`` along (out, up), in units of ``iod``."""
+    """A motion that deepens a fold.
+
+    Attributes:
+        points: landmarks of the image-left side; the mirrored ones drive the fold on the other side.
+        direction: (outwards from the midline, up) along which their mean displacement counts.
+        iod: displacement in IOD that counts as activation 1.
+    """
 
     points: tuple[int, ...]
     direction: tuple[float, float]
@@ -32,7 +39,7 @@ class Drive:
 
 
 CORNER_UP, CORNER_OUT = Drive((61,), (0, 1), 0.16), Drive((61,), (1, 0), 0.19)
-CORNER_DOWN = Drive((61,), (0, -1), 0.08), Drive((17,), (0, 1), 0.23)  # beyond what an open jaw draws it along
+CORNER_DOWN = Drive((61,), (0, -1), 0.08), Drive((17,), (0, 1), 0.23)  # more than an open jaw alone moves it
 LIP_UP, NOSTRIL_UP = Drive((37, 39, 40), (0, 1), 0.10), Drive((64, 98), (0, 1), 0.11)
 CHEEK_UP = Drive((50,), (0, 1), 0.07)
 JAW_DOWN = Drive((17,), (0, -1), 0.20)
@@ -42,17 +49,20 @@ INNER_BROW_UP, OUTER_BROW_UP = Drive((55, 107), (0, 1), 0.09), Drive((46, 70), (
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold, drawn on the image-left side of the canonical face and mirrored; brightness is natural log.
+    """One fold, drawn on the image-left side of the mean face and mirrored for the other side.
+
+    Depths are changes of the natural logarithm of the brightness: .1 is about a tenth darker.
 
     Attributes:
-        curve: (x, y) IOD, canonical face; what bulges lies below it if it runs to the right, image-left if down.
-        drive: what deepens it; the sum is its activation.
-        crease: depth of the line at activation 1, where the photo has one to deepen.
-        width: IOD, the line's deviation.
-        shade: depth of the soft shade round it at activation 1; below 0 it is light.
-        spread: IOD, the shade's deviation towards the bulge and away from it.
-        snap: IOD within which the curve snaps to the photo's own crease.
-        both: lies across the midline: one fold, driven by the mean of both sides.
+        curve: points (x, y) in IOD on the mean face, y up. The skin that bulges beside the fold lies below a curve
+            that runs to the right, and image-left of one that runs down.
+        drive: the motions that deepen it; the sum of theirs is its activation.
+        crease: depth of its dark line at activation 1, where the photo shows a crease there; less on smooth skin.
+        width: IOD, Gaussian deviation of the line.
+        shade: depth of the soft shade beside it at activation 1; below 0 the skin gets brighter.
+        spread: IOD, Gaussian deviation of the shade towards the bulge and away from it.
+        snap: IOD within which the curve is moved onto the photo's own crease; 0: it is not moved.
+        both: whether it lies across the midline: then it is one fold, driven by the mean of both sides.
     """
 
     curve: tuple[tuple[float, float], ...]
@@ -101,12 +111,15 @@ FOLDS = (
 
 
 def activation(raw: Array) -> Array:
-    """Return how far folds (F,) are activated by drives that sum to ``raw``: soft at first, smoothed out below 0."""
+    """Return the activations (F,) of folds whose drives sum to ``raw`` (F,).
+
+    Small sums count less (see ``SOFT``). Negative ones, down to -1, smooth the photo's own crease away.
+    """
     return np.clip(raw * np.abs(raw) / (np.abs(raw) + SOFT), -1, MOST)
 
 
 def drive_weights(fold: Fold, side: int) -> Array:
-    """Return (478 * 2,) what each x, y of a displacement adds to a fold; side 1 is image-left, -1 its mirror."""
+    """Return (478 * 2,) what each x and y of a displacement adds to a fold's drive; side 1 is image-left, -1 its mirror."""
     out = np.zeros((N_LANDMARKS, 2), np.float32)
     for drive in fold.drive:
         for which in (1, -1) if fold.both else (side,):

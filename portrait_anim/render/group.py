@@ -42,7 +42,8 @@ class Group:
     def draw(self, states: Sequence[FaceState], time_s: float, out: Image) -> Box:
         """Draw each face in its state; the photo itself does not change with time.
 
-        Each face costs its own box alone. Where two faces change the same pixel the later one wins.
+        The time that a face takes depends on its own box alone. Where two faces change the same pixel the later one
+        is shown.
         """
         for portrait, state, meets in zip(self.portraits, states, self._meets, strict=True):
             if meets:
@@ -52,7 +53,7 @@ class Group:
         return self._box
 
     def _draw_over(self, frame: Image, portrait: Portrait, state: FaceState) -> None:
-        """Draw a face whose box an earlier face's box overlaps, in place: what it leaves as in the photo stays."""
+        """Draw a face whose box overlaps an earlier face's, in place; pixels that it leaves alone keep that one."""
         x0, y0, x1, y1 = portrait.box
         view, photo = frame[y0:y1, x0:x1], self.photo.pixels[y0:y1, x0:x1]
         before = view.copy()
@@ -67,7 +68,7 @@ def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:
 
 @numba.njit(cache=True, nogil=True)
 def _put_back(view: Image, photo: Image, before: Image) -> None:
-    """Where (h, w, 3) ``view`` equals ``photo`` give it the pixels of ``before``, in place."""
+    """Set the pixels of ``view`` (h, w, 3) that equal ``photo`` to those of ``before``, in place."""
     for row in range(view.shape[0]):
         for column in range(view.shape[1]):
             same = True

@@ -1,4 +1,10 @@
-"""The mesh that carries the photo: face, lids, eyes and rings of anchors round them, and where a state puts them."""
+"""The mesh that carries the photo: face, lids and eyes, with rings of points round the face; and where a state puts it.
+
+Convention:
+    * Points are in normalised face space (IOD, x right, y up, z to the viewer; see :mod:`portrait_anim.face.state`)
+      until ``Pose.to_image`` brings them to px of the photo.
+    * ``source`` is where the mesh is in the photo, :meth:`HeadMesh.place` where it is in the frame.
+"""
 
 from __future__ import annotations
 
@@ -35,33 +41,41 @@ RINGS = (
     (1.90, 0.11, 0.03),
     (2.2, 0, 0),
 )
-"""Rings round the face: size over the face oval's, share of the head's motion, share of the jaw's."""
-STEEPEST = 2.5  # slope of the depth towards the camera; turned by 12 degrees, skin still shows .47 of its width
+"""Rings of points round the face: size over that of the face's outline, share of the head's motion, share of the jaw's."""
+RING_DEPTH = 0.06  # IOD by which each ring lies behind the one before
+STEEPEST = 2.5  # slope of the depth towards the camera, limit; turned by 12 degrees, skin still shows .47 of its width
 BORDER_REACH = 0.35  # IOD from the picture's border within which the head's motion fades out
 BORDER_REACH_FACE = 0.10  # the same for the face's own motion
-LID_MEET = 0.80  # share of the way that the upper lid goes
-# rows of skin above the lid that give way with it, and how much of it (from the lid's edge upwards), image-left first
+LID_MEET = 0.80  # share of the opening that the upper lid closes; the lower one closes the rest
+# rows of skin above the lid that move with it, from the lid upwards: landmarks (image-left eye first), share of its way
 LID_ROWS = (
     (((247, 30, 29, 27, 28, 56, 190), (467, 260, 259, 257, 258, 286, 414)), 0.62),
     (((113, 225, 224, 223, 222, 221, 189), (342, 445, 444, 443, 442, 441, 413)), 0.18),
 )
 LOWER_LID_MARGIN = 0.016  # IOD below the landmarks: the bright wet rim belongs to the eye, not to the lid's skin
 LOWER_LID_ROWS = ((25, 110, 24, 23, 22, 26, 112), (255, 339, 254, 253, 252, 256, 341))
-LOWER_LID_SHARE = 0.5
+LOWER_LID_SHARE = 0.5  # of the lower lid's way that the row below it moves
 
 
 class HeadMesh:
     """Rest positions, triangles and motion of the mesh.
 
-    Vertices are the 478 landmarks, then the rings, then the 478 again: what lies behind the lids. ``fine`` marks the
-    triangles where the map jumps, ``lids`` those of them at the eyes.
+    Vertices are the 478 landmarks, then the rings, then the 478 landmarks again for what lies behind the lids (the
+    eyes themselves, which do not move with the lids).
+
+    Attributes:
+        source: (N, 2) px, the vertices in the photo.
+        triangles: (M, 3) vertex indices in drawing order.
+        fine: (M,) True where neighbouring triangles move apart, so that a coarse map would blur them.
+        lids: (M,) True for those of them at the eyes.
 
     Args:
         landmarks: (478, 3) px in the photo.
         rest: (478, 3) IOD, the resting face that displacement 0 shows.
         pose: of the face in the photo.
         size: (width, height) of the photo.
-        grown_lips: whether the lips of an open mouth are grown together: the map jumps at their line then.
+        grown_lips: whether the photo's mouth is open: then its closed lips are drawn from pixels that lie apart in
+            the photo, and the triangles at the lips are ``fine`` too.
     """
 
     def __init__(
@@ -86,6 +100,7 @@ class HeadMesh:
             (list(upper[1:-1]), list(lower[1:-1]), rest[list(lower[1:-1])] - rest[list(upper[1:-1])])
             for upper, lower in ((EYE_LEFT_UPPER, EYE_LEFT_LOWER), (EYE_RIGHT_UPPER, EYE_RIGHT_LOWER))
         ]
+        # what lies near the picture's border moves less: nothing is drawn from beyond it
         border = np.minimum(source, np.array(size) - 1 - source).min(axis=1) / pose.scale
         self._head_share = np.concatenate([np.ones(len(shape)), ring_share])[:, None]
         self._head_share[len(shape) :] *= np.clip(border[len(shape) :, None] / BORDER_REACH, 0, 1)
@@ -100,16 +115,18 @@ class HeadMesh:
         moved[:n_face] += state.displacement * self._face_share
         oval = state.displacement[list(FACE_OVAL)]
         moved[n_face:] += np.tile(oval, (len(RINGS), 1)) * self._jaw_share
+        # what lies behind the lids: the irises turn with the gaze
         behind = moved[:n_face].copy()
         for iris in (IRIS_LEFT, IRIS_RIGHT):
             behind[list(iris), :2] += np.sin(state.gaze) * EYEBALL
         self._close_lids(moved, state)
+        # head motion, for the rings only in part
         behind += (self.turn(behind, state) - behind) * self._head_share[:n_face]
         moved += (self.turn(moved, state) - moved) * self._head_share
         return self._pose.to_image(np.concatenate([moved, behind]))[:, :2]
 
     def _close_lids(self, points: Float, state: FaceState) -> None:
-        """Move lids and the skin that gives way with them, in place."""
+        """Move the lids and the rows of skin next to them, in place; (N, 3) points in IOD."""
         for eye, ((up, low, way), blink) in enumerate(zip(self._lids, state.blink.astype(float), strict=True)):
             if blink <= 0:
                 continue
@@ -122,19 +139,19 @@ class HeadMesh:
 
     @staticmethod
     def turn(points: Float, state: FaceState) -> Float:
-        """Turn and shift (..., 3) points (IOD) that ride on the skull."""
+        """Return (..., 3) points (IOD) of the skull, turned about the neck and shifted by a state's head motion."""
         rotation = Rotation.from_rotvec(state.rotation).as_matrix()
         return np.asarray((points - NECK) @ rotation.T + NECK + state.shift)
 
 
 def _rings(shape: Float) -> tuple[Float, Float, Float]:
-    """Anchors round the face in normalised space (36 a ring) with their shares of head and jaw motion."""
+    """Return the rings' points (R * 36, 3) in IOD, and (R * 36,) their shares of the head's and of the jaw's motion."""
     oval = shape[list(FACE_OVAL)]
     centre = oval.mean(0)
     rings, head, jaw = [], [], []
     for k, (size, head_share, jaw_share) in enumerate(RINGS):
         ring = centre + (oval - centre) * size
-        ring[:, 2] = oval[:, 2] - 0.06 * (k + 1)
+        ring[:, 2] = oval[:, 2] - RING_DEPTH * (k + 1)
         rings.append(ring)
         head.append(np.full(len(oval), head_share))
         jaw.append(np.full(len(oval), jaw_share))
@@ -142,11 +159,11 @@ def _rings(shape: Float) -> tuple[Float, Float, Float]:
 
 
 def _limit_depth(points: Float, pose: Pose) -> Float:
-    """Bring (N, 3) points (IOD) forward until their depth falls off nowhere steeper than ``STEEPEST``.
+    """Bring (N, 3) points (IOD) forward until their depth changes nowhere faster than ``STEEPEST``.
 
-    Seen by the camera a face's depth breaks off at its outline and beside the nose; turned, the mesh would fold over
-    itself there and show a dark line at the far cheek. The smallest depth field that is nowhere steeper (the
-    Lipschitz envelope from above) leaves the front as it is, and the turned mesh never folds within 20 degrees.
+    Seen by the camera, the depth of a face changes abruptly at its outline and beside the nose. A turned mesh would fold
+    over itself there and show a dark line at the far cheek. Each point is brought forward just as far as needed (the
+    Lipschitz envelope from above): the front stays as it is, and the mesh does not fold within 20 degrees of turn.
     """
     camera = points @ pose.rotation.T  # x right, y up, z to the viewer
     apart = np.linalg.norm(camera[:, None, :2] - camera[None, :, :2], axis=-1)  # (N, N)

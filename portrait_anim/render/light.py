@@ -1,4 +1,7 @@
-"""How a photo is lit and how sharp it is, read off the face, so that what is drawn into it matches."""
+"""Reads from the photo how its mouth is lit: the colours of teeth, gums, tongue and cavity that fit the face.
+
+Colours are found in CIELAB (L lightness 0..100, a redness, b yellowness), see :mod:`portrait_anim.render.lab`.
+"""
 
 from __future__ import annotations
 
@@ -15,43 +18,77 @@ from portrait_anim.face.mesh import (
     LIPS_OUTER_LOWER,
     LIPS_OUTER_UPPER,
 )
-from portrait_anim.render.warp import Image
+from portrait_anim.render.lab import DIM_SKIN, gain_of, to_lab, to_rgb
+from portrait_anim.render.scene import Image
+from portrait_anim.render.sharpness import sharpness
 from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 
-SKIN = (205, 425, 187, 411, 206, 426, 50, 280, 101, 330)  # cheeks
-# teeth against skin in Lab, fitted to 19 people of av_multi's train split whose teeth are seen (docs/gallery.md)
-TEETH_REDNESS = 0.63  # of the skin's a
-TEETH_LESS_YELLOW = 7.0  # below the skin's b, which itself stays: the light or varnish lies on teeth too
-YELLOW_SKIN = 14.0  # b from which on it is all taken off; grey skin has grey teeth
+# where the photo is looked at
+SKIN = (205, 425, 187, 411, 206, 426, 50, 280, 101, 330)  # landmarks on the cheeks
 UPPER_LIP_SKIN = (164, 167, 393, 165, 391, 92, 322)  # between nose and lip: where a moustache grows
-DIM_SKIN = 40.0  # L of the skin below which a photo is dark: what is drawn is found as if it were lit up to that
-DARKEST = 0.02  # share of the light that is still told from none
-NIGHT_SKIN = 30.0  # L of the skin from which on own teeth, too, are no brighter than the skin's lights
-ROUND_MOUTH = 0.22  # IOD, how far round the lips the skin's lights are looked for
-LIGHTS = 95  # percentile of the skin's lightness that counts as its lights
-SHADED = (0.80, 0.50)  # lightness round the mouth over the cheeks': no shade on the teeth, full shade
-SHADED_TEETH, SHADED_FLESH = 0.70, 0.62  # lightness that full shade leaves
-TINTED = (2.4, 3.6)  # spread of a and b in the face beyond what lightness explains: a tinted grey picture, a colour one
-_FACE_PX = 48  # side of the reduced face in which that is looked for
+SKIN_PATCH, LIP_PATCH = 0.03, 0.01  # IOD, half the side of the squares round the landmarks
+ROUND_MOUTH = 0.22  # IOD, how far round the lips the brightest skin is looked for
+SKIN_PERCENTILE = 70  # of the cheeks' pixels, by channel: the skin's colour
+LIGHTS = 95  # percentile of the lightness round the mouth that counts as the brightest skin
+WHITE_PERCENTILE = 80  # of the lightness in an eye's opening that counts as the white of the eye
+
+# teeth; a and b against the skin's are fitted to 19 people of av_multi's train split (docs/gallery.md)
+TEETH_REDNESS = 0.63  # a of the teeth over the skin's
+TEETH_LESS_YELLOW = 7.0  # b of the teeth below the skin's: coloured light or varnish lies on teeth too
+YELLOW_SKIN = 14.0  # b of the skin from which on all of that is taken off; grey skin has grey teeth
+TEETH_LIGHT = 1.09  # L of front teeth over the mean of skin and eye white
+TEETH_LEAST = 0.95  # that mean over the skin's L, at least
+WHITE_SHARE = 0.5  # weight of the eye white in that mean
+WHITE_MOST = 35  # L above the skin's that the eye white counts for at most
+TEETH_MOST = 90  # L
+
+# the photo's own teeth, where its mouth is open
+OWN_LEAST_PX = 8  # px that the opening holds at least
+OWN_LIGHT = 0.6  # L over the skin's from which on a pixel may be a tooth
+OWN_REDNESS = 10  # a tooth's a differs by less than this from what is expected
+OWN_SHARE = 0.3  # share of the opening that such pixels fill at least
+OWN_PERCENTILE = 60  # of their lightness from which on they count
+OWN_TRUST = 0.75  # weight of their median; the rest is the expected colour's
+
+# shade of moustache, nose and lip
+SHADED = (0.80, 0.50)  # lightness round the mouth over the cheeks' at which the shade is 0, and at which it is 1
+SHADED_TEETH, SHADED_FLESH = 0.70, 0.62  # share of their lightness that teeth and flesh keep in full shade
+
+# flesh: L, a and b are a factor times light, redness and yellowness of the face, plus a number
+LIT_SKIN = 75  # L of a skin whose light counts as 1
+LIGHT_MOST = 1.1
+REDNESS = (0.55, 0.45, 6.0)  # shares of the lip's and the skin's a, and the least there is
+YELLOWNESS = (0.5, 0.35)  # shares of the lip's and the skin's b
+GUM = ((50, 4), (1.1, 6), (0.8, 3))
+TONGUE = ((48, 2), (1.08, 6), (0.8, 4))
+CAVITY = ((9, 2), (0.6, 4), (0.35, 1))
+
+# dark photos and pictures with one tint
+NIGHT_SKIN = 30.0  # L of the skin from which down own teeth, too, are no brighter than the brightest skin
+TINTED = (2.4, 3.6)  # spread of a and b that lightness does not explain: in a tinted grey picture, in one with colours
+_FACE_PX = 48  # side of the reduced face in which that is measured
+
+BEND_SHARE, BEND_MOST = 0.7, 1.5  # share of the lip line's bend that the teeth take on; its limit, IOD per IOD squared
 
 
 @dataclass(frozen=True)
 class MouthLook:
-    """How this photo's mouth is lit; colours are (3,) RGB 0..255.
+    """What the inside of the mouth looks like in this photo; colours are (3,) sRGB 0..255.
 
     Attributes:
-        teeth: of a front tooth in full light.
-        gum, tongue, cavity: of the rest.
-        blur: Gaussian sigma in px that matches the photo's sharpness.
+        teeth: colour of a front tooth in full light.
+        gum, tongue, cavity: colours of the rest.
+        blur: Gaussian deviation in px that matches the photo's sharpness.
         grain: standard deviation of the photo's noise, grey levels.
         monochrome: whether the photo has no colour.
         own_teeth: whether the photo shows teeth.
         shade: 0..1, how much moustache, nose and lip keep the light from the mouth.
-        flesh: 0..1, whether the face has colours: 0 in a tinted grey picture, where flesh has the print's tint.
-        brightest: grey level that nothing in the mouth exceeds, the photo's own teeth included.
-        bend: v of the resting line between the lips is about ``bend * u * u`` (IOD); teeth follow it in part.
+        flesh: 0..1, whether the face has colours: 0 in a tinted grey picture (such as sepia), where flesh gets the
+            picture's one tint.
+        brightest: grey level 0..255 that nothing in the mouth exceeds, the photo's own teeth included.
+        bend: the teeth follow the line ``v = bend * u * u`` (mouth-local axes, IOD).
     """
 
     teeth: Array
@@ -68,37 +105,8 @@ class MouthLook:
     bend: float
 
 
-def _to_lab(rgb: Array, gain: float = 1.0) -> Array:
-    """Return (N, 3) Lab of (N, 3) or (3,) RGB 0..255 lit ``gain`` times as brightly."""
-    share = np.asarray(rgb / 255, np.float32).reshape(1, -1, 3)
-    return np.asarray(cv2.cvtColor(share if gain == 1.0 else _lit(share, gain), cv2.COLOR_RGB2LAB)[0])
-
-
-def _to_rgb(lab: npt.NDArray[np.floating], gain: float = 1.0) -> Array:
-    """Return (3,) RGB 0..255 of a colour that was found lit ``gain`` times as brightly."""
-    rgb = np.clip(cv2.cvtColor(np.asarray(lab, np.float32).reshape(1, 1, 3), cv2.COLOR_LAB2RGB), 0, 1)
-    return np.asarray((rgb if gain == 1.0 else _lit(rgb, 1 / gain))[0, 0] * 255, np.float32)
-
-
-def _lit(rgb: npt.NDArray[np.floating], gain: float) -> Array:
-    """Return sRGB 0..1 under ``gain`` times the light."""
-    light = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) * gain
-    light = np.clip(light, 0, 1)
-    return np.asarray(np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055), np.float32)
-
-
-def _gain(lightness: float) -> float:
-    """Return how many times the light has to be that brings skin of this lightness (L) to ``DIM_SKIN``; 1 at least."""
-
-    def luminance(value: float) -> float:
-        t = (value + 16) / 116
-        return t**3 if value > 8 else value / 903.3
-
-    return max(1.0, min(luminance(DIM_SKIN) / max(luminance(lightness), 1e-6), 1 / DARKEST**2))
-
-
 def _at(pixels: Image, xy: Array, radius: int) -> Array:
-    """Return the (M, 3) pixels of squares round points (N, 2)."""
+    """Return the (M, 3) pixels of squares round points (N, 2) px; a square is ``2 * radius + 1`` px wide."""
     height, width = pixels.shape[:2]
     found = []
     for x, y in np.clip(xy.round().astype(int), 0, [width - 1, height - 1]):
@@ -109,7 +117,7 @@ def _at(pixels: Image, xy: Array, radius: int) -> Array:
 def mouth_look(
     pixels: Image, landmarks: Array, scale: float, rest: npt.NDArray[np.floating], *, monochrome: bool, mouth_open: bool
 ) -> MouthLook:
-    """Read the light of a face.
+    """Read from the photo how its mouth is lit.
 
     Args:
         pixels: (H, W, 3) the photo.
@@ -119,46 +127,56 @@ def mouth_look(
         monochrome: whether the photo has no colour.
         mouth_open: whether its mouth is open, so that its own teeth may be seen.
     """
+    # skin and lips, as under enough light
     xy = landmarks[:, :2]
-    radius = max(1, round(0.03 * scale))
+    radius = max(1, round(SKIN_PATCH * scale))
     cheeks = _at(pixels, xy[list(SKIN)], radius)
-    bright_cheek = np.percentile(cheeks, 70, axis=0)
-    as_it_is = float(_to_lab(bright_cheek)[0, 0])
-    gain = _gain(as_it_is)
-    skin = _to_lab(bright_cheek, gain)[0]
+    bright_cheek = np.percentile(cheeks, SKIN_PERCENTILE, axis=0)
+    as_it_is = float(to_lab(bright_cheek)[0, 0])
+    gain = gain_of(as_it_is)
+    skin = to_lab(bright_cheek, gain)[0]
     middles = [
         xy[[o, i]].mean(0)
         for outer, inner in ((LIPS_OUTER_LOWER, LIPS_INNER_LOWER), (LIPS_OUTER_UPPER, LIPS_INNER_UPPER))
         for o, i in zip(outer[3:8], inner[3:8], strict=True)
     ]
-    lip = _to_lab(np.median(_at(pixels, np.array(middles), max(0, round(0.01 * scale))), axis=0), gain)[0]
-    ring = _to_lab(_round_mouth(pixels, xy, scale), gain)[:, 0]
+    lip = to_lab(np.median(_at(pixels, np.array(middles), max(0, round(LIP_PATCH * scale))), axis=0), gain)[0]
+    # how bright the mouth's surroundings are
+    ring = to_lab(_round_mouth(pixels, xy, scale), gain)[:, 0]
     lights = float(np.percentile(ring, LIGHTS))
-    above = _to_lab(_at(pixels, xy[list(UPPER_LIP_SKIN)], radius), gain)[:, 0]
-    shade = _shade(_to_lab(cheeks, gain)[:, 0], above, ring)
+    above = to_lab(_at(pixels, xy[list(UPPER_LIP_SKIN)], radius), gain)[:, 0]
+    shade = _shade(to_lab(cheeks, gain)[:, 0], above, ring)
+    # teeth: about as bright as skin and eye white, less red and yellow than skin
     white = max(_eye_white(pixels, xy[list(loop)], gain) for loop in (EYE_LEFT, EYE_RIGHT))
-    brightness = 1.09 * max(0.95 * skin[0], 0.5 * skin[0] + 0.5 * min(white, skin[0] + 35))
+    mean = (1 - WHITE_SHARE) * skin[0] + WHITE_SHARE * min(white, skin[0] + WHITE_MOST)
+    brightness = TEETH_LIGHT * max(TEETH_LEAST * skin[0], mean)
     brightness = min(brightness * (1 - (1 - SHADED_TEETH) * shade), lights)
     whiter = TEETH_LESS_YELLOW * float(np.clip(skin[2] / YELLOW_SKIN, 0, 1))
-    teeth = np.array([min(max(brightness, 0), 90), TEETH_REDNESS * skin[1], skin[2] - whiter])
+    teeth = np.array([min(max(brightness, 0), TEETH_MOST), TEETH_REDNESS * skin[1], skin[2] - whiter])
     own = _own_teeth(pixels, xy, teeth, float(skin[0]), gain) if mouth_open else None
     flesh = _flesh(pixels, xy, gain)
 
+    # flesh: gums, tongue, cavity
     def tinted(lab: list[float]) -> Array:
-        """The colour as it is, or in the print's tint."""
+        """Return a CIELAB colour as RGB; in the picture's one tint where it has but one."""
         tone = np.array([lab[0], *(skin[1:] * min(lab[0] / max(skin[0], 1.0), 1.0))])
-        return _to_rgb(tone + (np.asarray(lab) - tone) * flesh, gain)
+        return to_rgb(tone + (np.asarray(lab) - tone) * flesh, gain)
 
-    dim = min(float(skin[0]) / 75, 1.1) * (1 - (1 - SHADED_FLESH) * shade)
-    red, yellow = max(0.55 * lip[1] + 0.45 * skin[1], 6.0), 0.5 * lip[2] + 0.35 * skin[2]
+    def flesh_colour(table: tuple[tuple[float, float], ...]) -> Array:
+        return tinted([factor * value + more for (factor, more), value in zip(table, face, strict=True)])
+
+    dim = min(float(skin[0]) / LIT_SKIN, LIGHT_MOST) * (1 - (1 - SHADED_FLESH) * shade)
+    red = max(REDNESS[0] * lip[1] + REDNESS[1] * skin[1], REDNESS[2])
+    face = dim, red, YELLOWNESS[0] * lip[2] + YELLOWNESS[1] * skin[2]
+    # the curve of the line between the lips
     row = rest[list(LIPS_INNER_UPPER), :2] - rest[LIPS_INNER_UPPER[5], :2]
     u, v = row[:, 0], row[:, 1]
-    blur, grain = _sharpness(pixels, xy, scale)
+    blur, grain = sharpness(pixels, xy, scale)
     return MouthLook(
-        teeth=_to_rgb(teeth if own is None else own, gain),
-        gum=tinted([50 * dim + 4, 1.1 * red + 6, 0.8 * yellow + 3]),
-        tongue=tinted([48 * dim + 2, 1.08 * red + 6, 0.8 * yellow + 4]),
-        cavity=tinted([9 * dim + 2, 0.6 * red + 4, 0.35 * yellow + 1]),
+        teeth=to_rgb(teeth if own is None else own, gain),
+        gum=flesh_colour(GUM),
+        tongue=flesh_colour(TONGUE),
+        cavity=flesh_colour(CAVITY),
         blur=blur,
         grain=grain,
         monochrome=monochrome,
@@ -166,17 +184,20 @@ def mouth_look(
         shade=shade,
         flesh=flesh,
         brightest=_brightest(lights, gain, as_it_is),
-        bend=float(np.clip(0.7 * (u * u @ v) / max(float((u**4).sum()), 1e-9), -1.5, 1.5)),
+        bend=float(np.clip(BEND_SHARE * (u * u @ v) / max(float((u**4).sum()), 1e-9), -BEND_MOST, BEND_MOST)),
     )
 
 
 def _flesh(pixels: Image, xy: Array, gain: float) -> float:
-    """Return 0..1 whether the face has more than one tone: in a tinted grey picture lightness explains every colour."""
+    """Return 0..1 whether the face has colours; 0 in a tinted grey picture.
+
+    There a pixel's colour (a, b) follows from its lightness alone, so a fit of a and b on lightness leaves nothing.
+    """
     height, width = pixels.shape[:2]
     x0, y0 = (int(np.clip(value, 0, limit - 2)) for value, limit in zip(xy.min(0), (width, height), strict=True))
     x1, y1 = (int(max(value + 1, start + 2)) for value, start in zip(xy.max(0), (x0, y0), strict=True))
     small = cv2.resize(pixels[y0:y1, x0:x1], (_FACE_PX, _FACE_PX), interpolation=cv2.INTER_AREA)
-    lab = _to_lab(small.reshape(-1, 3).astype(np.float32), gain).astype(np.float64)
+    lab = to_lab(small.reshape(-1, 3).astype(np.float32), gain).astype(np.float64)
     of_lightness = np.stack([np.ones(len(lab)), lab[:, 0], lab[:, 0] ** 2], axis=1)  # (N, 3)
     fit = np.linalg.lstsq(of_lightness, lab[:, 1:], rcond=None)[0]
     spread = float((lab[:, 1:] - of_lightness @ fit).std(axis=0).sum())
@@ -211,14 +232,23 @@ def _shade(cheeks: Array, above: Array, ring: Array) -> float:
 
 
 def _brightest(lights: float, gain: float, skin: float) -> float:
-    """Return the grey level of the skin's lights (L) in a dark photo; in others nothing is held down."""
+    """Return the grey level that nothing in the mouth exceeds.
+
+    Args:
+        lights: L of the brightest skin round the mouth, as under ``gain`` times the light.
+        gain: see :mod:`portrait_anim.render.lab`.
+        skin: L of the skin as it is in the photo.
+
+    Returns:
+        in a dark photo the grey level of that skin; in others up to 255.
+    """
     t = float(np.clip((skin - NIGHT_SKIN) / (DIM_SKIN - NIGHT_SKIN), 0, 1))
-    level = float(_to_rgb(np.array([lights, 0.0, 0.0]), gain)[1])
+    level = float(to_rgb(np.array([lights, 0.0, 0.0]), gain)[1])
     return level + (255 - level) * t * t * (3 - 2 * t)
 
 
 def _eye_white(pixels: Image, loop: Array, gain: float) -> float:
-    """Return the lightness of the brightest calm part of an eye opening, 0..100."""
+    """Return the lightness 0..100 of the white of an eye; ``loop`` (N, 2) px is the outline of its opening."""
     x0, y0 = np.maximum(np.floor(loop.min(0)).astype(int), 0)
     x1, y1 = np.ceil(loop.max(0)).astype(int) + 1
     patch = pixels[y0:y1, x0:x1]
@@ -226,42 +256,35 @@ def _eye_white(pixels: Image, loop: Array, gain: float) -> float:
         return 0.0
     mask = np.zeros(patch.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round(loop - [x0, y0]).astype(np.int32)], 1)
-    return float(np.percentile(_to_lab(patch[mask > 0].astype(np.float32), gain)[:, 0], 80)) if mask.any() else 0.0
+    if not mask.any():
+        return 0.0
+    lightness = to_lab(patch[mask > 0].astype(np.float32), gain)[:, 0]
+    return float(np.percentile(lightness, WHITE_PERCENTILE))
 
 
 def _own_teeth(
     pixels: Image, xy: Array, guess: npt.NDArray[np.floating], skin: float, gain: float
 ) -> npt.NDArray[np.floating] | None:
-    """Return the colour (Lab) of the teeth in an open mouth, None if it shows few bright, pale pixels."""
+    """Return the CIELAB colour of the teeth that an open mouth shows, None where too few pixels look like teeth.
+
+    Args:
+        pixels: (H, W, 3) the photo.
+        xy: (478, 2) px, the landmarks.
+        guess: (3,) the expected colour, CIELAB.
+        skin: L of the skin.
+        gain: see :mod:`portrait_anim.render.lab`.
+    """
     loop = xy[list(LIPS_INNER_UPPER + LIPS_INNER_LOWER[-2:0:-1])]
     x0, y0 = np.maximum(np.floor(loop.min(0)).astype(int), 0)
     x1, y1 = np.ceil(loop.max(0)).astype(int) + 1
     patch = pixels[y0:y1, x0:x1]
     mask = np.zeros(patch.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round(loop - [x0, y0]).astype(np.int32)], 1)
-    if mask.sum() < 8:
+    if mask.sum() < OWN_LEAST_PX:
         return None
-    lab = _to_lab(patch[mask > 0].astype(np.float32), gain)
-    pale = lab[(lab[:, 0] > 0.6 * skin) & (np.abs(lab[:, 1] - guess[1]) < 10)]
-    if len(pale) < 0.3 * len(lab):
+    lab = to_lab(patch[mask > 0].astype(np.float32), gain)
+    pale = lab[(lab[:, 0] > OWN_LIGHT * skin) & (np.abs(lab[:, 1] - guess[1]) < OWN_REDNESS)]
+    if len(pale) < OWN_SHARE * len(lab):
         return None
-    bright = pale[pale[:, 0] >= np.percentile(pale[:, 0], 60)]
-    return np.asarray(0.75 * np.median(bright, axis=0) + 0.25 * guess)
-
-
-def _sharpness(pixels: Image, xy: Array, scale: float) -> tuple[float, float]:
-    """Return the blur (Gaussian sigma, px) and the noise (standard deviation, grey levels) of the face."""
-    height, width = pixels.shape[:2]
-    x0, y0 = (int(np.clip(v, 0, limit - 8)) for v, limit in zip(xy.min(0), (width, height), strict=True))
-    x1, y1 = int(min(width, max(xy[:, 0].max(), x0 + 8))), int(min(height, max(xy[:, 1].max(), y0 + 8)))
-    grey = cv2.cvtColor(np.ascontiguousarray(pixels[y0:y1, x0:x1]), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)  # Immerkaer 1996: blind to edges
-    noise = float(np.median(np.abs(cv2.filter2D(grey, -1, kernel)))) / 0.6745 / 6
-    # the strongest edges' width: a Gaussian edge of height h has slope h / (sigma sqrt(2 pi))
-    slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(grey, cv2.CV_32F, 0, 1) / 8)
-    size = 2 * max(2, round(0.03 * scale)) + 1
-    kernel_box = np.ones((size, size), np.uint8)
-    height_of = cv2.dilate(grey, kernel_box) - cv2.erode(grey, kernel_box)
-    strong = slope >= np.percentile(slope, 98)
-    sigma = float(np.median(height_of[strong] / np.maximum(slope[strong], 1e-3))) / 2.5066
-    return float(np.clip(0.8 * sigma - 0.4, 0.35, max(0.02 * scale, 0.5))), min(noise, 6.0)
+    bright = pale[pale[:, 0] >= np.percentile(pale[:, 0], OWN_PERCENTILE)]
+    return np.asarray(OWN_TRUST * np.median(bright, axis=0) + (1 - OWN_TRUST) * guess)

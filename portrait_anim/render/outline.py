@@ -1,8 +1,15 @@
-"""The background stays: the head's motion ends at the outline of the person, given by a matte.
+"""Keeps the background still: fades the mesh's motion out just beyond the person's outline.
 
-A ring of the mesh knows nothing of hair and walls; here its motion is kept where the person is and let go within a thin
-band beyond the outline. Where the head moves on, it covers the band; where it moves off, the band is stretched: there
-is never a second edge. Straight lines behind the head bend in that band only.
+The rings of the mesh round the face cover hair, shoulders and background alike, so by themselves they would move the
+background too. A matte (for each pixel, how much of it belongs to the person) says where the person ends. The motion
+is kept on the person and fades out in a thin band beyond the outline. On the side to which the head moves, the head
+covers the band; on the other side, the band is stretched. The outline is never seen twice, and straight lines behind
+the head bend only inside the band.
+
+Convention:
+    * ``to_matte`` is a (2, 3) matrix from (x, y, 1) px of the image to (x, y) px of the matte; pixel centres are at
+      integers on both sides, y points down.
+    * ``share`` maps belong to places of the photo, not of the frame.
 """
 
 from __future__ import annotations
@@ -17,27 +24,32 @@ from portrait_anim.system.opencv import cv2
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]
 
-PERSON = 0.25  # share of the person from which on a pixel moves with it: loose hair does
-COVERED = 0.90  # of the face that a matte has to hold to be believed
-MARGIN = 0.03  # IOD beyond the outline that still move: the matte's own pixels are as large
-BAND = 0.13  # IOD beyond the margin in which the motion ends
-STEPS = 6  # of the search for where a pixel comes from
-STILL_PX = 0.01
-HOLD_BAND = (0.10, 0.25)  # IOD before a thing that is held in which the motion ends, at least and at most
-IN_FRONT = -1.0  # share of what nothing that moves may cover
-SETTLED = 0.03  # share below which the search has ended at none
+PERSON = 0.25  # value of the matte 0..1 from which on a pixel moves with the person; low, so that loose hair does
+COVERED = 0.90  # share of the face that the matte must mark as person; otherwise it is ignored
+MATTE_BLUR_PX = 1.0  # matte px, Gaussian deviation that smooths the outline
+MARGIN = 0.03  # IOD beyond the outline that still move fully: about the size of a pixel of the matte
+BAND = 0.13  # IOD beyond the margin over which the motion fades out
+HOLD_BAND = (0.10, 0.25)  # IOD before a thing that is held still over which the motion fades out, at least and at most
+IN_FRONT = -1.0  # share of pixels that nothing may cover
+STEPS = 6  # of the search for the place that a pixel is taken from, at most
+STEP_SIZE = 0.5  # share of the way to the newly found share that each step goes
+CLOSE = 0.01  # change of the share at which the search ends
+SETTLED = 0.03  # share below which a pixel stays still
+STILL_PX = 0.01  # px; smaller motion counts as none
 
 
 def motion_share(matte: Array, to_matte: Float, landmarks: Array, iod_px: float) -> Array | None:
-    """Return how much of the mesh's motion each pixel of a matte keeps: 1 on the person, 0 on the wall.
-
-    None where the matte does not hold the face: it cannot be trusted then, and all keeps its motion.
+    """Return how much of the mesh's motion each pixel of a matte keeps: 1 on the person, 0 on the background.
 
     Args:
-        matte: (h, w) share of the person.
-        to_matte: (2, 3) map from image px to the matte's.
-        landmarks: (478, 3) px.
-        iod_px: of the face in the image.
+        matte: (h, w) 0..1, how much of each pixel belongs to the person.
+        to_matte: (2, 3) from image px to matte px.
+        landmarks: (478, 3) px in the image.
+        iod_px: px an IOD in the image.
+
+    Returns:
+        (h, w) 0..1; None when the matte misses more than a tenth of the face: it is then ignored, and everything keeps
+        its motion.
     """
     face = np.zeros(matte.shape, np.uint8)
     oval = landmarks[list(FACE_OVAL), :2] @ to_matte[:, :2].T + to_matte[:, 2]
@@ -48,20 +60,27 @@ def motion_share(matte: Array, to_matte: Float, landmarks: Array, iod_px: float)
     person |= face > 0
     unit = iod_px * float(to_matte[0, 0])  # matte px an IOD
     away = cv2.distanceTransform((~person).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    x = np.clip((cv2.GaussianBlur(away, (0, 0), 1.0) / unit - MARGIN) / BAND, 0, 1)
+    x = np.clip((cv2.GaussianBlur(away, (0, 0), MATTE_BLUR_PX) / unit - MARGIN) / BAND, 0, 1)
     return np.asarray(1 - x * x * (3 - 2 * x), np.float32)
 
 
 def held_back(share: Array, held: npt.NDArray[np.bool_], to_matte: Float, landmarks: Array, iod_px: float) -> Array:
-    """Return a matte's ``share`` (h, w) with the motion ending before what is ``held`` (h, w).
+    """Return ``share`` (h, w), faded out before the things that must stay still, such as a picture on the wall.
 
-    The face itself keeps its motion: the band before a thing is no wider than the way from the face to it. What is held
-    has the share ``IN_FRONT``: the head passes behind it.
+    The face itself keeps its motion: the band is no wider than the distance from the face to the nearest such thing
+    (within ``HOLD_BAND``).
+
+    Args:
+        share: (h, w) from :func:`motion_share`.
+        held: (h, w) True where something must stay still; it gets the share ``IN_FRONT``, and the head passes behind.
+        to_matte: (2, 3) from image px to matte px.
+        landmarks: (478, 3) px in the image.
+        iod_px: px an IOD in the image.
     """
     if not held.any():
         return share
     unit = iod_px * float(to_matte[0, 0])  # matte px an IOD
-    grown = cv2.dilate(held.astype(np.uint8), np.ones((3, 3), np.uint8))  # a grid between matte px sees none of it move
+    grown = cv2.dilate(held.astype(np.uint8), np.ones((3, 3), np.uint8))  # so that no sample between two pixels moves
     away = cv2.distanceTransform(1 - grown, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / unit
     oval = landmarks[list(FACE_OVAL), :2] @ to_matte[:, :2].T + to_matte[:, 2]
     x, y = np.clip(oval.round().astype(int), 0, np.array(held.shape[::-1]) - 1).T
@@ -81,13 +100,19 @@ def on_grid(share: Array, to_matte: Float, x: Array, y: Array) -> Array:
 
 @numba.njit(cache=True, nogil=True)
 def fade_beyond_outline(move: Array, share: Array, step: float) -> None:
-    """Let a backward map end at the outline, in place.
+    """Scale a displacement map by the share of motion that each place of the photo keeps, in place.
 
-    A pixel at p comes from q = p + share(q) * move(p), the nearest such q to p + move(p): what is in front wins.
+    The frame's pixel p is taken from the photo's place q. The share belongs to q, which is not known beforehand, so
+    q = p + share(q) * move(p) is solved step by step, starting at the full motion (q = p + move(p)). Where there are
+    several solutions this finds one near the full motion: the moving person, who is in front of the background.
+
+    Convention:
+        * Backward map, as in :mod:`portrait_anim.render.warp`: what has to be added to a pixel's (x, y) in the frame
+          to get the place in the photo that it is taken from.
 
     Args:
         move: (H, W, 2) px on a grid of ``step`` px.
-        share: (H, W) of the motion that each place of the photo keeps, on the same grid; below 0: in front of all.
+        share: (H, W) on the same grid, 0..1; below 0: nothing may cover this place.
         step: px between grid points.
     """
     height, width = share.shape
@@ -109,9 +134,9 @@ def fade_beyond_outline(move: Array, share: Array, step: float) -> None:
                     (1 - b) * share[i + 1, j] + b * share[i + 1, j + 1]
                 )
                 kept = max(kept, 0.0)
-                if abs(kept - t) < 0.01:
+                if abs(kept - t) < CLOSE:
                     break
-                t += 0.5 * (kept - t)
+                t += STEP_SIZE * (kept - t)
             if t < SETTLED:
                 t = 0.0
             move[row, column, 0] *= t

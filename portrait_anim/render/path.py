@@ -1,4 +1,4 @@
-"""The cheapest way through a strip of a picture, for lines that are there but not where the mesh has them."""
+"""The cheapest path through a strip of a picture: finds a line in the photo that lies beside the mesh's own line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def cheapest_path(cost: npt.NDArray[np.float64], bend: float) -> npt.NDArray[np.
 
     Args:
         cost: (R, C) of each place.
-        bend: cost of a step to the next row; a path takes one at most in a column.
+        bend: extra cost of a step to a neighbouring row; from one column to the next a path changes by at most one row.
     """
     rows, columns = cost.shape
     total = cost.copy()

@@ -1,4 +1,4 @@
-"""A photo that can be posed: its own pixels warped by a mesh, and a mouth interior that is drawn or the photo's own."""
+"""One face of a photo, drawn in any state: the photo's pixels, warped by the mesh, with lids and the mouth's inside."""
 
 from __future__ import annotations
 
@@ -30,9 +30,12 @@ Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
 
 GRID_STEP_PX = 2
-LIDS_FINE_FROM = 0.1  # closure from which the lids' line is drawn finely
-LID_FINE_IOD = 300  # px an IOD that faces are brought to there, threefold at most: large ones show no steps
-IOD_PER_STEP = 90  # faces larger than this many px an IOD get a coarser grid
+LIDS_FINE_FROM = 0.1  # blink value 0..1 from which the lids are drawn on a finer grid
+LID_FINE_IOD = 300  # px an IOD that the finer grid brings small faces to; large faces need none
+LID_FINE_MOST = 3  # times finer at most
+IOD_PER_STEP = 90  # px of a face's IOD for each px between the grid points of the warp
+OPACITY_SEEN = 0.02  # opacity from which on a pixel inside the photo's open mouth is filled with lip
+INPAINT_REACH = 0.02  # IOD, reach of that filling
 
 
 class Portrait:
@@ -52,6 +55,7 @@ class Portrait:
         self.photo = photo
         pixels, landmarks = photo.pixels, face.landmarks
         height, width = pixels.shape[:2]
+        # the face at rest, with closed lips
         shape, self._pose = normalise(landmarks)
         self.mouth_open = aperture(shape) > OPEN_APERTURE
         if self.mouth_open:
@@ -59,7 +63,8 @@ class Portrait:
         else:
             landmarks = seam_landmarks(pixels, landmarks)
             rest = self._pose.to_face(landmarks)
-        scale = self._pose.scale
+        # mesh and warp, with the background held still
+        scale = self._pose.scale  # px an IOD
         self._head = HeadMesh(landmarks, rest, self._pose, (width, height), grown_lips=self.mouth_open)
         step = max(GRID_STEP_PX, round(scale / IOD_PER_STEP))
         matte, to_matte = person_matte(pixels, face)
@@ -68,33 +73,38 @@ class Portrait:
         if share is None and held.any():
             share = np.ones_like(matte)
         hold = None if share is None else (held_back(share, held, to_matte, landmarks, scale), to_matte)
-        self._lid_fine = min(3, int(LID_FINE_IOD / scale))
+        self._lid_fine = min(LID_FINE_MOST, int(LID_FINE_IOD / scale))
         head = self._head
         self._warp = Warp(
             head.source, head.triangles, (width, height), step, head.fine, head.lids, self._lid_fine, hold
         )  # fmt: skip
         self.box: Box = self._warp.box
+        # what is drawn besides: lids, the inside of the mouth, folds of the skin
         self._lids = LidPainter(pixels, head.source[: len(landmarks)])
-        self._blinks = eyes_seen(pixels, head.source[: len(landmarks)])  # a lid on one side only would be a wink
+        self._blinks = eyes_seen(
+            pixels, head.source[: len(landmarks)]
+        )  # both eyes or none: one lid alone would be a wink
         look = mouth_look(
             pixels, landmarks, scale, rest, monochrome=photo.monochrome, mouth_open=self.mouth_open
         )  # fmt: skip
         self._mouth = MouthPainter(look, scale, self.mouth_open, zlib.crc32(np.round(shape, 2).tobytes()))
         self._skin = Skin(pixels, landmarks, scale, self.box[:2])
         self._seam = rest[list(LIPS_INNER_UPPER[4:7])].mean(0).astype(np.float64)
+        # an open mouth's own teeth are kept for the frames in which it is open
         warped = pixels
         self._own: tuple[Image, Array, npt.NDArray[np.float64]] | None = None
         if self.mouth_open:
             rows, columns, opacity = own_opening(landmarks[list(LIPS_INNER), :2], (height, width), scale)
             if look.own_teeth:
+                # (3, 3) px of the photo -> mouth-local
                 inverse = np.linalg.inv(np.vstack([self._mouth_axes(FaceState.rest(), jaw=False), [0, 0, 1]]))
                 offset = np.array([[1, 0, columns.start], [0, 1, rows.start], [0, 0, 1]], np.float64)
                 self._own = np.ascontiguousarray(pixels[rows, columns]), opacity, inverse @ offset
-            # where the lips meet again no teeth may shine through: lips grow together over them
+            # when the lips close no teeth may be seen between them: the opening is filled with the lips' colours
             warped = pixels.copy()
             hollow = np.ascontiguousarray(pixels[rows, columns])
-            hidden = cv2.dilate((opacity > 0.02).astype(np.uint8), np.ones((3, 3), np.uint8))
-            warped[rows, columns] = cv2.inpaint(hollow, hidden, 0.02 * scale + 1, cv2.INPAINT_TELEA)
+            hidden = cv2.dilate((opacity > OPACITY_SEEN).astype(np.uint8), np.ones((3, 3), np.uint8))
+            warped[rows, columns] = cv2.inpaint(hollow, hidden, INPAINT_REACH * scale + 1, cv2.INPAINT_TELEA)
         x0, y0, x1, y1 = self.box
         self._pixels = np.ascontiguousarray(warped[y0:y1, x0:x1])  # what is warped
 
@@ -127,7 +137,12 @@ class Portrait:
         self._mouth.paint(frame, loop, skull, jaw, own)
 
     def _mouth_axes(self, state: FaceState, *, jaw: bool) -> npt.NDArray[np.float64]:
-        """Return the (2, 3) affine from mouth-local (u, v, 1) to px, riding on the skull or on the jaw."""
+        """Return the (2, 3) matrix from mouth-local (u, v, 1), in IOD, to (x, y) px of the frame.
+
+        Args:
+            state: of the face.
+            jaw: whether for what moves with the jaw (lower teeth, tongue); otherwise with the skull (upper teeth).
+        """
         seam = self._seam - [0, 0, PLANE]
         if jaw:
             seam = seam + state.displacement[CHIN] * [1, 1, 0]

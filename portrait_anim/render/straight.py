@@ -1,8 +1,13 @@
-"""Straight-edged things beside the head: inset pictures, posters, screens, the edge of a desk.
+"""Finds straight-edged things beside the head that must stay still: inset pictures, posters, screens, a desk's edge.
 
-The matte that tells people from walls takes the picture of a person for a person, and a card before a shoulder for the
-shoulder; the mesh would swing them with the head. A rectangle of which all four sides are seen is not behind the hair,
-so it can be held; so can what lies beyond a straight line that crosses the whole photo.
+The matte marks what belongs to a person. It also marks the picture of another person, or a card held before the
+shoulder, and the mesh would then move those with the head. A rectangle whose four sides are all seen is not behind the
+hair, so it may be held still. So may everything beyond a straight line that crosses the whole photo.
+
+Convention:
+    * Places are (x, y) px of the searched picture: the face's surroundings, ``FINER`` times as fine as the matte.
+      Pixel centres are at integers, y points down.
+    * ``to_matte`` is a (2, 3) matrix from (x, y, 1) px of the photo to px of the matte.
 """
 
 from __future__ import annotations
@@ -17,27 +22,37 @@ Float = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-FINER = 3  # px of the picture that is searched a px of the matte
+FINER = 3  # px of the searched picture for each px of the matte, along x and along y
 FOREHEAD_TOP = 10  # landmark
-SHORTEST = 0.40  # IOD, of a rectangle's side
-PIECE = 0.12  # IOD, of the pieces that a side is put together from
-APART = 0.20  # IOD, between two pieces of a side
-MEETING = 0.35  # IOD, between their common corner and the nearer ends of two lines
-SQUARE = float(np.sin(np.radians(8)))  # how far from square a corner may be
-LEVEL = float(np.sin(np.radians(1.5)))  # how far from level or upright a line across the photo may be
+
+# lines
+PIECE = 0.12  # IOD, least length of the pieces that a line is put together from
+APART = 0.20  # IOD, greatest gap between two pieces of a line
+ASIDE_PX = 1.5  # px, greatest distance of a piece from its line
+SHORTEST = 0.40  # IOD, least length of a line and of a rectangle's side
+MOST_PIECES, MOST_LINES = 300, 60  # only the longest are looked at
+
+# shapes
+MEETING = 0.35  # IOD, greatest distance of two lines' ends from the corner in which they would meet
+SQUARE = float(np.sin(np.radians(8)))  # sine of a corner's greatest deviation from a right angle
+LEVEL = float(np.sin(np.radians(1.5)))  # the same for a line across the photo, from level or upright
+BORDER = 0.05  # IOD; a side that ends so near to the photo's border lies on it
+SAME = 0.03  # IOD; ends of a side that differ less are taken for one
+
+# whether a shape has edges for its sides
 SAMPLES = 48  # places at which a side is looked at, a multiple of 3
-SEEN, SEEN_IN_ALL = 0.35, 0.65  # share of them that have to lie on an edge, of a side and on average
-STEEP = 5.0  # grey levels a px: an edge
-ALONG = float(np.cos(np.radians(20)))  # of the edge's direction with the side's
-HAIR = 0.25  # of the face's height, how far hair and hats above it are part of the head
-BESIDE_FACE = 0.06  # IOD beyond the face's outline that still belong to the face
-BORDER = 0.05  # IOD: what ends so near to the photo's border reaches it
-ASIDE_PX = 1.5  # of the searched picture, between a side and its pieces
-SEEN_IN_THIRD = 0.2  # of each third of a side
-WORSE = 0.08  # a shape that is seen so much less than another one in its place is not the thing's
-SEEN_ALONE = 0.8  # of the one side of a thing that lies at the border with the others
+STEEP = 5.0  # grey levels a px; a steeper slope is an edge
+ALONG = float(np.cos(np.radians(20)))  # cosine of the greatest angle between an edge and the side
+SEEN = 0.35  # least share of a side's places that lie on an edge
+SEEN_IN_ALL = 0.65  # least share on average over a shape's sides
+SEEN_ALONE = 0.8  # least share of a shape's only side, when the others lie on the photo's border
+SEEN_IN_THIRD = 0.2  # least share in each third of a side; otherwise the side is shorter than the shape
 WHOLE = 0.5  # share from which on a side counts as seen along its whole length
-MOST_PIECES, MOST_LINES = 300, 60  # the longest are looked at
+WORSE = 0.08  # of shapes in one place, those whose share is lower than the best by more than this are dropped
+
+# the head
+HAIR = 0.25  # share of the face's height above it that hair and hats take
+BESIDE_FACE = 0.06  # IOD beyond the face's outline that still belong to the face
 
 
 def straight_edged(
@@ -50,12 +65,13 @@ def straight_edged(
         person: (S, S) a matte's pixels that it takes for the person.
         to_matte: (2, 3) map from image px to the matte's.
         landmarks: (478, 3) px.
-        iod_px: of the face in the image.
+        iod_px: px an IOD in the image.
 
     Returns:
-        (S, S) mask. Of a thing whose side towards the face is seen in part only, which hair may hide, nothing that
-        the matte takes for the person is in it.
+        (S, S) mask. Hair may lie over a thing whose side towards the face is seen only in part: of such a thing, pixels
+        that the matte takes for the person are left out.
     """
+    # the searched picture
     place = to_matte * FINER
     place[:, 2] += (FINER - 1) / 2  # pixel centres: fine = FINER * (x + .5) - .5
     size = len(person)
@@ -64,6 +80,7 @@ def straight_edged(
     x0, y0 = (int(value) for value in np.ceil(np.maximum(first, 0)))
     x1, y1 = (int(value) for value in np.floor(np.minimum(last, side - 1)))
     grey = _searched(pixels, place, side)[y0 : y1 + 1, x0 : x1 + 1]
+    # the head, which no thing may cover
     oval = landmarks[list(FACE_OVAL), :2] @ place[:, :2].T + place[:, 2] - [x0, y0]
     face = np.zeros(grey.shape, np.uint8)
     upwards = (oval[FACE_OVAL.index(FOREHEAD_TOP)] - oval[FACE_OVAL.index(CHIN)]) * HAIR
@@ -71,6 +88,7 @@ def straight_edged(
         cv2.fillPoly(face, [np.round(part).astype(np.int32)], 1)
     reach = 2 * max(1, round(BESIDE_FACE * unit)) + 1
     face = cv2.dilate(face, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    # shapes that the lines make, with edges for their sides
     lines = _lines(grey, unit)
     right, bottom = grey.shape[1] - 1.0, grey.shape[0] - 1.0
     frame = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]])
@@ -78,14 +96,15 @@ def straight_edged(
     slopes *= max(1.0, float(place[0, 0]))  # per px of the photo where that was enlarged
     middle = oval.mean(axis=0)
     edges = _Edges(slopes, BORDER * unit)
-    things = []  # how well it is outlined, whether hair may hide some of it, the shape
+    things = []  # mean share of the sides that is seen, whether hair may lie over it, the shape
     for shape in _rectangles(lines, frame, unit) + _strips(lines, frame, middle):
         sides = edges.sides(shape)
         seen = edges.outline(sides)
         if len(seen) and seen.min() >= SEEN and seen.mean() >= (SEEN_IN_ALL if len(seen) > 1 else SEEN_ALONE):
             hidden = any(share < WHOLE and _faces(at, shape, middle) for share, at in zip(seen, sides, strict=True))
             things.append((float(seen.mean()), hidden, shape))
-    found = np.zeros((2, side, side), np.uint8)  # whole outlines, outlines in part
+    # the best ones in each place, drawn and reduced to the matte's size
+    found = np.zeros((2, side, side), np.uint8)  # those seen whole, those that hair may hide in part
     best = np.zeros(grey.shape, np.float32)
     for mean, hidden, shape in sorted(things, key=lambda thing: -thing[0]):
         drawn = np.zeros(grey.shape, np.uint8)
@@ -131,7 +150,7 @@ def _lines(grey: Image, unit: float) -> Float:
 
 
 def _continues(line: Float, pieces: Float, apart: float) -> Mask:
-    """Return which pieces (N, 2, 2) lie on ``line`` (2, 2) or not further than ``apart`` px before and behind it."""
+    """Return which pieces (N, 2, 2) lie on ``line`` (2, 2), or on its prolongation by at most ``apart`` px."""
     length = float(np.linalg.norm(line[1] - line[0]))
     along = (line[1] - line[0]) / length
     off = pieces - line[0]  # (N, 2, 2)
@@ -164,13 +183,13 @@ def _rectangles(lines: Float, frame: Float, unit: float) -> list[Float]:
                 ways = np.array([point - corner for point in (far, *crossed) if point is not None])
                 forward = ways @ (far - corner) / np.linalg.norm(far - corner)
                 inside = ((corner + ways >= -1) & (corner + ways <= frame[2] + 1)).all(axis=1)
-                ends.append(_apart(ways[inside & (forward >= SHORTEST * unit)], 0.03 * unit))
+                ends.append(_apart(ways[inside & (forward >= SHORTEST * unit)], SAME * unit))
             shapes += [corner + np.stack([0 * a, a, a + b, b]) for a in ends[0] for b in ends[1]]
     return shapes
 
 
 def _crossing(one: Float, other: Float) -> Float | None:
-    """Return where two lines (2, 2) or their prolongations cross, None when that is not at a right angle."""
+    """Return where two lines (2, 2) or their prolongations cross, (2,); None unless they do so at about a right angle."""
     u, v = ((line[1] - line[0]) / np.linalg.norm(line[1] - line[0]) for line in (one, other))
     if abs(float(u @ v)) > SQUARE:
         return None
@@ -179,7 +198,7 @@ def _crossing(one: Float, other: Float) -> Float | None:
 
 
 def _apart(ways: Float, least: float) -> Float:
-    """Return those of the vectors (N, 2) whose lengths differ by ``least``, the longest first."""
+    """Return vectors (N, 2), the longest first, without those that differ from the one before by less than ``least``."""
     ways = ways[np.argsort(-np.linalg.norm(ways, axis=1))]
     kept: list[Float] = []
     for way in ways:
@@ -211,7 +230,7 @@ def _strips(lines: Float, frame: Float, face: Float) -> list[Float]:
 
 
 def _faces(side: tuple[Float, Float], shape: Float, face: Float) -> bool:
-    """Return whether the side of a shape (N, 2) is turned towards the face's middle (2,)."""
+    """Return whether a side of a shape (N, 2) lies between the shape and the face's middle (2,)."""
     start, end = side
     along = end - start
     normal = np.array([-along[1], along[0]])
@@ -219,7 +238,7 @@ def _faces(side: tuple[Float, Float], shape: Float, face: Float) -> bool:
 
 
 class _Edges:
-    """The edges of a picture, asked whether a shape has them for its outline.
+    """The edges of a picture: tells how much of a shape's outline lies on them.
 
     Args:
         slopes: (H, W, 2) grey levels a px, along x and y.
@@ -231,7 +250,7 @@ class _Edges:
         self._last = np.array(slopes.shape[1::-1]) - 1
 
     def outline(self, sides: list[tuple[Float, Float]]) -> Float:
-        """Return the share of each side that lies on an edge; once one is hardly seen the rest count as unseen."""
+        """Return the share of each side that lies on an edge; after a side below ``SEEN`` the rest are not looked at (0)."""
         seen = np.zeros(len(sides))
         for k, side in enumerate(sides):
             seen[k] = self._seen(*side)
@@ -249,7 +268,7 @@ class _Edges:
         return found
 
     def _seen(self, start: Float, end: Float) -> float:
-        """Return the share of a side that lies on an edge; 0 when a third of it hardly does: the side ends there."""
+        """Return the share of a side that lies on an edge; 0 when one third of it hardly does (``SEEN_IN_THIRD``)."""
         along = (end - start) / max(float(np.linalg.norm(end - start)), 1e-6)
         normal = np.array([-along[1], along[0]])
         at = start + np.linspace(0.04, 0.96, SAMPLES)[:, None] * (end - start)  # (S, 2)

@@ -1,8 +1,12 @@
-"""Mesh warp: a backward map drawn triangle by triangle on a coarse grid.
+"""Warps the photo by the mesh: each triangle of the photo is drawn where its corners are in the frame.
 
-Convention: displacement maps hold, for each pixel of the output frame, what has to be added to its (x, y) to get the
-place in the photo it is taken from; pixel centres at integers, y down. Triangles are drawn in order, later ones over
-earlier ones; pixels that none covers keep zero, that is: they show the photo.
+Convention:
+    * Direction: maps go backwards, from the frame to the photo. A displacement map holds, for each pixel of the frame,
+      what has to be added to its place to get the place in the photo that it is taken from; an absolute map holds that
+      place itself, as ``cv2.remap`` takes it.
+    * Order: the last axis is (x, y) in px, x to the right, y down. Arrays are indexed [row, column], that is [y, x].
+    * Pixel centres are at integers: the centre of the upper left pixel is (0, 0).
+    * Triangles are drawn in order, later ones over earlier ones. Pixels that none covers keep 0: they show the photo.
 """
 
 from __future__ import annotations
@@ -18,7 +22,10 @@ from portrait_anim.system.opencv import cv2
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
 
-STILL_PX = 0.01  # what moves less counts as still
+STILL_PX = 0.01  # px; smaller motion counts as none
+FLAT_PX2 = 1e-9  # px^2, twice the area below which a triangle is not drawn
+ROUNDING_PX = 1e-4  # px by which a triangle's sides reach outwards, so that rounding leaves no gaps between two
+BOX_MARGIN_PX = 2  # px beyond the mesh that :meth:`Warp.sample` may read
 
 
 @numba.njit(cache=True, nogil=True)
@@ -26,8 +33,8 @@ def draw(target: Array, move: Array, triangles: npt.NDArray[np.int32], out: Arra
     """Draw triangles into a displacement map, in place.
 
     Args:
-        target: (N, 2) vertices in the map's own pixels.
-        move: (N, 2) px, what a vertex's target has to be moved by to get its source.
+        target: (N, 2) where the vertices are in the frame, in the map's own pixels.
+        move: (N, 2) px, what has to be added to that to get where they are in the photo.
         triangles: (M, 3) vertex indices in drawing order.
         out: (H, W, 2) map to draw into.
     """
@@ -36,7 +43,7 @@ def draw(target: Array, move: Array, triangles: npt.NDArray[np.int32], out: Arra
         a, b, c = triangles[m, 0], triangles[m, 1], triangles[m, 2]
         ax, ay, bx, by, cx, cy = target[a, 0], target[a, 1], target[b, 0], target[b, 1], target[c, 0], target[c, 1]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if abs(area) < 1e-9:
+        if abs(area) < FLAT_PX2:
             continue
         top = max(0, int(np.ceil(min(ay, by, cy))))
         bottom = min(height - 1, int(np.floor(max(ay, by, cy))))
@@ -49,7 +56,8 @@ def draw(target: Array, move: Array, triangles: npt.NDArray[np.int32], out: Arra
                     else:
                         x = px + (qx - px) * (y - py) / (qy - py)
                         low, high = min(low, x), max(high, x)
-            left, right = max(0, int(np.ceil(low - 1e-4))), min(width - 1, int(np.floor(high + 1e-4)))
+            # columns of the row inside the triangle
+            left, right = max(0, int(np.ceil(low - ROUNDING_PX))), min(width - 1, int(np.floor(high + ROUNDING_PX)))
             for x in range(left, right + 1):
                 wb = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) / area
                 wc = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / area
@@ -61,14 +69,16 @@ class Warp:
     """Warps one picture by a mesh whose vertices move; safe to share between threads.
 
     Args:
-        source: (N, 2) px, the vertices in the picture.
+        source: (N, 2) px, the vertices in the photo.
         triangles: (M, 3) vertex indices in drawing order.
         size: (width, height) of the picture.
-        step: px between the map's grid points; the map is interpolated linearly in between.
-        fine: which triangles (M,) are drawn pixel by pixel all the same: where the map jumps, as at the lids.
-        lids: those of them that :meth:`lids` draws.
-        lid_fine: fine pixels a pixel in which it does.
-        hold: share of the motion that each place keeps, and the (2, 3) map from px to it; None: all of it.
+        step: px between the points of the coarse grid on which the map is drawn; linear in between.
+        fine: (M,) True for triangles that are drawn pixel by pixel all the same: the map is not smooth there, as at
+            the lids.
+        lids: (M,) True for those of them that :meth:`lids` draws.
+        lid_fine: how many times finer, along x and along y, that is done.
+        hold: how much of the motion each place of the photo keeps (h, w), and the (2, 3) matrix from the photo's px
+            to px of that map; None: everything keeps all of it. See :mod:`portrait_anim.render.outline`.
     """
 
     def __init__(
@@ -86,14 +96,14 @@ class Warp:
         self._triangles = np.ascontiguousarray(triangles, dtype=np.int32)
         self._fine = np.ascontiguousarray(self._triangles[fine])
         self._lids = np.ascontiguousarray(self._triangles[lids])
-        low, high = np.floor(source.min(0)) - 2, np.ceil(source.max(0)) + 3
+        low, high = np.floor(source.min(0)) - BOX_MARGIN_PX, np.ceil(source.max(0)) + BOX_MARGIN_PX + 1
         x0, y0 = (int(max(0, value)) for value in low)
         self.box: Box = x0, y0, int(min(size[0], high[0])), int(min(size[1], high[1]))
-        """x0, y0, x1, y1 (end exclusive) of everything that can move"""
+        """x0, y0, x1, y1 px (ends exclusive) of everything that can move"""
         x1, y1 = self.box[2:]
         x, y = np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32))
-        self._identity = np.stack([x, y], axis=-1)  # (H, W, 2)
-        # the grid's points lie in the middle of step x step blocks, where cv2.resize expects them
+        self._identity = np.stack([x, y], axis=-1)  # (H, W, 2) each pixel's own place
+        # grid points lie in the middle of blocks of step x step px, as cv2.resize takes them (half-pixel centres)
         self._offset = np.array([x0, y0], np.float32) + (step - 1) / 2
         rows, columns = -(-(self.box[3] - y0) // step), -(-(self.box[2] - x0) // step)
         self._coarse = rows, columns
@@ -103,15 +113,18 @@ class Warp:
             self._share = on_grid(*hold, x, y)
 
     def map(self, target: Array) -> tuple[int, int, Array] | None:
-        """Return the part of the frame that moves: its first column and row and its (h, w, 2) map of absolute px.
-
-        None when nothing moves.
+        """Return where the pixels of the frame's moving part come from.
 
         Args:
             target: (N, 2) px, the vertices in the frame.
+
+        Returns:
+            First column and first row of the part, and its absolute map (h, w, 2): px of the photo. None when nothing
+            moves.
         """
         x0, y0, x1, y1 = self.box
         step = self.step
+        # the displacement map on the coarse grid, from the triangles that move
         move = (self.source - target).astype(np.float32)
         moving = np.abs(move).max(axis=1) > STILL_PX
         triangles = self._triangles[moving[self._triangles].any(axis=1)]
@@ -121,6 +134,7 @@ class Warp:
         draw(((target - self._offset) / step).astype(np.float32), move, triangles, coarse)
         if self._share is not None:
             fade_beyond_outline(coarse, self._share, float(step))
+        # the part that moves, one grid point wider
         busy = np.abs(coarse).max(axis=2) > STILL_PX
         rows, columns = np.flatnonzero(busy.any(axis=1)), np.flatnonzero(busy.any(axis=0))
         if not len(rows):
@@ -128,6 +142,7 @@ class Warp:
         r0, r1 = max(0, rows[0] - 1), min(coarse.shape[0], rows[-1] + 2)
         c0, c1 = max(0, columns[0] - 1), min(coarse.shape[1], columns[-1] + 2)
         part = coarse[r0:r1, c0:c1]
+        # every pixel of it: linear between grid points, triangle by triangle where the map is not smooth
         left, top = c0 * step, r0 * step
         fine = cv2.resize(part, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR) if step > 1 else part
         fine = fine[: y1 - y0 - top, : x1 - x0 - left]
@@ -138,23 +153,27 @@ class Warp:
         return x0 + int(left), y0 + int(top), fine
 
     def lids(self, pixels: Image, target: Array, moved: tuple[int, int, Array]) -> tuple[int, int, Image]:
-        """Return the part of the frame round the lids, drawn finely and averaged: a shut lid's line has no steps.
+        """Return the part of the frame round the lids, drawn on a finer grid and averaged.
+
+        Drawn pixel by pixel, the line of a shut lid would look like stairs.
 
         Args:
-            pixels: (h, w, 3), the picture's part in ``box``.
+            pixels: the photo's part in ``box``, (box height, box width, 3) uint8.
             target: (N, 2) px, the vertices in the frame.
             moved: what :meth:`map` returned for them.
 
         Returns:
-            First column, first row, (h, w, 3) pixels.
+            First column and first row of the part, and its pixels (h, w, 3).
         """
+        # the box round the lids, within the part that moves
         (x0, y0, mapping), many = moved, self._lid_fine
         at = target[np.unique(self._lids)] - [x0, y0]
         limit = np.array(mapping.shape[1::-1])
         left, top = (int(value) for value in np.clip(np.floor(at.min(0)) - 1, 0, np.maximum(limit - 2, 0)))
         right, bottom = (int(value) for value in np.clip(np.ceil(at.max(0)) + 2, [left + 2, top + 2], limit))
+        # its map on the finer grid, less each fine pixel's own place: a displacement map, into which lids are drawn
         large = cv2.resize(mapping[top:bottom, left:right], None, fx=many, fy=many)
-        grid = (np.arange(max(large.shape)) + 0.5) / many - 0.5  # px of the part, in the middle of each fine pixel
+        grid = (np.arange(max(large.shape)) + 0.5) / many - 0.5  # px of the part: centres of the fine pixels
         origin = np.array([x0 + left, y0 + top], np.float32)
         own = np.stack(np.meshgrid(grid[: large.shape[1]], grid[: large.shape[0]]), -1).astype(np.float32) + origin
         large = np.ascontiguousarray(large - own)
@@ -162,19 +181,23 @@ class Warp:
             ((target - origin + 0.5) * many - 0.5).astype(np.float32),
             (self.source - target).astype(np.float32), self._lids, large,
         )  # fmt: skip
+        # sampled finely, then averaged
         drawn = self.sample(pixels, large + own)
         small = cv2.resize(drawn, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
         return x0 + left, y0 + top, np.asarray(small)
 
     def sample(self, pixels: Image, mapping: Array) -> Image:
-        """Return the picture that a map takes from the photo, by cubic interpolation.
+        """Return the picture that an absolute map takes from the photo, by cubic interpolation.
 
-        Where the map points at whole pixels the photo's own values come out. A map of this mesh points nowhere outside
-        ``box``, which is two pixels wider than the mesh, as cubics need it: the box is all of the photo that is read.
+        Where the map points at whole pixels the result holds the photo's own values. A map of this mesh never points
+        outside the mesh, and ``box`` is two pixels wider, as cubic interpolation needs: no more of the photo is read.
 
         Args:
-            pixels: (h, w, 3), the picture's part in ``box``.
-            mapping: (h, w, 2) absolute px of the picture.
+            pixels: the photo's part in ``box``, (box height, box width, 3) uint8.
+            mapping: (h, w, 2) px of the whole photo.
+
+        Returns:
+            (h, w, 3) uint8.
         """
         x0, y0 = self.box[:2]
         inside = cv2.subtract(mapping, (x0, y0, 0, 0))
