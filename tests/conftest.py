@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # two at a time on two cores: each gets one thread, or both wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 KINDS = {"unit", "media", "training", "package"}  # what pyproject.toml and CONTRIBUTING.md say of them
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from portrait_anim.motion.space import MotionSpace
 from portrait_anim.motion.streaming import LiveMouth, LiveNets
 from portrait_anim.training.data.clips import MAIN_PERSON, at_times
 from portrait_anim.training.data.copies import VAL_KINDS, Copy
+from portrait_anim.training.data.layouts import ClipInfo
 from portrait_anim.training.data.prepare import Clip
 
 Curve = npt.NDArray[np.floating]
@@ -99,20 +101,26 @@ def loudness(tensors: Tensors, n_frames: int) -> Curve:
     return np.pad(rms, (0, max(0, n_frames - len(rms))))[:n_frames]
 
 
+def _group(info: ClipInfo) -> str:
+    """Return the table that a clip is measured in; clips of av_multi/web2 came later and have one of their own."""
+    if info.person == MAIN_PERSON:
+        return "grid_s1 val"
+    return "av_multi val people, web2" if "web2" in Path(info.path).parts else "av_multi val people"
+
+
 def _cases(space: MotionSpace, clips: Sequence[Clip], copies: Sequence[Copy]) -> list[_Case]:
     cases, by_id = [], {clip.info.id: clip for clip in clips}
     motion = {name: space.encode(clip.tensors["displacement"].astype(np.float32)) for name, clip in by_id.items()}
     for clip in clips:
         info, grid = clip.info, clip.info.person == MAIN_PERSON
-        group = "grid_s1 val" if grid else "av_multi val people"
         cases.append(_Case(
-            group, info.person, info.language, clip.tensors, motion[info.id], info.lag_frames, 0 if grid else 1
+            _group(info), info.person, info.language, clip.tensors, motion[info.id], info.lag_frames, 0 if grid else 1
         ))  # fmt: skip
     for copy in copies:
         if copy.info.kind not in VAL_KINDS or copy.info.clip not in by_id:
             continue
         info = by_id[copy.info.clip].info
-        group = f"{'grid_s1 val' if info.person == MAIN_PERSON else 'av_multi val people'}, {copy.info.kind}"
+        group = f"{_group(info)}, {copy.info.kind}"
         lag = info.lag_frames or 0
         at = np.clip(copy.tensors["source"].astype(np.float64) + lag, 0, len(motion[info.id]) - 1)
         cases.append(_Case(group, info.person, info.language, copy.tensors, at_times(motion[info.id], at), 0, 1))

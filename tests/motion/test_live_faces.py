@@ -80,7 +80,7 @@ def test_a_shared_ear_gives_each_face_what_its_own_would(couple: Animator) -> No
 def test_the_upper_face_and_the_live_head_stay_on_the_processor() -> None:
     model = MotionModel.from_weights(device="meta")  # a device without memory: nothing can be computed or copied back
     assert next(model.net.parameters()).device == torch.device("meta")
-    for part in (model.upper, model.head):
+    for part in (model.upper, model.live_encoder):
         assert {value.device.type for value in part.state_dict().values()} == {"cpu"}
     latents = np.random.default_rng(0).standard_normal((60, 128)).astype(np.float32)
     mouth = np.zeros((60, model.space.n_components), np.float32)

@@ -54,7 +54,7 @@ def test_all_fields_are_changed_here() -> None:
 def test_fields_reach_films_and_live(model: MotionModel, sound: Track, name: str) -> None:
     whole, streamed = model.analyse(sound).mouth, live(model, sound)
     tuned = MotionModel(
-        model.speech, model.vad, model.net, model.upper, model.space, model.head,
+        model.speech, model.vad, model.net, model.upper, model.space, model.live_encoder,
         gate=replace(GateConfig(), **{name: CHANGED[name]}),
     )  # fmt: skip
     assert np.abs(tuned.analyse(sound).mouth - whole).max() > 0.005
