@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES))
     parser.add_argument("--weights", default="default", choices=("default", "open"))
-    parser.add_argument("--songs", type=Path, help="also real songs, of this folder (../shared/data/audio)")
+    parser.add_argument("--songs", type=Path, help="also real songs, of this folder (DATA/audio)")
     args = parser.parse_args()
     torch.set_num_threads(1)
     voice = VoiceDetector.from_weights()

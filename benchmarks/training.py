@@ -1,6 +1,6 @@
 """How long the shipped weights take to make, and how fast sound becomes motion.
 
-    PYTHONPATH=. python benchmarks/training.py ../shared/data [--clips 6] [--steps 30]
+    PYTHONPATH=. python benchmarks/training.py DATA [--clips 6] [--steps 30]
 
 A sample of clips is prepared, copied (sung) and trained on for a few steps in one process with one
 thread; the whole is extrapolated from the seconds of film there are. Motion speed is seconds of sound a second of

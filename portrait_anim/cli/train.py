@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         licence=WEIGHT_SETS[args.weights],
         training_data=[*sorted({f"{clip.info.person} ({clip.info.licence})" for clip in chosen}), *sorted(music)],
         source="this repository",
-        command="portrait-anim prepare ../shared/data PREPARED --copies; "
+        command="portrait-anim prepare DATA PREPARED --copies; "
         f"portrait-anim train PREPARED --weights {args.weights} --out checkpoints",
         figures=figures,
     )

@@ -2,7 +2,7 @@
 
     python -m portrait_anim.training.action_units FOLDER [--task FILE] [--out checkpoints]
 
-FOLDER (../shared/data/expression_stills) holds index.csv (file, emotion) and the pictures. The mesh net places 478
+FOLDER holds index.csv (file, emotion) and the pictures. The mesh net places 478
 points on each face, and its pose is removed. MediaPipe's blendshape net (Apache-2.0, part of face_landmarker.task)
 gives 52 scores, such as how much a face smiles, from 146 of the points. A ridge regression of the points on the scores,
 yaw and pitch then gives the field of each score: how the mesh moves with it. Every face counts twice, as it is and
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 RIDGE = 10.0  # on scores of 0..1, about two thousand rows
 MAX_TURN_DEG = 25.0
 LICENCE = "CC-BY-NC-4.0 (averages over many people; the pictures' own rights are unclear, none of them ships)"
-COMMAND = "python -m portrait_anim.training.action_units ../shared/data/expression_stills"
+COMMAND = "python -m portrait_anim.training.action_units DATA/expression_stills"
 
 # The points that the net reads and the scores it gives, in their order (MediaPipe, face_blendshapes_graph.cc).
 POINTS = (

@@ -1,6 +1,6 @@
 """Make the voice detector, a small net that tells whether somebody speaks or sings.
 
-    python -m portrait_anim.training.speech.detector ../shared/data/audio CORPUS --out checkpoints
+    python -m portrait_anim.training.speech.detector DATA/audio CORPUS --out checkpoints
 
 CORPUS is what ``python -m portrait_anim.training.speech.voices`` made (what is missing of it is made here);
 CORPUS/run/ holds checkpoints and logs, resumable.
@@ -187,7 +187,7 @@ def main() -> None:
     export_detector(detector, path)
     register(
         WEIGHTS, path, licence="CC-BY-4.0", training_data=training_data(args.audio), source="this repository",
-        command="python -m portrait_anim.training.speech.detector ../shared/data/audio CORPUS --out checkpoints",
+        command="python -m portrait_anim.training.speech.detector DATA/audio CORPUS --out checkpoints",
         figures={},
     )  # fmt: skip
     logger.info("%s: %d steps", path, config.steps)

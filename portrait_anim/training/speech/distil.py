@@ -1,6 +1,6 @@
 """Make the streaming encoder: a small net with little look-ahead learns the two pretrained encoders' features.
 
-    python -m portrait_anim.training.speech.distil ../shared/data/audio CORPUS --out checkpoints
+    python -m portrait_anim.training.speech.distil DATA/audio CORPUS --out checkpoints
 
 CORPUS is what ``python -m portrait_anim.training.speech.voices`` made (what is missing of it is made here);
 CORPUS/run/ holds checkpoints and logs, resumable.
@@ -241,7 +241,7 @@ def main() -> None:
         licence="CC-BY-4.0",
         training_data=training_data(args.audio),
         source="this repository, distilled from hama_encoder and whisper_tiny_encoder",
-        command="python -m portrait_anim.training.speech.distil ../shared/data/audio CORPUS --out checkpoints",
+        command="python -m portrait_anim.training.speech.distil DATA/audio CORPUS --out checkpoints",
         figures={},
     )  # fmt: skip
     logger.info("%s: %d steps", path, config.steps)

@@ -1,6 +1,6 @@
 """Prepares sound-only training data, voices of many people, for the streaming encoder and the voice detector.
 
-    python -m portrait_anim.training.speech.voices ../shared/data/audio CORPUS
+    python -m portrait_anim.training.speech.voices DATA/audio CORPUS
 
 CORPUS/voices/*.safetensors  a recording each: waveform int16, features (C, T50) fp16 of the clean voice, gate (T25,);
                              of a fifth also sung int16 and source (T50,), the feature frame each of its frames is
