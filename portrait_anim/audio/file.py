@@ -188,7 +188,11 @@ def _repaired(track: Track, repair: Repair, name: str) -> tuple[Track, Waveform]
 
 
 def _mended(repair: Repair, contents: Contents, name: str) -> Repair | None:
-    """Return the repair that also removes stray samples (see ``mix``); None where there are none."""
+    """Return the repair that also clips stray samples (see ``mix``); None where there are none.
+
+    Raises:
+        AudioError: a sample is NaN or infinite.
+    """
     if contents.broken:
         where = f"{contents.broken}, the first at {clock_time(contents.broken_at_s)}"
         raise AudioError(f"{name} holds NaN or infinite samples ({where}): export it again, e.g. as 16-bit wav")

@@ -2,7 +2,7 @@
 
 A file whose clock and format hold from end to end is read by ffmpeg alone, through its ``SOUND_FILTER``. A
 :class:`Repair` describes what else is done: recordings joined in one file are placed one after the other by counting
-samples, samples that are not numbers or far beyond all others are removed, many channels are averaged.
+samples, samples that are not numbers become 0, samples far beyond all others are clipped, many channels are averaged.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ class Repair:
     """The changes made to a sound while it is read.
 
     Attributes:
-        sample_rate: Hz, that it is brought to. channels: how many ffmpeg gives. silences: ``(at_s, length_s)``: silence
-        inserted after ``at_s`` of decoded sound, ascending; None: the file's own
-            clock is right.
-        limit: magnitude that nothing exceeds, full scale is 1; inf where there is none.
+        sample_rate: Hz, of the result.
+        channels: how many ffmpeg gives.
+        silences: ``(at_s, length_s)``: silence inserted after ``at_s`` of decoded sound, ascending; None: the file's
+            own time stamps are right.
+        limit: magnitude to which samples are clipped, full scale is 1, NaN and infinity become 0; inf: nothing is done.
         kept: the channels that are averaged into one; None: all stay.
     """
 

@@ -81,6 +81,7 @@ class HeadMesh:
     def __init__(
         self, landmarks: Array, rest: Array, pose: Pose, size: tuple[int, int], *, grown_lips: bool = False
     ) -> None:
+        # the mesh as it is in the photo, and its triangles
         self._pose = pose
         shape, rest = pose.to_face(landmarks).astype(np.float64), rest.astype(np.float64)
         lowered = [*EYE_LEFT_LOWER[1:-1], *EYE_RIGHT_LOWER[1:-1]]
@@ -95,6 +96,7 @@ class HeadMesh:
             np.isin(self.triangles, sorted(lids)).any(axis=1) | (self.triangles >= len(source)).all(axis=1)
         )
         self.fine = self.lids | np.isin(self.triangles, LIPS_INNER if grown_lips else ()).any(axis=1)
+        # the mesh at rest, and the way that each point of an upper lid has to the lower one
         self._rest = _limit_depth(np.concatenate([rest, base]), pose)
         self._lids = [
             (list(upper[1:-1]), list(lower[1:-1]), rest[list(lower[1:-1])] - rest[list(upper[1:-1])])
