@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from portrait_anim.config import FPS, N_LANDMARKS
 from portrait_anim.motion.blinks import BlinkPacer
+from portrait_anim.motion.ends import ends_at_rest
 
 Array = npt.NDArray[np.float32]
 
@@ -34,7 +35,6 @@ N_RATES = 8  # blink rates at which a trained net is measured
 HEAD_SMOOTH = 1.0  # frames, Gaussian: the net learned the trembling of the landmarks too
 HEAD_REACH = 4  # frames the smoothing sees to either side
 LID_DEAD = 0.20  # closure below this is gaze and tracking noise; shown, it makes a still face look drowsy
-REST_S = 0.4  # fade from and to the photo's own pose at both ends
 MAX_ROTATION = np.deg2rad([10.0, 11.0, 8.0])  # nod, turn, tilt: beyond, one photo shows too little
 MAX_SHIFT = 0.08  # IOD
 MAX_GAZE = 0.16  # rad
@@ -179,14 +179,6 @@ class NoiseStream:
         raw = torch.cat([self._raw, drawn[:, N_NOISE // 2 :]], 2)
         self._raw = raw[..., n_frames:]
         return _noise(drawn[:, : N_NOISE // 2], raw)
-
-
-def ends_at_rest(frames: npt.NDArray[np.integer], n_frames: int | None) -> npt.NDArray[np.float64]:
-    """Return (T,) 0 at both ends of a film, 1 in between, fading over ``REST_S``; None: the end is unknown."""
-    near = frames if n_frames is None else np.minimum(frames, n_frames - 1 - frames)
-    near = near / (REST_S * FPS)
-    ramp = np.clip(near, 0, 1)
-    return np.asarray(ramp * ramp * (3 - 2 * ramp))
 
 
 def _soft_limit(track: Array, limit: float | npt.NDArray[np.floating]) -> Array:
