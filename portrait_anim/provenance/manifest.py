@@ -124,7 +124,7 @@ def sign(
             builder = stack.enter_context(c2pa.Builder(definition, context=context))
             if photo is not None:
                 file = stack.enter_context(Path(photo).open("rb"))
-                builder.addingredient(ingredient("photo", photo_hash), mime_type(photo) or "image/jpeg", file)
+                builder.add_ingredient(ingredient("photo", photo_hash), mime_type(photo) or "image/jpeg", file)
             by = stack.enter_context(c2pa.Signer.from_info(info))
             original = stack.enter_context(source.open("rb"))
             written = stack.enter_context(temporary.open("w+b"))
