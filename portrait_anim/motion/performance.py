@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_dilation, gaussian_filter1d, median_filter
+from scipy.ndimage import binary_dilation, gaussian_filter1d, maximum_filter1d, median_filter
 from scipy.signal import savgol_filter
 from scipy.spatial.transform import Rotation
 
@@ -22,7 +22,7 @@ from portrait_anim.face.mesh import IRIS_LEFT, IRIS_RIGHT
 from portrait_anim.face.normalise import IMAGE_TO_FACE, Pose, normalise_clip
 from portrait_anim.face.state import EYEBALL, NECK
 from portrait_anim.motion.lids import EYES, closures, openings
-from portrait_anim.motion.space import CLOSED_SHARE, INNER_LIPS
+from portrait_anim.motion.space import CLOSED_SHARE, INNER_LIPS, lower_face_weight
 
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]
@@ -36,6 +36,7 @@ NEAR_SHARE = 0.6  # of them are near it
 OPEN_SHARE = 0.85  # of the eyes' usual opening that a neutral frame has at least
 NEUTRAL_SPREAD = 2  # frames to either side of a neutral that was asked for
 HEAD_FILTER, FACE_FILTER = (9, 2), (5, 2)  # Savitzky-Golay: frames, order
+LIPS_MOVE, LIPS_MOVE_IOD = 5, 0.006  # frames looked at, IOD/frame: lips that move so fast are not filtered
 SWAY_S = 2.0  # Gaussian: slower shifts of the head are where the actor stands, or the camera
 SHAKE_S = 0.12  # Gaussian: faster ones are the camera's shaking, or the tracker's
 MAX_SHIFT = 0.05  # IOD, of the head beyond its turning, softly
@@ -110,7 +111,7 @@ def analyse(
     ]  # fmt: skip
     turned, shift = _head(poses, shots, neutrals, seen)
     mesh = np.concatenate([points[shot] - neutral.shape for shot, neutral in zip(shots, neutrals, strict=True)])
-    mesh = np.asarray(_smoothed(mesh, FACE_FILTER), np.float32)
+    mesh = _steady(_on_eyes(mesh))
     blink = np.concatenate([closures(opening[shot], rotations[shot], seen[shot]) for shot in shots])
     gaze = np.concatenate([_gaze(points[shot], blink[shot], seen[shot]) for shot in shots])
     upper, lower = INNER_LIPS
@@ -151,6 +152,24 @@ class _Neutral:
         aperture = np.linalg.norm(points[fit, upper] - points[fit, lower], axis=-1)
         closed = fit[np.argsort(aperture, kind="stable")[: max(1, round(CLOSED_SHARE * len(frames)))]]
         return cls(points[closed].mean(0), usual.as_matrix())
+
+
+def _on_eyes(mesh: Array) -> Array:
+    """Let the upper face of (T, 478, 3) displacements move against the eyes' corners, which film and photo share.
+
+    The pose is fitted to the forehead too: a raised brow takes it along, and eyes seem to sink.
+    """
+    sunk = mesh[:, [corner for _, _, corners in EYES for corner in corners]].mean(axis=1, keepdims=True)  # (T, 1, 3)
+    return np.asarray(mesh - sunk * (1 - lower_face_weight())[:, None], np.float32)
+
+
+def _steady(mesh: Array) -> Array:
+    """Filter (T, 478, 3) displacements, but for the lower face where lips move: any filter takes of their speed."""
+    upper, lower = INNER_LIPS
+    speed = np.abs(np.gradient(mesh[:, upper] - mesh[:, lower], axis=0)).sum(1) if len(mesh) > 1 else np.zeros(len(mesh))
+    speaks = np.clip(gaussian_filter1d(maximum_filter1d(speed, LIPS_MOVE), 1.0) / LIPS_MOVE_IOD - 0.5, 0, 1)
+    raw = speaks[:, None] * lower_face_weight()  # (T, 478)
+    return np.asarray(mesh * raw[..., None] + _smoothed(mesh, FACE_FILTER) * (1 - raw[..., None]), np.float32)
 
 
 def _shots(n_frames: int, cuts: Sequence[int]) -> list[slice]:
