@@ -17,6 +17,7 @@ from portrait_anim.system.opencv import cv2
 LOOK_EVERY = FPS // 5  # frames between looks for a face that is not there: such a look costs as much as 30 others
 LOOK_AT_ONCE = FPS // 2  # frames after a loss in which it is looked for in every frame
 JUMP_IOD = 1.0  # a face that moves so far from one frame to the next is another one, or there is a cut
+ROAMS = 2.0  # such jumps a second that the face may have gone away while it was lost, if others are there
 GROWS = 1.35  # the same for its size
 THUMBNAIL = (32, 18)  # px, of a frame, to see cuts
 CUT_GREY = 28.0  # grey levels by which thumbnails differ at a cut
@@ -83,10 +84,12 @@ class _Follower:
         self._landmarker, self._number, self._name = landmarker, number, name
         self._last: Face | None = None  # where it was seen last
         self._lost = 0  # frames since then
+        self._anywhere = False  # a cut since then: it may be anywhere
         self.n_faces = 0
 
     def step(self, image: Image, *, cut: bool) -> Face | None:
         """Return the face in the next frame."""
+        self._anywhere = cut or (self._anywhere and self._lost > 0)
         face = None if cut or self._lost else self._nearby(image)
         if face is None and (cut or self._lost < LOOK_AT_ONCE * bool(self.n_faces) or not self._lost % LOOK_EVERY):
             face = self._looked_for(image)
@@ -108,7 +111,9 @@ class _Follower:
             self.n_faces = len(faces)
             return self._chosen(faces)
         last = self._last
-        return min(faces, key=lambda face: _apart(face, last))
+        nearest = min(faces, key=lambda face: _apart(face, last))
+        far = _apart(nearest, last) > 1 + ROAMS * self._lost / FPS
+        return None if far and self.n_faces > 1 and not self._anywhere else nearest
 
     def _chosen(self, faces: list[Face]) -> Face:
         if self._number is None:

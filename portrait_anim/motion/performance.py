@@ -37,6 +37,8 @@ OPEN_SHARE = 0.85  # of the eyes' usual opening that a neutral frame has at leas
 NEUTRAL_SPREAD = 2  # frames to either side of a neutral that was asked for
 HEAD_FILTER, FACE_FILTER = (9, 2), (5, 2)  # Savitzky-Golay: frames, order
 LIPS_MOVE, LIPS_MOVE_IOD = 5, 0.006  # frames looked at, IOD/frame: lips that move so fast are not filtered
+STILL_S = 0.4  # Gaussian: what is faster counts as trembling
+STILL = np.deg2rad([0.15, 0.45])  # where it is smaller than this; where it is larger it stays
 SWAY_S = 2.0  # Gaussian: slower shifts of the head are where the actor stands, or the camera
 SHAKE_S = 0.12  # Gaussian: faster ones are the camera's shaking, or the tracker's
 MAX_SHIFT = 0.05  # IOD, of the head beyond its turning, softly
@@ -166,7 +168,9 @@ def _on_eyes(mesh: Array) -> Array:
 def _steady(mesh: Array) -> Array:
     """Filter (T, 478, 3) displacements, but for the lower face where lips move: any filter takes of their speed."""
     upper, lower = INNER_LIPS
-    speed = np.abs(np.gradient(mesh[:, upper] - mesh[:, lower], axis=0)).sum(1) if len(mesh) > 1 else np.zeros(len(mesh))
+    speed = (
+        np.abs(np.gradient(mesh[:, upper] - mesh[:, lower], axis=0)).sum(1) if len(mesh) > 1 else np.zeros(len(mesh))
+    )
     speaks = np.clip(gaussian_filter1d(maximum_filter1d(speed, LIPS_MOVE), 1.0) / LIPS_MOVE_IOD - 0.5, 0, 1)
     raw = speaks[:, None] * lower_face_weight()  # (T, 478)
     return np.asarray(mesh * raw[..., None] + _smoothed(mesh, FACE_FILTER) * (1 - raw[..., None]), np.float32)
@@ -215,7 +219,7 @@ def _head(
     for shot, neutral in zip(shots, neutrals, strict=True):
         mine = poses[shot]
         turned = Rotation.from_matrix(neutral.rotation.T @ np.stack([pose.rotation for pose in mine])).as_rotvec()
-        turned = _smoothed(turned, HEAD_FILTER)
+        turned = _stilled(_smoothed(turned, HEAD_FILTER))
         there = seen[shot] if seen[shot].any() else np.ones(len(mine), bool)
         scale = float(np.median([pose.scale for pose in mine]))
         moved = np.stack([pose.origin for pose in mine]) * IMAGE_TO_FACE / scale
@@ -226,6 +230,15 @@ def _head(
         turns.append(turned)
         shifts.append(MAX_SHIFT * np.tanh(shift / MAX_SHIFT) * [1, 1, 0])
     return np.concatenate(turns).astype(np.float32), np.concatenate(shifts).astype(np.float32)
+
+
+def _stilled(turned: Float) -> Float:
+    """Take the tracker's trembling out of (T, 3) radians: what is fast and smaller than a head's own motion."""
+    slow = gaussian_filter1d(turned, STILL_S * FPS, axis=0, mode="nearest")
+    fast = turned - slow
+    size = gaussian_filter1d(maximum_filter1d(np.abs(fast).max(1), HEAD_FILTER[0]), HEAD_FILTER[0] / 4, mode="nearest")
+    low, high = STILL
+    return np.asarray(slow + fast * np.clip((size - low) / (high - low), 0, 1)[:, None])
 
 
 def _gaze(points: Array, blink: Array, seen: npt.NDArray[np.bool_]) -> Array:
