@@ -3,9 +3,10 @@
     PYTHONPATH=. python benchmarks/actor.py --actors A.mp4 B.mp4 --photos X.jpg Y.jpg [--self A.mp4 ...] [--seconds 6]
 
 "cross": every actor drives every photo; the film's frames (before encoding) are tracked again and compared with the
-actor: correlation r of the lips' opening, of the mouth's width (where the actor's has a standard deviation of .02 IOD or
-more), of the brows' height (.008 IOD) and of each head angle (1.5 degrees; else the mean error in degrees), F1 of the blinks, how often lips meet where
-the actor's do. Baselines: the photo standing still, and the film beside another actor's clip. "self": a clip drives its
+actor: correlation r of the lips' opening, of the mouth's width (where the actor's has a standard deviation of .02 IOD
+or more), of the brows' height (.008 IOD) and of each head angle (1.5 degrees; else the mean error in degrees), F1 of the
+blinks, how often lips meet where the actor's do, and by how much the film's face is nearer in shape to the photo's than
+to the actor's. Baselines: the photo standing still, and the film beside another actor's clip. "self": a clip drives its
 own first frame; SSIM on the face beside the renderer's oracle and the still photo. "still": one frame of a clip with
 fresh pixel noise in every frame, then growing by 15 %: what the head does then. "speed": frames/s of `animate`, all
 included, beside a voice film and encoding alone. The first and last .4 s, which ease from and to rest, are left out.
@@ -19,7 +20,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -41,7 +42,7 @@ from portrait_anim.motion.ends import REST_S
 from portrait_anim.motion.lids import closures, openings
 from portrait_anim.motion.metrics import amplitude, correlation
 from portrait_anim.motion.retarget import oracle_states
-from portrait_anim.motion.space import INNER_LIPS
+from portrait_anim.motion.space import INNER_LIPS, neutral_face
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.video.reader import read_frames
 from portrait_anim.video.writer import Writer
@@ -62,7 +63,9 @@ Curve = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Curves:
-    """What a tracked face does: (T,) each, IOD; angles (T, 3) degrees; size (T,) px."""
+    """What a tracked face does: (T,) each, IOD; angles (T, 3) degrees; size (T,) px; shape
+    (T, 478, 3).
+    """
 
     opening: Curve
     width: Curve
@@ -70,9 +73,11 @@ class Curves:
     blink: Curve
     angles: Curve
     size: Curve
+    shape: Curve
 
     @classmethod
     def of(cls, landmarks: npt.NDArray[np.float32]) -> Curves:
+        """Measure (T, 478, 3) px."""
         points, poses = normalise_clip(landmarks)
         rotations = np.stack([pose.rotation for pose in poses])
         there = np.ones(len(points), bool)
@@ -82,6 +87,7 @@ class Curves:
         return cls(
             _apart(points, *INNER_LIPS), _apart(points, *MOUTH_CORNERS), brows, blink,
             np.rad2deg((turned.mean().inv() * turned).as_rotvec()), np.array([pose.scale for pose in poses]),
+            points,
         )  # fmt: skip
 
     def inner(self) -> slice:
@@ -124,6 +130,12 @@ def where_it_moves(made: Curve, real: Curve, least: float) -> float:
     return correlation(made, real) if real.std() >= least else float("nan")
 
 
+def nearer(made: Curves, photo: Curves, real: Curves) -> float:
+    """Return how far the film's neutral shape is from the photo's, over how far it is from the actor's; below 1: nearer."""
+    ours, actors = (neutral_face(curves.shape) for curves in (made, real))
+    return float(np.linalg.norm(ours - photo.shape[0]) / np.linalg.norm(ours - actors))
+
+
 def compare(made: Curves, real: Curves) -> dict[str, float]:
     """Return the figures of one film."""
     cut = real.inner()
@@ -150,7 +162,7 @@ def table(rows: Sequence[tuple[str, dict[str, float]]]) -> str:
     names = list(rows[0][1])
     lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for label, row in rows:
-        cells = ["" if not np.isfinite(row[name]) else f"{row[name]:.2f}" for name in names]
+        cells = ["" if not np.isfinite(row.get(name, np.nan)) else f"{row[name]:.2f}" for name in names]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -188,13 +200,13 @@ def cross(actors: Sequence[Path], photos: Sequence[Path], seconds: float, folder
         rows = []
         for i, clip in enumerate(clips):
             made = Curves.of(tracked(animator.frames(actor=clip)))
-            rows.append(compare(made, real[i]))
+            held = Curves.of(np.repeat(animator.faces[0].landmarks[None], len(made.opening), axis=0))
+            rows.append(compare(made, real[i]) | {"shape, photo : actor": nearer(made, held, real[i])})
             another = real[(i + 1) % len(clips)]
             n = min(len(another.opening), len(made.opening))
             if len(clips) > 1:
                 other.append(compare(_first(made, n), _first(another, n)))
-            held = np.repeat(animator.faces[0].landmarks[None], len(made.opening), axis=0)
-            still.append(compare(Curves.of(held), real[i]))
+            still.append(compare(held, real[i]))
             lines.append((f"{clip.stem} on {photo.stem}", rows[-1]))
         lines.append((f"**{photo.stem}, median**", medians(rows)))
         everything += rows
@@ -272,23 +284,30 @@ def still(video: Path, photo: Path, folder: Path, n_frames: int = 75) -> str:
 def speed(video: Path, photo: Path, seconds: float, folder: Path) -> str:
     """Time whole films after one that loads everything."""
     clip = clip_of(video, seconds, folder)
-    speech = EXAMPLES / "speech.flac"
     out = folder / "speed.mp4"
     picture = load_photo(photo, SIZE_PX)
+    frames = list(Animator(photo, max_size=SIZE_PX).frames(actor=clip))
+
+    def film(**what: Path) -> int:
+        return animate(photo, output=out, max_size=SIZE_PX, overwrite=True, **what).n_frames  # type: ignore[arg-type]
+
+    def encoding() -> int:
+        written(frames, out)
+        return len(frames)
+
+    def tracking() -> int:
+        return len(tracked(read_frames(clip, FPS)))
+
+    ways: dict[str, Callable[[], int]] = {
+        "actor": lambda: film(actor=clip), "voice": lambda: film(audio=EXAMPLES / "speech.flac"),
+        "encoding alone": encoding, "reading and tracking alone": tracking,
+    }  # fmt: skip
     lines = ["| | frames/s |", "|---|---|"]
-    for name, options in (("actor", {"actor": clip}), ("voice", {"audio": speech}), ("encoding alone", None)):
-        took = []
-        for _ in range(2):  # the first one loads and compiles
-            start = time.perf_counter()
-            if options is None:
-                written(frames, out)  # noqa: F821 (those of the film before)
-                n_frames = len(frames)  # noqa: F821
-            else:
-                n_frames = animate(photo, output=out, max_size=SIZE_PX, overwrite=True, **options).n_frames
-            took.append((time.perf_counter() - start) / n_frames)
-        if name == "actor":
-            frames = list(Animator(photo, max_size=SIZE_PX).frames(actor=clip))
-        lines.append(f"| {name} ({n_frames} frames) | {1 / took[-1]:.1f} |")
+    for name, way in ways.items():
+        way()  # loads and compiles
+        start = time.perf_counter()
+        n_frames = way()
+        lines.append(f"| {name} ({n_frames} frames) | {n_frames / (time.perf_counter() - start):.1f} |")
     width, height = picture.size
     return "\n".join([f"{width}x{height}, {os.cpu_count()} cores\n", *lines])
 

@@ -232,7 +232,7 @@ def _head(
     return np.concatenate(turns).astype(np.float32), np.concatenate(shifts).astype(np.float32)
 
 
-def _stilled(turned: Float) -> Float:
+def _stilled(turned: npt.NDArray[np.floating]) -> Float:
     """Take the tracker's trembling out of (T, 3) radians: what is fast and smaller than a head's own motion."""
     slow = gaussian_filter1d(turned, STILL_S * FPS, axis=0, mode="nearest")
     fast = turned - slow

@@ -240,7 +240,7 @@ def test_a_still_actors_head_is_still_and_does_not_swell(painting: Animator, act
 def test_the_neutral_moment_can_be_named(painting: Animator, acting: Path) -> None:
     (motion,) = painting.motions(actor=acting, actor_neutral=1.6)
     assert abs(opening(motion)[38:43].mean()) < 0.02
-    with pytest.raises(OptionError, match="beyond the end of actor video .*: it lasts 3.0 s"):
+    with pytest.raises(OptionError, match=r"beyond the end of actor video .*: it lasts 3\.0 s"):
         painting.motions(actor=acting, actor_neutral=99)
 
 
