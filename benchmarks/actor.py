@@ -4,8 +4,8 @@
 
 "cross": every actor drives every photo; the film's frames (before encoding) are tracked again and compared with the
 actor: correlation r of the lips' opening, of the mouth's width (where the actor's has a standard deviation of .02 IOD
-or more), of the brows' height (.008 IOD) and of each head angle (1.5 degrees; else the mean error in degrees), F1 of the
-blinks, how often lips meet where the actor's do, and by how much the film's face is nearer in shape to the photo's than
+or more), of the brows' height (.008 IOD) and of each head angle (1.5 degrees; else the mean error in degrees), F1 of
+the blinks, how often lips meet where the actor's do, and by how much the film's face is nearer in shape to the photo's than
 to the actor's. Baselines: the photo standing still, and the film beside another actor's clip. "self": a clip drives its
 own first frame; SSIM on the face beside the renderer's oracle and the still photo. "still": one frame of a clip with
 fresh pixel noise in every frame, then growing by 15 %: what the head does then. "speed": frames/s of `animate`, all
@@ -63,9 +63,7 @@ Curve = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Curves:
-    """What a tracked face does: (T,) each, IOD; angles (T, 3) degrees; size (T,) px; shape
-    (T, 478, 3).
-    """
+    """What a tracked face does: (T,) each, IOD; angles (T, 3) degrees; size (T,) px; shape (T, 478, 3) IOD."""
 
     opening: Curve
     width: Curve
@@ -131,7 +129,7 @@ def where_it_moves(made: Curve, real: Curve, least: float) -> float:
 
 
 def nearer(made: Curves, photo: Curves, real: Curves) -> float:
-    """Return how far the film's neutral shape is from the photo's, over how far it is from the actor's; below 1: nearer."""
+    """Return the distance of the film's neutral shape from the photo's over that from the actor's."""
     ours, actors = (neutral_face(curves.shape) for curves in (made, real))
     return float(np.linalg.norm(ours - photo.shape[0]) / np.linalg.norm(ours - actors))
 
