@@ -100,12 +100,14 @@ class Animation:
         return self.motions[0]
 
 
-def as_sounds(audio: SoundsLike) -> list[SoundLike]:
-    """Return the sounds as a list.
+def as_sounds(audio: SoundsLike | None) -> list[SoundLike]:
+    """Return the sounds as a list; None are none.
 
     Raises:
         OptionError: there is none.
     """
+    if audio is None:
+        return []
     sounds = audio if isinstance(audio, list) else [audio]
     if not sounds:
         raise OptionError("no sound is given: give one, or one for each face")

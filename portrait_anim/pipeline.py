@@ -55,9 +55,13 @@ from portrait_anim.video.writer import Writer
 
 def animate(
     photo: PhotoLike,
-    audio: SoundsLike,
+    audio: SoundsLike | None = None,
     output: PathLike | None = None,
     *,
+    actor: PathLike | None = None,
+    actor_face: int | None = None,
+    actor_neutral: float | None = None,
+    lips: str = "auto",
     emotion: str | None = None,
     head_motion: float = 1.0,
     blinks: float = 1.0,
@@ -76,7 +80,7 @@ def animate(
     progress: Progress | None = None,
     overwrite: bool = False,
 ) -> Animation:
-    """Make the face in ``photo`` speak or sing ``audio`` and write the film.
+    """Make the face in ``photo`` speak or sing ``audio``, or act as ``actor`` does, and write the film.
 
     Options, output, photo and sound are checked before the speech nets are loaded. The same inputs and seed give the
     same frames on the same machine. The film is marked as synthetic, see :mod:`portrait_anim.provenance`.
@@ -84,8 +88,12 @@ def animate(
     Args:
         photo: a path, a PIL image or an (H, W, 3) uint8 array.
         audio: a path (sound, or video with sound) or ``(waveform, sample_rate)``; a list of them for a duet, one for
-            each face from the left (or for those that ``face`` names), mixed in the film.
+            each face from the left (or for those that ``face`` names), mixed in the film. None: the actor's own.
         output: the .mp4 to write; default: PHOTO_AUDIO.mp4 in the working directory.
+        actor: a video whose face moves the photo's; with ``audio`` all but the lips, which follow the voice.
+        actor_face: which face of several in it, from the left in the first frame with any; default: the largest.
+        actor_neutral: s, a moment at which the actor's face is at rest; default: found.
+        lips: ``"actor"`` or ``"voice"``, if not as said above.
         emotion: neutral, happy, sad, angry, surprised, fearful, disgusted or auto (follows the voice), with a strength
             ``"sad:0.6"`` (0 to 1.5) and times ``"happy@0-4,sad:0.6@4-"`` (s).
         head_motion: 0 (perfectly still) to 2 (lively).
@@ -110,12 +118,12 @@ def animate(
         PortraitAnimError: every error is one of its kinds, see :mod:`portrait_anim.errors`; no file is left then.
     """
     options = FilmOptions(
-        emotion, head_motion, blinks, seed, fps, max_duration, label=label, sign_cert=sign_cert, sign_key=sign_key,
-        audit_log=audit_log,
+        emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, label=label,
+        sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log,
     )  # fmt: skip
     seen = PhotoOptions(face, max_size, weights, device, landmarker)
     sounds = as_sounds(audio)
-    output = film_target(photo, sounds, output, overwrite=overwrite)
+    output = film_target(photo, sounds, output, overwrite=overwrite, actor=actor)
     if face is None and len(sounds) > 1:
         seen = replace(seen, face=tuple(range(1, len(sounds) + 1)))
     animator = Animator(photo, **vars(seen))
@@ -151,7 +159,7 @@ class Animator:
 
     def animate(
         self,
-        audio: SoundsLike,
+        audio: SoundsLike | None = None,
         output: PathLike | None = None,
         *,
         progress: Progress | None = None,
@@ -161,7 +169,7 @@ class Animator:
         """Write the film of ``audio``; keywords as in :func:`animate`."""
         return self._film(as_sounds(audio), output, FilmOptions(**choices), Steps(progress), overwrite=overwrite)
 
-    def frames(self, audio: SoundsLike, **choices: Unpack[MotionChoices]) -> Generator[Image, None, None]:
+    def frames(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> Generator[Image, None, None]:
         """Return the film's marked frames one by one, (H, W, 3) uint8 RGB, as they are before encoding.
 
         Keywords as in :func:`animate`: emotion, head_motion, blinks, seed, fps, max_duration. Memory grows by 13 MB a
@@ -173,7 +181,7 @@ class Animator:
         marker = record.marker(self._scene.still, frame_rate(options))
         return _pixels(draw(perform(driver, self._targets, options), self._nets.space, self._scene, marker))
 
-    def motions(self, audio: SoundsLike, **choices: Unpack[MotionChoices]) -> tuple[Motion, ...]:
+    def motions(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> tuple[Motion, ...]:
         """Return how each face moves to ``audio``, without rendering; keywords as in :meth:`frames`."""
         options = MotionOptions(**choices)
         return perform(make_driver(as_sounds(audio), len(self.faces), self._nets, options), self._targets, options)
@@ -205,7 +213,7 @@ class Animator:
     def _film(
         self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
     ) -> Animation:
-        target = film_target(self._given, given, output, overwrite=overwrite)
+        target = film_target(self._given, given, output, overwrite=overwrite, actor=options.actor)
         if options.label is not None:
             Label(Style.parse(options.label), self.size, options.fps)  # it fits, or this is said at once
         step("reading", 0, len(given))

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "video": {"system", "audio"},
     "provenance": {"system", "video"},
     "animation": {"motion"},
-    "drivers": {"system", "audio", "face", "motion"},
+    "drivers": {"system", "audio", "face", "motion", "video"},
     "stages": {"system", "audio", "face", "motion", "render", "video", "provenance", "animation", "drivers"},
     "pipeline": {
         "stages",

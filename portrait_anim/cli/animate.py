@@ -17,8 +17,11 @@ examples:
   {prog} couple.jpg hers.wav his.wav              a duet, from the left
   {prog} photo.jpg song.wav --emotion "happy@0-4,sad:0.6@4-"
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
+  {prog} photo.jpg --actor acting.mp4             the video's face moves the photo's, and its sound is played
+  {prog} photo.jpg voice.wav --actor acting.mp4   lips from the voice, all else from the video
 
-Animate real people only with their consent. No sexual, deceptive or defamatory use.
+Animate real people only with their consent: whoever is in the photo, whoever acts in the video, whoever speaks.
+No sexual, deceptive or defamatory use.
 """
 
 
@@ -26,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("photo", metavar="PHOTO", help="jpg, png, webp, bmp, tiff, gif, heic")
     parser.add_argument(
-        "audio", metavar="AUDIO", nargs="+",
-        help="wav, mp3, flac, ogg, opus, m4a, or a video with sound; several: a duet, one for each face from the left",
+        "audio", metavar="AUDIO", nargs="*",
+        help="wav, mp3, flac, ogg, opus, m4a, or a video with sound; several: a duet, one for each face from the left; "
+        "none: the actor's",
     )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="OUT", help="the .mp4 to write (default: PHOTO_AUDIO.mp4 here)")
     parser.add_argument(
@@ -39,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     motion.add_argument("--head-motion", type=number, default=1.0, metavar="X", help="0 still to 2 lively (1)")
     motion.add_argument("--blinks", type=number, default=1.0, metavar="X", help="0 none to 3 times as often (1)")
     motion.add_argument("--seed", type=whole, default=0, metavar="N", help="another seed, other blinks and nods (0)")
+    acting = parser.add_argument_group("acting", "a video moves the photo")
+    acting.add_argument("--actor", metavar="VIDEO", help="its face moves the photo's: lips, eyes, brows, head")
+    acting.add_argument("--actor-face", type=whole, metavar="N", help="which face of it from the left (the largest)")
+    acting.add_argument("--actor-neutral", type=duration, metavar="T", help="when its face is at rest (found)")
+    acting.add_argument("--lips", default="auto", metavar="WHOSE", help="actor, voice, auto: the voice if given (auto)")
     picture = parser.add_argument_group("picture")
     picture.add_argument(
         "--face", type=faces, metavar="N", help="which face from the left: 2, or 1,3, or all (the largest)"
@@ -63,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
     with progress_display(quiet=args.quiet) as progress:
         film = animate(
-            args.photo, args.audio, args.output, emotion=args.emotion, head_motion=args.head_motion,
+            args.photo, args.audio or None, args.output, actor=args.actor, actor_face=args.actor_face,
+            actor_neutral=args.actor_neutral, lips=args.lips, emotion=args.emotion, head_motion=args.head_motion,
             blinks=args.blinks, seed=args.seed, face=args.face, fps=args.fps, max_size=args.max_size,
             max_duration=args.max_duration,
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,

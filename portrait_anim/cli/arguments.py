@@ -18,6 +18,13 @@ class Parser(argparse.ArgumentParser):
         """Print one line and exit with 2."""
         self.exit(BAD_INPUT, f"error: {' '.join(message.split())} (see {self.prog} --help)\n")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; sounds that come after an option count too: argparse has by then taken the photo for all there is."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest and getattr(found, "audio", None) == [] and not any(word.startswith("-") for word in rest):
+            found.audio, rest = rest, []
+        return found, rest
+
 
 def number(text: str) -> float:
     """Read a number for argparse."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from portrait_anim.drivers.actor import ActorDriver
 from portrait_anim.drivers.base import Driver
+from portrait_anim.drivers.blend import BlendDriver
 from portrait_anim.drivers.voice import VoiceDriver, VoiceNets
+from portrait_anim.errors import OptionError
 from portrait_anim.options import MotionOptions
 
 
@@ -14,13 +17,29 @@ def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: Mo
     """Load what moves the faces.
 
     Args:
-        given: sounds, files or ``(samples, sample_rate)``.
+        given: sounds, files or ``(samples, sample_rate)``; none where an actor's video moves the faces.
         n_faces: how many faces move.
         nets: the set of weights that turns sound into motion.
         options: of the film.
 
     Raises:
-        OptionError: a number of sounds that does not fit the faces.
+        OptionError: a number of sounds that does not fit the faces, or nothing that moves them.
         AudioError: as of :func:`portrait_anim.audio.load.load_sound`.
+        VideoError, NoFaceError: as of :meth:`portrait_anim.drivers.actor.ActorDriver.load`.
     """
+    if options.actor is not None:
+        return _acted(given, n_faces, nets, options)
+    if not given:
+        raise OptionError("nothing moves the photo: give a sound, or --actor VIDEO (actor=)")
     return VoiceDriver.load(given, n_faces, nets, options)
+
+
+def _acted(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: MotionOptions) -> Driver:
+    """Load an actor's video, and a voice where one moves the lips."""
+    voice = VoiceDriver.load(given, n_faces, nets, options) if given else None
+    actor = ActorDriver.load(None if voice is None else voice.sounds, nets, options)
+    if options.lips == "actor" or (options.lips == "auto" and voice is None):
+        return actor
+    if not actor.sounds:
+        raise OptionError("lips 'voice' need a sound, and the actor's video has none: give one, or --lips actor")
+    return BlendDriver(voice or VoiceDriver(actor.sounds, nets), actor)

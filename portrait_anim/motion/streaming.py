@@ -21,13 +21,13 @@ from portrait_anim.audio.speech import SpeechConfig, frame_count, frame_rms
 from portrait_anim.audio.streaming import StreamingEncoder
 from portrait_anim.audio.vad import GateConfig
 from portrait_anim.config import FPS, SAMPLES_PER_FRAME, WINDOW_LENGTH
+from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.space import Motion
 from portrait_anim.motion.upper import (
     HEAD_REACH,
     NoiseStream,
     UpperGenerator,
     closure,
-    ends_at_rest,
     limited,
     pacer_of,
     tracks_of,

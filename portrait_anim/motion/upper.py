@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from portrait_anim.config import FPS, N_LANDMARKS
 from portrait_anim.motion.blinks import BlinkPacer
+from portrait_anim.motion.ends import ends_at_rest
 
 Array = npt.NDArray[np.float32]
 
@@ -35,7 +36,6 @@ N_RATES = 8  # blink rates at which a trained net is measured
 HEAD_SMOOTH = 1.0  # frames, Gaussian deviation; the net also learned the jitter of the tracked landmarks
 HEAD_REACH = 4  # frames to either side that the smoothing takes in
 LID_DEAD = 0.20  # closure below this comes from gaze and tracking noise; it is left out, or faces look drowsy
-REST_S = 0.4  # s at both ends over which motion fades from and to the photo's own pose
 MAX_ROTATION = np.deg2rad([10.0, 11.0, 8.0])  # nod, turn, tilt: limits of what one photo can show
 MAX_SHIFT = 0.08  # IOD
 MAX_GAZE = 0.16  # rad
@@ -180,14 +180,6 @@ class NoiseStream:
         raw = torch.cat([self._raw, drawn[:, N_NOISE // 2 :]], 2)
         self._raw = raw[..., n_frames:]
         return _noise(drawn[:, : N_NOISE // 2], raw)
-
-
-def ends_at_rest(frames: npt.NDArray[np.integer], n_frames: int | None) -> npt.NDArray[np.float64]:
-    """Return (T,) 0 at both ends of a film, 1 in between, fading over ``REST_S``; None: the end is unknown."""
-    near = frames if n_frames is None else np.minimum(frames, n_frames - 1 - frames)
-    near = near / (REST_S * FPS)
-    ramp = np.clip(near, 0, 1)
-    return np.asarray(ramp * ramp * (3 - 2 * ramp))
 
 
 def _soft_limit(track: Array, limit: float | npt.NDArray[np.floating]) -> Array:

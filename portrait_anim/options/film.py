@@ -13,6 +13,7 @@ from portrait_anim.options.checks import check_choice, check_range, check_whole
 from portrait_anim.options.timeline import EmotionTimeline, parse_emotion
 
 ALL = "all"
+LIPS = ("auto", "actor", "voice")
 Which: TypeAlias = "int | str | Sequence[int] | None"  # faces of a photo
 WEIGHT_SETS = {"default": "CC-BY-NC-4.0", "open": "CC-BY-4.0"}  # of the motion model, with their licences
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -68,6 +69,11 @@ class MotionOptions:
         seed: of blinks, gaze and head motion; a whole number of at least 0.
         fps: frames/s of the film, 1 to 60.
         max_duration: s; a longer sound is refused.
+        actor: a video whose face moves the photo's.
+        actor_face: which face of several in it, counted from the left in the first frame that shows any, from 1; None:
+            the largest.
+        actor_neutral: s, when the actor's face is at rest; None: found.
+        lips: what moves them: ``"actor"``, ``"voice"``, or ``"auto"``: the voice where a sound is given.
         timeline: ``emotion``, read.
 
     Raises:
@@ -80,6 +86,10 @@ class MotionOptions:
     seed: int = 0
     fps: float = FPS
     max_duration: float = MAX_DURATION_S
+    actor: str | os.PathLike[str] | None = None
+    actor_face: int | None = None
+    actor_neutral: float | None = None
+    lips: str = "auto"
     timeline: EmotionTimeline = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +101,15 @@ class MotionOptions:
             "seed": check_whole("seed", self.seed, 0, MAX_SEED),
             "max_duration": check_range("max_duration", self.max_duration, 0, LONGEST_S),
         }
+        check_choice("lips", self.lips, LIPS)
+        if self.actor is None and (self.actor_face, self.actor_neutral, self.lips) != (None, None, "auto"):
+            raise OptionError(
+                "actor_face, actor_neutral and lips are of an actor's video: name it with --actor (actor=)"
+            )
+        if self.actor_face is not None:
+            plain["actor_face"] = check_whole("actor_face", self.actor_face, 1)
+        if self.actor_neutral is not None:
+            plain["actor_neutral"] = check_range("actor_neutral", self.actor_neutral, 0, LONGEST_S)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
 
@@ -132,6 +151,10 @@ class MotionChoices(TypedDict, total=False):
     seed: int
     fps: float
     max_duration: float
+    actor: str | os.PathLike[str] | None
+    actor_face: int | None
+    actor_neutral: float | None
+    lips: str
 
 
 class FilmChoices(MotionChoices, total=False):

@@ -7,20 +7,17 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from portrait_anim.errors import OutputError
-from portrait_anim.provenance.ecc import MAKER
+from portrait_anim.provenance.definition import ALGORITHM, FILM_TYPE, GENERATION, SOURCES, definition_of, ingredient
 from portrait_anim.provenance.identity import Identity
-from portrait_anim.provenance.metadata import COMPOSITE, SOURCE_TYPES, SYNTHETIC_TYPES
+from portrait_anim.provenance.metadata import SOURCE_TYPES, SYNTHETIC_TYPES
 from portrait_anim.system.files import printable
-from portrait_anim.version import __version__
 
-ALGORITHM = "org.portrait-anim.spread-spectrum.1"  # our own name; it is not in C2PA's list of algorithms
-GENERATION = "org.portrait-anim.generation"  # label of the assertion with seed, emotion and models
 # Settings of c2pa. Nothing is ever fetched: by default it would contact any host that a photo's XMP names as its
 # provenance, and the certificate's issuer to ask whether it was revoked (OCSP). Here no host is allowed.
 _SETTINGS = {
@@ -32,7 +29,6 @@ _SETTINGS = {
     },
 }
 _REMOTE = re.compile(r"^Remote: must fetch remote manifests from url (.+)$")  # c2pa's words for what it did not do
-_MP4 = "video/mp4"
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,7 @@ class ManifestReading:
         content_id: from the soft binding to our mark, None without one.
         problems: codes of the checks that failed.
         error: the manifest is there but cannot be read at all.
+        sources: SHA-256 by what else went into the film: ``"actor"``, ``"morph"``, ``"motion"``; of our own films only.
         elsewhere: an address that the file gives for its manifest; it is never contacted. None without one, or when
             the file holds a manifest.
     """
@@ -71,18 +68,25 @@ class ManifestReading:
     problems: tuple[str, ...] = ()
     error: str | None = None
     elsewhere: str | None = None
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def performed(self) -> bool:
+        """Whether one person's performance moves another's face."""
+        return "actor" in self.sources
 
 
 def sign(
     path: str | os.PathLike[str],
     *,
     photo_hash: str,
-    audio_hash: str,
+    audio_hash: str | None,
     seed: int,
     emotion: str | None,
     models: Mapping[str, str],
     content_id: int,
     signer: Identity,
+    more: Mapping[str, Sequence[str]] | None = None,
     photo: str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
     name: str | os.PathLike[str] | None = None,
@@ -92,12 +96,13 @@ def sign(
     Args:
         path: the mp4.
         photo_hash: SHA-256 of the photo, hexadecimal.
-        audio_hash: SHA-256 of the sound.
+        audio_hash: SHA-256 of the sound; None for a silent film.
         seed: of blinks, gaze and head motion.
         emotion: as the user gave it, None for neutral.
         models: name -> SHA-256 of every weight file used.
         content_id: that the invisible mark carries.
         signer: who signs.
+        more: SHA-256 of what else went in, by :data:`SOURCES`.
         photo: the photo's file when it carries a manifest of its own, which is then kept. Its name is not.
         output: where to write; None for in place.
         name: what the film is called in messages; None for where it is written.
@@ -109,7 +114,9 @@ def sign(
 
     source, target = Path(path), Path(output if output is not None else path)
     temporary = target.with_name(f".portrait_anim-{secrets.token_hex(8)}.mp4")
-    definition = _definition(photo_hash, audio_hash, seed, emotion, models, content_id, photo_kept=photo is not None)
+    definition = definition_of(
+        photo_hash, audio_hash, seed, emotion, models, content_id, more or {}, photo_kept=photo is not None
+    )
     try:
         info = c2pa.C2paSignerInfo(signer.algorithm, signer.chain, signer.key, None)
         with contextlib.ExitStack() as stack:
@@ -117,11 +124,11 @@ def sign(
             builder = stack.enter_context(c2pa.Builder(definition, context=context))
             if photo is not None:
                 file = stack.enter_context(Path(photo).open("rb"))
-                builder.add_ingredient(_ingredient("photo", photo_hash), mime_type(photo) or "image/jpeg", file)
+                builder.add_ingredient(ingredient("photo", photo_hash), mime_type(photo) or "image/jpeg", file)
             by = stack.enter_context(c2pa.Signer.from_info(info))
             original = stack.enter_context(source.open("rb"))
             written = stack.enter_context(temporary.open("w+b"))
-            builder.sign(by, _MP4, original, written)
+            builder.sign(by, FILM_TYPE, original, written)
         temporary.replace(target)
     except c2pa.C2paError as e:
         advice = "free some space there" if isinstance(e, c2pa.C2paError.Io) else "check the certificate"
@@ -188,7 +195,18 @@ def _summary(store: dict[str, Any], state: str) -> ManifestReading:
         source_type=types[0].rsplit("/", 1)[-1] if types else None,
         content_id=_bound_id(assertions.get("c2pa.soft-binding", {})),
         problems=problems,
+        sources=_sources(assertions.get(GENERATION, {})),
     )
+
+
+def _sources(generation: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return what a film of ours names beside photo and sound; what cannot be read is left out."""
+    found: dict[str, tuple[str, ...]] = {}
+    given = generation.get("sources")
+    for item in given if isinstance(given, list) else []:
+        if isinstance(item, dict) and item.get("role") in SOURCES:
+            found[item["role"]] = (*found.get(item["role"], ()), str(item.get("sha256", "")))
+    return found
 
 
 def _bound_id(binding: dict[str, Any]) -> int | None:
@@ -198,55 +216,6 @@ def _bound_id(binding: dict[str, Any]) -> int | None:
         return int(binding["blocks"][0]["value"], 16) & 0xFFFFFFFF
     except (KeyError, IndexError, TypeError, ValueError):
         return None
-
-
-def _ingredient(title: str, sha256: str) -> dict[str, Any]:
-    return {"title": title, "relationship": "inputTo", "instance_id": f"urn:sha256:{sha256}", "label": title}
-
-
-def _definition(
-    photo_hash: str,
-    audio_hash: str,
-    seed: int,
-    emotion: str | None,
-    models: Mapping[str, str],
-    content_id: int,
-    *,
-    photo_kept: bool,
-) -> dict[str, Any]:
-    """Return the manifest, as c2pa's builder takes it. ``photo_kept``: the photo is added as a stream instead."""
-    agent = {"name": "portrait_anim", "version": __version__}
-    ingredients = [_ingredient("sound", audio_hash)]
-    if not photo_kept:
-        ingredients.insert(0, {**_ingredient("photo", photo_hash), "format": "image/*"})
-    ingredients[-1]["format"] = "audio/*"
-    created = {
-        "action": "c2pa.created",
-        "digitalSourceType": COMPOSITE,
-        "softwareAgent": agent,
-        "parameters": {"ingredientIds": ["photo", "sound"]},
-    }
-    marked = {"action": "c2pa.watermarked", "softwareAgent": agent}
-    generation = {
-        "photo_sha256": photo_hash,
-        "sound_sha256": audio_hash,
-        "seed": seed,
-        "emotion": emotion or "neutral",
-        "models": [{"name": name, "sha256": digest} for name, digest in sorted(models.items())],
-    }
-    value = f"{MAKER:02x}{content_id:08x}"
-    binding = {"alg": ALGORITHM, "blocks": [{"scope": {}, "value": value}]}
-    return {
-        "claim_generator_info": [agent],
-        "title": "film",
-        "format": _MP4,
-        "ingredients": ingredients,
-        "assertions": [
-            {"label": "c2pa.actions", "data": {"actions": [created, marked]}, "created": True},
-            {"label": "c2pa.soft-binding", "data": binding, "created": True},
-            {"label": GENERATION, "data": generation, "created": True},
-        ],
-    }
 
 
 def is_synthetic_type(name: str | None) -> bool:
@@ -266,7 +235,7 @@ _SIGNATURES = (  # (offset, bytes, MIME type)
     (4, b"ftyphei", "image/heic"),
     (4, b"ftypmif1", "image/heif"),
     (4, b"ftypqt", "video/quicktime"),
-    (4, b"ftyp", _MP4),
+    (4, b"ftyp", FILM_TYPE),
 )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,12 @@ class Provenance:
 
     Args:
         photo: the photo as the user gave it: a path, a file's fingerprint, a PIL image or an array.
-        audio: the sound as the user gave it: a path, a file's fingerprint or (waveform, sample_rate).
+        audio: the sound as the user gave it: a path, a file's fingerprint or (waveform, sample_rate); None for a silent
+            film.
         seed: of blinks, gaze and head motion.
         emotion: as the user gave it, None for neutral.
         models: name -> SHA-256 of every weight file used.
+        more: what else went in, by what it is: ``"actor"``, ``"morph"``, ``"motion"``; as photo and sound are given.
         sign_cert: PEM certificate chain of the user; None for this machine's own.
         sign_key: its PEM key; both or neither.
         visible_label: "auto", "eu", "cn" or a text to show; None for none.
@@ -78,6 +80,7 @@ class Provenance:
         seed: int,
         emotion: str | None = None,
         models: Mapping[str, str] | None = None,
+        more: Mapping[str, Sequence[Any]] | None = None,
         sign_cert: str | os.PathLike[str] | None = None,
         sign_key: str | os.PathLike[str] | None = None,
         visible_label: str | None = None,
@@ -85,16 +88,19 @@ class Provenance:
         output: str | os.PathLike[str] | None = None,
     ) -> None:
         parts = [photo, *audio] if isinstance(audio, list) else [photo, audio]
+        parts += [source for sources in (more or {}).values() for source in sources]
         self._files = [part for part in parts if isinstance(part, Fingerprint)]
         self._identity = load_identity(sign_cert, sign_key)
         self._style = None if visible_label is None else label.Style.parse(visible_label)
         self._record: dict[str, Any] = {
             "photo_hash": digest(photo),
-            "audio_hash": digest(audio),
+            "audio_hash": None if audio is None else digest(audio),
             "seed": int(seed),
             "emotion": emotion,
             "models": dict(models or {}),
         }
+        if more:  # the numbers of plain films stay what they were
+            self._record["more"] = {role: [digest(source) for source in sources] for role, sources in more.items()}
         recipe = json.dumps(self._record, sort_keys=True).encode()
         self.content_id = int.from_bytes(hashlib.sha256(recipe).digest()[:4], "big")
         self.metadata = {"comment": metadata.COMMENT}
@@ -109,11 +115,12 @@ class Provenance:
         """Return the marks of a film of this scene and these sounds; notes for the user are logged."""
         marks = options if isinstance(options, FilmOptions) else FilmOptions()
         sources = list(heard.sources)
+        more = {role: sources for role, sources in {**seen.more, **heard.more}.items() if sources}
         record = cls(
-            seen.sources[0], sources[0] if len(sources) == 1 else sources, seed=options.seed,
+            seen.sources[0], sources[0] if len(sources) == 1 else sources or None, seed=options.seed,
             emotion=None if options.timeline.neutral else options.emotion, models={**seen.models, **heard.models},
-            sign_cert=marks.sign_cert, sign_key=marks.sign_key, visible_label=marks.label, audit_log=marks.audit_log,
-            output=output,
+            more=more, sign_cert=marks.sign_cert, sign_key=marks.sign_key, visible_label=marks.label,
+            audit_log=marks.audit_log, output=output,
         )  # fmt: skip
         for note in record.notes:
             logger.info(note)

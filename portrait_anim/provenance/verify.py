@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from portrait_anim.errors import OutputError, VideoError
 from portrait_anim.provenance import metadata
+from portrait_anim.provenance.definition import PERFORMED, SOURCES
 from portrait_anim.provenance.ecc import MAKER
 from portrait_anim.provenance.identity import data_folder, own_identity
 from portrait_anim.provenance.manifest import ManifestReading, is_synthetic_type, read_manifest
@@ -69,6 +70,7 @@ class Verification:
         """Return everything as JSON-ready values."""
         manifest = asdict(self.manifest)
         manifest["content_id"] = _hexadecimal(self.manifest.content_id)
+        manifest["performed"] = self.manifest.performed
         return {
             "path": self.path,
             "kind": self.kind,
@@ -82,6 +84,7 @@ class Verification:
     def summary(self) -> str:
         """Return the findings in plain words, a line for each layer."""
         lines = [_about_manifest(self.manifest, self.signed_here), _about_mark(self.mark, self.kind)]
+        lines += _about_sources(self.manifest)
         if self.ids_agree is False:
             lines.append("The manifest and the invisible mark name different films: one of them is not this film's.")
         if self.metadata_type is not None:
@@ -185,6 +188,13 @@ def _about_manifest(manifest: ManifestReading, signed_here: bool) -> str:
         trust = "the signer is on no trust list here, so the name could be anyone's"
     says = f"; it says {manifest.source_type}" if manifest.source_type else ""
     return f"Signed manifest (C2PA): {by}; {state}; {trust}{says}{_named(manifest.content_id)}."
+
+
+def _about_sources(manifest: ManifestReading) -> list[str]:
+    """Return what went into the film beside photo and sound, by hash, and in plain words whose performance it is."""
+    parts = [f"{SOURCES[role][0]} {', '.join(digests)}" for role, digests in manifest.sources.items()]
+    lines = [f"Also made from (SHA-256): {'; '.join(parts)}."] if parts else []
+    return [f"Performance: {PERFORMED}", *lines] if manifest.performed else lines
 
 
 def _about_mark(mark: MarkReading, kind: str) -> str:

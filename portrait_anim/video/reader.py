@@ -81,7 +81,7 @@ def probe(path: str | os.PathLike[str]) -> Clip:
 
 
 def read_frames(
-    path: str | os.PathLike[str], fps: float | Fraction | None = None
+    path: str | os.PathLike[str], fps: float | Fraction | None = None, max_side: int | None = None
 ) -> Generator[npt.NDArray[np.uint8], None, None]:
     """Return the frames of a video, one after the other.
 
@@ -92,6 +92,7 @@ def read_frames(
         path: whatever ffmpeg reads.
         fps: repeat or drop frames so that frame i is what is on the screen at i / fps; None for the frames as they
             are stored.
+        max_side: limit of the longer side in px; larger pictures are reduced to it.
 
     Shape:
         yields: (H, W, 3) uint8 RGB, a fresh array each.
@@ -102,7 +103,10 @@ def read_frames(
         OptionError: at once: ``fps`` out of range.
     """
     file, name = readable_file(path, VideoError, "video"), printable(path)
-    filters = [_EXACT, "format=rgb24"]
+    scale = _EXACT
+    if max_side is not None:
+        scale += f":w='min(iw,{max_side})':h='min(ih,{max_side})':force_original_aspect_ratio=decrease"
+    filters = [scale, "format=rgb24"]
     if fps is not None:
         rate = check_fps(fps)
         filters.insert(0, f"fps=fps={rate.numerator}/{rate.denominator}:start_time=0")

@@ -1,0 +1,336 @@
+"""How far a film follows the actor's video that drives it: both are tracked alike and compared.
+
+    PYTHONPATH=. python benchmarks/actor.py --actors A.mp4 B.mp4 --photos X.jpg Y.jpg [--self A.mp4 ...] [--seconds 6]
+
+"cross": every actor drives every photo; the film's frames (before encoding) are tracked again and compared with the
+actor: correlation r of the lips' opening, of the mouth's width (where the actor's has a standard deviation of .02 IOD
+or more), of the brows' height (.008 IOD) and of each head angle (1.5 degrees; else the mean error in degrees), F1 of
+the blinks, how often lips meet where the actor's do, and by how much the film's face is nearer in shape to the photo's than
+to the actor's. Baselines: the photo standing still, and the film beside another actor's clip. "self": a clip drives its
+own first frame; SSIM on the face beside the renderer's oracle and the still photo. "still": one frame of a clip with
+fresh pixel noise in every frame, then growing by 15 %: what the head does then. "speed": frames/s of `animate`, all
+included, beside a voice film and encoding alone. The first and last .4 s, which ease from and to rest, are left out.
+Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from portrait_anim import Animator, animate
+from portrait_anim.config import FPS
+from portrait_anim.evaluation.render import box_of, track
+from portrait_anim.face.detect import shared_landmarker
+from portrait_anim.face.mesh import BROW_LEFT, BROW_RIGHT, MOUTH_CORNERS, OUTER_EYE_CORNERS
+from portrait_anim.face.normalise import normalise_clip
+from portrait_anim.face.photo import load_photo
+from portrait_anim.face.types import Face
+from portrait_anim.motion.ends import REST_S
+from portrait_anim.motion.lids import closures, openings
+from portrait_anim.motion.metrics import amplitude, correlation
+from portrait_anim.motion.retarget import oracle_states
+from portrait_anim.motion.space import INNER_LIPS, neutral_face
+from portrait_anim.render.portrait import Portrait
+from portrait_anim.video.reader import read_frames
+from portrait_anim.video.writer import Writer
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+ANGLES = ("pitch", "yaw", "roll")
+MOVES_DEG = 1.5  # standard deviation of an angle from which on a correlation says something
+WIDENS_IOD, RAISES_IOD = 0.02, 0.008  # the same for the mouth's width and the brows' height
+SHUT = 0.5  # closure that makes a blink
+NEAR = 3  # frames by which two blinks may be apart
+MEETS_IOD = 0.012  # opening above the clip's closed lips at which lips meet
+SIZE_PX = 512
+NOISE_GREY = 2.0  # standard deviation of a camera's noise
+
+Pixels = npt.NDArray[np.uint8]
+Curve = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a tracked face does: (T,) each, IOD; angles (T, 3) degrees; size (T,) px; shape (T, 478, 3) IOD."""
+
+    opening: Curve
+    width: Curve
+    brows: Curve
+    blink: Curve
+    angles: Curve
+    size: Curve
+    shape: Curve
+
+    @classmethod
+    def of(cls, landmarks: npt.NDArray[np.float32]) -> Curves:
+        """Measure (T, 478, 3) px."""
+        points, poses = normalise_clip(landmarks)
+        rotations = np.stack([pose.rotation for pose in poses])
+        there = np.ones(len(points), bool)
+        turned = Rotation.from_matrix(rotations)
+        brows = points[:, list(BROW_LEFT + BROW_RIGHT), 1].mean(1) - points[:, list(OUTER_EYE_CORNERS), 1].mean(1)
+        blink = closures(openings(points, rotations, there), rotations, there).mean(1)
+        return cls(
+            _apart(points, *INNER_LIPS), _apart(points, *MOUTH_CORNERS), brows, blink,
+            np.rad2deg((turned.mean().inv() * turned).as_rotvec()), np.array([pose.scale for pose in poses]),
+            points,
+        )  # fmt: skip
+
+    def inner(self) -> slice:
+        """Frames that do not ease from or to rest."""
+        edge = round(REST_S * FPS)
+        return slice(edge, len(self.opening) - edge)
+
+
+def _apart(points: npt.NDArray[np.float32], a: int, b: int) -> Curve:
+    return np.asarray(np.linalg.norm(points[:, a] - points[:, b], axis=-1))
+
+
+def tracked(frames: Iterable[Pixels]) -> npt.NDArray[np.float32]:
+    """Return (T, 478, 3) px of the largest face; where it is lost the last one is repeated."""
+    landmarker, face, rows = shared_landmarker(), None, []
+    for frame in frames:
+        face = landmarker.track(frame, face) or face
+        if face is not None:
+            rows.append(face.landmarks)
+    return np.stack(rows)
+
+
+def blinks_f1(made: Curve, real: Curve) -> float:
+    """Return F1 of blinks found within three frames; NaN where neither has any."""
+    ours, theirs = (np.flatnonzero((c[1:] > SHUT) & (c[:-1] <= SHUT)) for c in (made, real))
+    if not len(theirs) and not len(ours):
+        return float("nan")
+    hits = sum(bool(len(ours) and np.abs(ours - at).min() <= NEAR) for at in theirs)
+    return 2 * hits / max(len(ours) + len(theirs), 1)
+
+
+def meets(made: Curve, real: Curve) -> float:
+    """Return in what share of the frames in which the actor's lips meet the film's do too; NaN where they never do."""
+    ours, theirs = (c < np.percentile(c, 5) + MEETS_IOD for c in (made, real))
+    return float(ours[theirs].mean()) if theirs.any() else float("nan")
+
+
+def where_it_moves(made: Curve, real: Curve, least: float) -> float:
+    """Return r where the actor's standard deviation is ``least`` or more, else NaN: noise does not correlate."""
+    return correlation(made, real) if real.std() >= least else float("nan")
+
+
+def nearer(made: Curves, photo: Curves, real: Curves) -> float:
+    """Return the distance of the film's neutral shape from the photo's over that from the actor's."""
+    ours, actors = (neutral_face(curves.shape) for curves in (made, real))
+    return float(np.linalg.norm(ours - photo.shape[0]) / np.linalg.norm(ours - actors))
+
+
+def compare(made: Curves, real: Curves) -> dict[str, float]:
+    """Return the figures of one film."""
+    cut = real.inner()
+    row = {
+        "opening r": correlation(made.opening[cut], real.opening[cut]),
+        "amplitude": amplitude(made.opening[cut], real.opening[cut]),
+        "width r": where_it_moves(made.width[cut], real.width[cut], WIDENS_IOD),
+        "brows r": where_it_moves(made.brows[cut], real.brows[cut], RAISES_IOD),
+        "lids r": correlation(made.blink[cut], real.blink[cut]),
+        "blinks F1": blinks_f1(made.blink[cut], real.blink[cut]),
+        "lips meet": meets(made.opening[cut], real.opening[cut]),
+    }
+    for k, name in enumerate(ANGLES):
+        ours, theirs = made.angles[cut, k], real.angles[cut, k]
+        moves = theirs.std() >= MOVES_DEG
+        row[f"{name} r"] = correlation(ours, theirs) if moves else float("nan")
+        error = np.abs((ours - ours.mean()) - (theirs - theirs.mean())).mean()
+        row[f"{name} error"] = float("nan") if moves else float(error)
+    return row
+
+
+def table(rows: Sequence[tuple[str, dict[str, float]]]) -> str:
+    """Return Markdown; empty cells where there is nothing to say."""
+    names = list(rows[0][1])
+    lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for label, row in rows:
+        cells = ["" if not np.isfinite(row.get(name, np.nan)) else f"{row[name]:.2f}" for name in names]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def medians(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the median of every column over rows that have it."""
+    out = {}
+    for name in rows[0]:
+        values = np.array([row[name] for row in rows])
+        out[name] = float(np.median(values[np.isfinite(values)])) if np.isfinite(values).any() else float("nan")
+    return out
+
+
+def clip_of(video: Path, seconds: float, folder: Path) -> Path:
+    """Write the first seconds of a video at 25 fps, without sound, losslessly enough."""
+    frames = list(islice(read_frames(video, FPS), round(seconds * FPS)))
+    return written(frames, folder / f"{video.stem}_{seconds:g}.mp4")
+
+
+def written(frames: Sequence[Pixels], path: Path) -> Path:
+    """Write frames at 25 fps."""
+    with Writer(path, (frames[0].shape[1], frames[0].shape[0]), FPS, overwrite=True) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return path
+
+
+def cross(actors: Sequence[Path], photos: Sequence[Path], seconds: float, folder: Path) -> str:
+    """Drive every photo with every actor."""
+    clips = [clip_of(video, seconds, folder) for video in actors]
+    real = [Curves.of(tracked(read_frames(clip, FPS))) for clip in clips]
+    lines, everything, still, other = [], [], [], []
+    for photo in photos:
+        animator = Animator(photo, max_size=SIZE_PX)
+        rows = []
+        for i, clip in enumerate(clips):
+            made = Curves.of(tracked(animator.frames(actor=clip)))
+            held = Curves.of(np.repeat(animator.faces[0].landmarks[None], len(made.opening), axis=0))
+            rows.append(compare(made, real[i]) | {"shape, photo : actor": nearer(made, held, real[i])})
+            another = real[(i + 1) % len(clips)]
+            n = min(len(another.opening), len(made.opening))
+            if len(clips) > 1:
+                other.append(compare(_first(made, n), _first(another, n)))
+            still.append(compare(held, real[i]))
+            lines.append((f"{clip.stem} on {photo.stem}", rows[-1]))
+        lines.append((f"**{photo.stem}, median**", medians(rows)))
+        everything += rows
+    lines.append(("**all, median**", medians(everything)))
+    lines.append(("baseline: the photo, still", medians(still)))
+    if other:
+        lines.append(("baseline: beside another actor", medians(other)))
+    return table(lines)
+
+
+def _first(curves: Curves, n: int) -> Curves:
+    return Curves(**{name: values[:n] for name, values in vars(curves).items()})
+
+
+def own(videos: Sequence[Path], seconds: float, folder: Path) -> str:
+    """Drive the first frame of a clip with the clip."""
+    from skimage.metrics import structural_similarity
+
+    rows = []
+    for video in videos:
+        clip = clip_of(video, seconds, folder)
+        real = track(clip, round(seconds * FPS))
+        first = real.frames[0]
+        face = box_of(real.landmarks[0], first.shape)
+        portrait = Portrait(load_photo(first), Face.from_landmarks(real.landmarks[0], 1.0))
+        made = {
+            "SSIM, actor": list(Animator(first).frames(actor=clip)),
+            "SSIM, oracle": [portrait.render(state) for state in oracle_states(real.landmarks)],
+            "SSIM, still": [first] * len(real.frames),
+        }
+        row = {
+            name: float(
+                np.mean([
+                    structural_similarity(a[face], b[face], channel_axis=2, data_range=255)
+                    for a, b in zip(frames[1:], real.frames[1:], strict=False)
+                ])
+            )
+            for name, frames in made.items()
+        }  # fmt: skip
+        follow = compare(Curves.of(tracked(made["SSIM, actor"])), Curves.of(real.landmarks))
+        rows.append((clip.stem, row | follow))
+    rows.append(("**median**", medians([row for _, row in rows])))
+    return table(rows)
+
+
+def still(video: Path, photo: Path, folder: Path, n_frames: int = 75) -> str:
+    """Show what the film's head does while the actor's does nothing, and while it comes nearer."""
+    rng = np.random.default_rng(0)
+    picture = next(read_frames(video, FPS))
+    height, width = picture.shape[:2]
+    animator = Animator(photo, max_size=SIZE_PX)
+    lines = ["| | head's spread, degrees | farthest, degrees | face size, spread % | from smallest to largest, % |"]
+    lines.append("|---|---|---|---|---|")
+    for name, growth in (("still, with camera noise", 1.0), ("coming 15 % nearer", 1.15)):
+        frames = []
+        for i in range(n_frames):
+            scale = 1 + (growth - 1) * i / (n_frames - 1)
+            box = [(1 - 1 / scale) / 2 * s for s in (width, height)]
+            grown = Image.fromarray(picture).resize(
+                (width, height), Image.Resampling.BICUBIC, (box[0], box[1], width - box[0], height - box[1])
+            )
+            noisy = np.asarray(grown, float) + rng.normal(0, NOISE_GREY, (height, width, 3))
+            frames.append(noisy.clip(0, 255).astype(np.uint8))
+        clip = written(frames, folder / "still.mp4")
+        turned = np.rad2deg(animator.motions(actor=clip)[0].rotation)
+        size = Curves.of(tracked(animator.frames(actor=clip))).size
+        size = size / size.mean()
+        lines.append(
+            f"| {name} | {turned.std(0).max():.3f} | {np.abs(turned).max():.3f} | {100 * size.std():.2f} | "
+            f"{100 * np.ptp(size):.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def speed(video: Path, photo: Path, seconds: float, folder: Path) -> str:
+    """Time whole films after one that loads everything."""
+    clip = clip_of(video, seconds, folder)
+    out = folder / "speed.mp4"
+    picture = load_photo(photo, SIZE_PX)
+    frames = list(Animator(photo, max_size=SIZE_PX).frames(actor=clip))
+
+    def film(**what: Path) -> int:
+        return animate(photo, output=out, max_size=SIZE_PX, overwrite=True, **what).n_frames  # type: ignore[arg-type]
+
+    def encoding() -> int:
+        written(frames, out)
+        return len(frames)
+
+    def tracking() -> int:
+        return len(tracked(read_frames(clip, FPS)))
+
+    ways: dict[str, Callable[[], int]] = {
+        "actor": lambda: film(actor=clip), "voice": lambda: film(audio=EXAMPLES / "speech.flac"),
+        "encoding alone": encoding, "reading and tracking alone": tracking,
+    }  # fmt: skip
+    lines = ["| | frames/s |", "|---|---|"]
+    for name, way in ways.items():
+        way()  # loads and compiles
+        start = time.perf_counter()
+        n_frames = way()
+        lines.append(f"| {name} ({n_frames} frames) | {n_frames / (time.perf_counter() - start):.1f} |")
+    width, height = picture.size
+    return "\n".join([f"{width}x{height}, {os.cpu_count()} cores\n", *lines])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--actors", nargs="*", type=Path, default=[], help="videos that drive the photos")
+    parser.add_argument("--photos", nargs="*", type=Path, default=[EXAMPLES / "astronaut.jpg"], help="driven pictures")
+    parser.add_argument("--self", nargs="*", type=Path, default=[], dest="own", help="videos that drive themselves")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of every video")
+    parser.add_argument("--still", action="store_true", help="a still actor, made of the first of --actors")
+    parser.add_argument("--speed", action="store_true", help="with the first of --actors and the first of --photos")
+    args = parser.parse_args()
+    logging.disable(logging.INFO)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if args.actors and not (args.still or args.speed):
+            print(f"### Others\n\n{cross(args.actors, args.photos, args.seconds, folder)}\n", flush=True)
+        if args.own:
+            print(f"### Oneself\n\n{own(args.own, args.seconds, folder)}\n", flush=True)
+        if args.still:
+            print(f"### A still actor\n\n{still(args.actors[0], args.photos[0], folder)}\n", flush=True)
+        if args.speed:
+            print(f"### Speed\n\n{speed(args.actors[0], args.photos[0], args.seconds, folder)}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
