@@ -23,6 +23,8 @@ PathLike: TypeAlias = "str | os.PathLike[str]"
 PhotoLike: TypeAlias = "PathLike | PilImage.Image | npt.NDArray[np.uint8]"
 SoundLike: TypeAlias = "PathLike | tuple[npt.NDArray[Any], int]"
 SoundsLike: TypeAlias = "SoundLike | list[SoundLike]"
+MotionLike: TypeAlias = "PathLike | Motion"
+MotionsLike: TypeAlias = "MotionLike | list[MotionLike]"
 Image: TypeAlias = npt.NDArray[np.uint8]
 Progress: TypeAlias = "Callable[[int, int], None] | Callable[[str, int, int], None]"
 
@@ -100,12 +102,14 @@ class Animation:
         return self.motions[0]
 
 
-def as_sounds(audio: SoundsLike) -> list[SoundLike]:
-    """Return the sounds as a list.
+def as_sounds(audio: SoundsLike | None) -> list[SoundLike]:
+    """Return the sounds as a list; None is a silent film.
 
     Raises:
-        OptionError: there is none.
+        OptionError: the list is empty.
     """
+    if audio is None:
+        return []
     sounds = audio if isinstance(audio, list) else [audio]
     if not sounds:
         raise OptionError("no sound is given: give one, or one for each face")

@@ -9,7 +9,7 @@ sounds -> driver -> perform -> motions -------'
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -17,6 +17,7 @@ from portrait_anim.animation import (
     Animation,
     Frame,
     Image,
+    MotionsLike,
     PathLike,
     PhotoLike,
     Progress,
@@ -33,6 +34,7 @@ from portrait_anim.drivers.voice import VoiceNets
 from portrait_anim.face.choose import choose_faces
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.photo import load_photo
+from portrait_anim.motion.files import MotionFiles
 from portrait_anim.motion.space import Motion
 from portrait_anim.options import (
     MAX_DURATION_S,
@@ -54,7 +56,7 @@ from portrait_anim.video.writer import Writer
 
 def animate(
     photo: PhotoLike,
-    audio: SoundsLike,
+    audio: SoundsLike | None = None,
     output: PathLike | None = None,
     *,
     emotion: str | None = None,
@@ -72,6 +74,8 @@ def animate(
     sign_cert: PathLike | None = None,
     sign_key: PathLike | None = None,
     audit_log: PathLike | None = None,
+    motion: MotionsLike | None = None,
+    save_motion: PathLike | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
 ) -> Animation:
@@ -83,8 +87,9 @@ def animate(
     Args:
         photo: a path, a PIL image or an (H, W, 3) uint8 array.
         audio: a path (sound, or video with sound) or ``(waveform, sample_rate)``; a list of them for a duet, one for
-            each face from the left (or for those that ``face`` names), mixed in the film.
-        output: the .mp4 to write; default: PHOTO_AUDIO.mp4 in the working directory.
+            each face from the left (or for those that ``face`` names), mixed in the film. With ``motion`` it is only
+            played, and may be None: a silent film.
+        output: the .mp4 to write; default: PHOTO_AUDIO.mp4 (or PHOTO_MOTION.mp4) in the working directory.
         emotion: neutral, happy, sad, angry, surprised, fearful, disgusted or auto (follows the voice), with a strength
             ``"sad:0.6"`` (0 to 1.5) and times ``"happy@0-4,sad:0.6@4-"`` (s).
         head_motion: 0 (perfectly still) to 2 (lively).
@@ -101,6 +106,10 @@ def animate(
         sign_cert: PEM certificate chain that signs the film; default: this machine's own.
         sign_key: its PEM key.
         audit_log: a file that gets a line for this film.
+        motion: a motion file (.npz of ``save_motion``, .csv of Live Link Face) or a :class:`Motion` that moves the face
+            instead of the voice; a list: one for each face.
+        save_motion: an .npz (all of the motion) or .csv (ARKit's values) to write the motion to; several faces:
+            NAME-1.npz, NAME-2.npz, ...
         progress: called as ``progress(frames_done, frames_total)`` after every frame; one with three parameters also
             before and after the other steps, as ``progress(step, done, total)``: reading, listening, drawing, signing.
         overwrite: replace a film that is already there.
@@ -110,13 +119,13 @@ def animate(
     """
     options = FilmOptions(
         emotion, head_motion, blinks, seed, fps, max_duration, label=label, sign_cert=sign_cert, sign_key=sign_key,
-        audit_log=audit_log,
+        audit_log=audit_log, motion=motion, save_motion=save_motion,
     )  # fmt: skip
     seen = PhotoOptions(face, max_size, weights, device, landmarker)
     sounds = as_sounds(audio)
-    output = film_target(photo, sounds, output, overwrite=overwrite)
-    if face is None and len(sounds) > 1:
-        seen = replace(seen, face=tuple(range(1, len(sounds) + 1)))
+    output = film_target(photo, sounds or options.motions, output, overwrite=overwrite)
+    if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
+        seen = replace(seen, face=tuple(range(1, n_faces + 1)))
     animator = Animator(photo, **vars(seen))
     return animator._film(sounds, output, options, Steps(progress), overwrite=overwrite)
 
@@ -150,7 +159,7 @@ class Animator:
 
     def animate(
         self,
-        audio: SoundsLike,
+        audio: SoundsLike | None = None,
         output: PathLike | None = None,
         *,
         progress: Progress | None = None,
@@ -160,11 +169,11 @@ class Animator:
         """Write the film of ``audio``; keywords as in :func:`animate`."""
         return self._film(as_sounds(audio), output, FilmOptions(**choices), Steps(progress), overwrite=overwrite)
 
-    def frames(self, audio: SoundsLike, **choices: Unpack[MotionChoices]) -> Generator[Image, None, None]:
+    def frames(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> Generator[Image, None, None]:
         """Return the film's marked frames one by one, (H, W, 3) uint8 RGB, as they are before encoding.
 
-        Keywords as in :func:`animate`: emotion, head_motion, blinks, seed, fps, max_duration. Memory grows by 13 MB a
-        minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
+        Keywords as in :func:`animate`: emotion, head_motion, blinks, seed, fps, max_duration, motion. Memory grows by
+        13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
         """
         options = MotionOptions(**choices)
         driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
@@ -172,7 +181,7 @@ class Animator:
         marker = record.marker(self._scene.still, frame_rate(options))
         return _pixels(draw(perform(driver, self._targets, options), self._nets.space, self._scene, marker))
 
-    def motions(self, audio: SoundsLike, **choices: Unpack[MotionChoices]) -> tuple[Motion, ...]:
+    def motions(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> tuple[Motion, ...]:
         """Return how each face moves to ``audio``, without rendering; keywords as in :meth:`frames`."""
         options = MotionOptions(**choices)
         return perform(make_driver(as_sounds(audio), len(self.faces), self._nets, options), self._targets, options)
@@ -204,7 +213,8 @@ class Animator:
     def _film(
         self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
     ) -> Animation:
-        target = film_target(self._given, given, output, overwrite=overwrite)
+        target = film_target(self._given, given or options.motions, output, overwrite=overwrite)
+        saved = self._motion_files(options, given, overwrite=overwrite)
         if options.label is not None:
             Label(Style.parse(options.label), self.size, options.fps)  # it fits, or this is said at once
         step("reading", 0, len(given))
@@ -222,16 +232,24 @@ class Animator:
         del driver  # 230 MB an hour, and the film is still to be drawn
         step("listening", len(given), len(given))
         n_frames = len(motions[0])
-        with writer, closing(draw(motions, self._nets.space, self._scene, marker)) as frames:
+        with saved or nullcontext(), writer, closing(draw(motions, self._nets.space, self._scene, marker)) as frames:
             record.check_files()
             step("drawing", 0, n_frames)
             for done, frame in enumerate(frames, 1):
                 writer.write(frame.pixels)
                 step("drawing", done, n_frames)
+            if saved is not None:
+                saved.write(motions, self._nets.space)
             step("signing", 0, 1)
         record.record(writer.path)
         step("signing", 1, 1)
         return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)
+
+    def _motion_files(self, options: FilmOptions, given: list[SoundLike], *, overwrite: bool) -> MotionFiles | None:
+        if options.save_motion is None:
+            return None
+        inputs = (self._given, *given, *options.motions)
+        return MotionFiles(options.save_motion, len(self.faces), overwrite=overwrite, inputs=inputs)
 
 
 def _pixels(frames: Generator[Frame, None, None]) -> Generator[Image, None, None]:

@@ -16,6 +16,7 @@ examples:
   {prog} group.png voice.m4a --face 2             the second face from the left
   {prog} couple.jpg hers.wav his.wav              a duet, from the left
   {prog} photo.jpg song.wav --emotion "happy@0-4,sad:0.6@4-"
+  {prog} photo.jpg song.wav --motion face.csv     motion recorded with a phone, or saved with --save-motion
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
 
 Animate real people only with their consent. No sexual, deceptive or defamatory use.
@@ -26,8 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("photo", metavar="PHOTO", help="jpg, png, webp, bmp, tiff, gif, heic")
     parser.add_argument(
-        "audio", metavar="AUDIO", nargs="+",
-        help="wav, mp3, flac, ogg, opus, m4a, or a video with sound; several: a duet, one for each face from the left",
+        "audio", metavar="AUDIO", nargs="*",
+        help="wav, mp3, flac, ogg, opus, m4a, or a video with sound; several: a duet, one for each face from the left; "
+        "none: a silent film, with --motion",
     )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="OUT", help="the .mp4 to write (default: PHOTO_AUDIO.mp4 here)")
     parser.add_argument(
@@ -39,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     motion.add_argument("--head-motion", type=number, default=1.0, metavar="X", help="0 still to 2 lively (1)")
     motion.add_argument("--blinks", type=number, default=1.0, metavar="X", help="0 none to 3 times as often (1)")
     motion.add_argument("--seed", type=whole, default=0, metavar="N", help="another seed, other blinks and nods (0)")
+    motion.add_argument(
+        "--motion", action="append", metavar="FILE",
+        help="motion that moves the face instead of the voice: .npz of --save-motion, or .csv of Live Link Face; "
+        "given several times: one for each face",
+    )  # fmt: skip
+    motion.add_argument("--save-motion", metavar="FILE", help="also save the motion: .npz (all of it) or .csv (ARKit)")
     picture = parser.add_argument_group("picture")
     picture.add_argument(
         "--face", type=faces, metavar="N", help="which face from the left: 2, or 1,3, or all (the largest)"
@@ -63,10 +71,11 @@ def run(args: argparse.Namespace) -> int:
 
     with progress_display(quiet=args.quiet) as progress:
         film = animate(
-            args.photo, args.audio, args.output, emotion=args.emotion, head_motion=args.head_motion,
+            args.photo, args.audio or None, args.output, emotion=args.emotion, head_motion=args.head_motion,
             blinks=args.blinks, seed=args.seed, face=args.face, fps=args.fps, max_size=args.max_size,
             max_duration=args.max_duration,
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
+            motion=args.motion, save_motion=args.save_motion,
             sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,
             progress=progress, overwrite=args.force,
         )  # fmt: skip

@@ -1,1 +1,1 @@
-"""What moves a face: a recording, sound that still comes."""
+"""What moves a face: a recording, sound that still comes, saved motion."""

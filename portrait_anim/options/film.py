@@ -68,6 +68,7 @@ class MotionOptions:
         seed: of blinks, gaze and head motion; a whole number of at least 0.
         fps: frames/s of the film, 1 to 60.
         max_duration: s; a longer sound is refused.
+        motion: what moves the faces instead of a voice: a motion file, a ``Motion``, or a list of them, one a face.
         timeline: ``emotion``, read.
 
     Raises:
@@ -80,7 +81,15 @@ class MotionOptions:
     seed: int = 0
     fps: float = FPS
     max_duration: float = MAX_DURATION_S
+    motion: Any = None
     timeline: EmotionTimeline = field(init=False, repr=False)
+
+    @property
+    def motions(self) -> tuple[Any, ...]:
+        """``motion`` as a tuple; () is none."""
+        if self.motion is None:
+            return ()
+        return tuple(self.motion) if isinstance(self.motion, (list, tuple)) else (self.motion,)
 
     def __post_init__(self) -> None:
         plain: dict[str, Any] = {
@@ -93,6 +102,8 @@ class MotionOptions:
         }
         for name, value in plain.items():
             object.__setattr__(self, name, value)
+        if self.motion is not None and not self.motions:
+            raise OptionError("motion is an empty list: name a motion file, or leave it out")
 
 
 @dataclass(frozen=True)
@@ -105,12 +116,14 @@ class FilmOptions(MotionOptions):
         sign_cert: PEM certificate chain that signs the film; None for this machine's own.
         sign_key: its PEM key.
         audit_log: a file that gets a line for this film.
+        save_motion: an .npz or .csv file that gets how the face moves; several faces: NAME-1.npz, NAME-2.npz, ...
     """
 
     label: str | None = None
     sign_cert: str | os.PathLike[str] | None = None
     sign_key: str | os.PathLike[str] | None = None
     audit_log: str | os.PathLike[str] | None = None
+    save_motion: str | os.PathLike[str] | None = None
 
 
 class PhotoChoices(TypedDict, total=False):
@@ -132,6 +145,7 @@ class MotionChoices(TypedDict, total=False):
     seed: int
     fps: float
     max_duration: float
+    motion: Any
 
 
 class FilmChoices(MotionChoices, total=False):
@@ -141,6 +155,7 @@ class FilmChoices(MotionChoices, total=False):
     sign_cert: str | os.PathLike[str] | None
     sign_key: str | os.PathLike[str] | None
     audit_log: str | os.PathLike[str] | None
+    save_motion: str | os.PathLike[str] | None
 
 
 def _faces(which: object) -> int | str | tuple[int, ...] | None:
