@@ -44,7 +44,7 @@ def stacked(animator: Animator, sound: Path, **options: float) -> np.ndarray:
 
 def test_signature_is_the_promised_one() -> None:
     promised = {
-        "photo": inspect.Parameter.empty, "audio": inspect.Parameter.empty, "output": None, "emotion": None,
+        "photo": inspect.Parameter.empty, "audio": None, "output": None, "emotion": None,
         "head_motion": 1.0, "blinks": 1.0, "seed": 0, "face": None, "fps": 25, "max_size": None, "weights": "default",
         "device": "auto", "landmarker": "facemesh", "progress": None, "overwrite": False,
     }  # fmt: skip

@@ -47,12 +47,15 @@ VALUES = (*FACE, *HEAD, *EYES)
 UNSAID = ("CheekPuff", "TongueOut")
 """Shapes that no motion of ours is told by: 0 in an export."""
 
+OPEN, CLOSE = SHAPES.index("JawOpen"), SHAPES.index("MouthClose")
 LOOK_RAD, LOOK_UP_RAD = 0.61, 0.46  # an eye's angle at a Look value of 1, read off real takes
 BLINK_LEFT, BLINK_RIGHT = 1, 0  # the performer's left eye is the picture's right one
 
 GAP_WEIGHT = 4.0  # of the opening between the lips in the fit, to a point's place
+WIDTH_WEIGHT = 10.0  # of the distance between the mouth's corners
 LIPS_WEIGHT = 2.0
 RIDGE = 1e-2  # IOD^2: what a value of 1 costs; of two ways to say the same the smaller one is taken
+RIDGE_PRESS = 0.3  # IOD^2, of pressed lips: known by their thinness alone, which lips have in speech too
 SWEEPS = 60  # of the coordinate descent
 FRAMES_AT_ONCE = 2048  # that are fitted together, against memory
 
@@ -95,7 +98,8 @@ def tracks_of(values: Mapping[str, npt.NDArray[np.floating]]) -> dict[str, Array
     def value(name: str) -> Float:
         return np.asarray(values.get(name, zero), np.float64)
 
-    shapes = [np.clip(value(name), 0, 1) for name in SHAPES]
+    shapes = np.stack([np.clip(value(name), 0, 1) for name in SHAPES], axis=1)  # (T, S)
+    shapes[:, CLOSE] = np.minimum(shapes[:, CLOSE], shapes[:, OPEN])  # lips that meet cannot come closer
     aside = LOOK_RAD / 2 * (
         value("EyeLookOutLeft") - value("EyeLookInLeft") + value("EyeLookInRight") - value("EyeLookOutRight")
     )  # fmt: skip
@@ -114,7 +118,7 @@ def tracks_of(values: Mapping[str, npt.NDArray[np.floating]]) -> dict[str, Array
         "gaze": np.stack([aside, np.broadcast_to(up, aside.shape)], axis=1),
         "rotation": Rotation.from_euler("YXZ", angles).as_rotvec() if n_frames else np.zeros((0, 3)),
         "shift": np.zeros((n_frames, 3)),
-        "expression": np.concatenate([np.zeros((n_frames, len(TRACKS))), np.stack(shapes, axis=1)], axis=1),
+        "expression": np.concatenate([np.zeros((n_frames, len(TRACKS))), shapes], axis=1),
     }
     return {name: np.asarray(track, np.float32) for name, track in tracks.items()}
 
@@ -126,7 +130,7 @@ def _rows(points: npt.NDArray[np.floating]) -> Float:
     placed = (points * weight[:, None]).reshape(*points.shape[:-2], -1)
     gaps = points[..., list(LIPS_INNER_UPPER[1:-1]), 1] - points[..., list(LIPS_INNER_LOWER[1:-1]), 1]
     wide = points[..., [MOUTH_CORNERS[1]], 0] - points[..., [MOUTH_CORNERS[0]], 0]
-    return np.concatenate([placed, GAP_WEIGHT * gaps, GAP_WEIGHT * wide], axis=-1).astype(np.float64)
+    return np.concatenate([placed, GAP_WEIGHT * gaps, WIDTH_WEIGHT * wide], axis=-1).astype(np.float64)
 
 
 def fit(displacement: Array, fields: Array) -> Array:
@@ -141,12 +145,13 @@ def fit(displacement: Array, fields: Array) -> Array:
     """
     rows = _rows(fields)  # (S, R)
     gram = rows @ rows.T
-    step = np.diag(gram) + RIDGE
+    step = np.diag(gram) + np.array([RIDGE_PRESS if name.startswith("MouthPress") else RIDGE for name in SHAPES])
     free = [i for i, name in enumerate(SHAPES) if name not in UNSAID]
     target = _rows(displacement) @ rows.T  # (T, S)
     weights = np.zeros_like(target)
     for _ in range(SWEEPS):
         for i in free:
             left = target[:, i] - weights @ gram[i] + weights[:, i] * gram[i, i]
-            weights[:, i] = np.clip(left / step[i], 0, 1)
+            weights[:, i] = np.clip(left / step[i], 0, weights[:, OPEN] if i == CLOSE else 1)
+    weights[:, CLOSE] = np.minimum(weights[:, CLOSE], weights[:, OPEN])
     return weights.astype(np.float32)

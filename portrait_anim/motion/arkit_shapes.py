@@ -117,7 +117,7 @@ def _inwards(iod: float) -> Field:
 def _cheeks() -> Field:
     """Return (478,) a bump on either cheek, beside the mouth's corners."""
     vertices = topology().vertices.astype(np.float64)
-    away = (np.abs(vertices[:, 0]) - 0.50) ** 2 / 0.16**2 + (vertices[:, 1] + 0.68) ** 2 / 0.20**2
+    away = (np.abs(vertices[:, 0]) - 0.47) ** 2 / 0.13**2 + (vertices[:, 1] + 0.68) ** 2 / 0.20**2
     return np.asarray(np.exp(-0.5 * away), np.float64)
 
 
@@ -127,6 +127,7 @@ def _drawn() -> dict[str, Field]:
     vertices = topology().vertices.astype(np.float64)
     jaw = drawn_units()[JAW]
     share = jaw[:, 1] / jaw[:, 1].min()  # 1 at the chin and the lower lip, 0 at the upper
+    aside = (share**1.5)[:, None] * [0.08, 0, 0]
     lips, cheeks = _round_mouth()[:, None], _cheeks()
     outwards = np.sign(vertices[:, 0])
     corner = np.exp(
@@ -134,8 +135,8 @@ def _drawn() -> dict[str, Field]:
     )
     fields = {
         "JawForward": share[:, None] * np.array([0.0, 0.015, 0.08]),
-        "JawLeft": share[:, None] * np.array([0.10, 0.0, 0.0]),
-        "JawRight": share[:, None] * np.array([-0.10, 0.0, 0.0]),
+        "JawLeft": aside,
+        "JawRight": -aside,
         "MouthFunnel": _inwards(0.06) + lips * [0, 0, 0.08]
         + _lip(True, (0, 0.06, 0.02)) + _lip(False, (0, -0.08, 0.02)),
         "MouthPucker": _inwards(0.13) + lips * [0, 0, 0.10],
@@ -145,12 +146,19 @@ def _drawn() -> dict[str, Field]:
         "MouthRollUpper": _lip(True, (0, -0.05, -0.03), border=True),
         "MouthShrugUpper": sealed(_lip(True, (0, 0.05, 0.05))),
         "MouthDimple": corner[:, None] * np.stack([0.035 * outwards, 0 * outwards, -0.05 + 0 * outwards], axis=1),
-        "MouthPress": _lip(True, (0, -0.020, -0.01)) + _lip(False, (0, 0.030, -0.01)),
+        "MouthPress": _lip(True, (0, -0.035, -0.015)) + _lip(False, (0, 0.050, -0.015)),
         "MouthLowerDown": _lip(False, (0, -0.11, 0.01)),
         "MouthUpperUp": _lip(True, (0, 0.08, 0.01)) + _nose_folds(),
-        "CheekPuff": np.stack([0.07 * outwards * cheeks, 0 * cheeks, 0.07 * cheeks], axis=1),
+        "CheekPuff": np.stack([0.045 * outwards * cheeks, 0 * cheeks, 0.07 * cheeks], axis=1),
     }  # fmt: skip
-    for name in ("MouthLeft", "MouthRight", "MouthPucker"):  # both lips alike: nothing opens
+    for name in (
+        "MouthLeft",
+        "MouthRight",
+        "MouthPucker",
+        "MouthPress",
+        "JawLeft",
+        "JawRight",
+    ):  # lips that meet stay so
         fields[name] = sealed(fields[name])
     return fields
 
