@@ -134,7 +134,7 @@ def _drawn() -> dict[str, Field]:
         -0.5 * ((np.abs(vertices[:, 0]) - SEAM_HALF) ** 2 / 0.09**2 + (vertices[:, 1] + 0.79) ** 2 / 0.1**2)
     )
     fields = {
-        "JawForward": share[:, None] * np.array([0.0, 0.015, 0.08]),
+        "JawForward": share[:, None] * np.array([0.0, 0.0, 0.08]),
         "JawLeft": aside,
         "JawRight": -aside,
         "MouthFunnel": _inwards(0.06) + lips * [0, 0, 0.08]

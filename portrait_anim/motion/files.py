@@ -63,7 +63,7 @@ def _read_npz(path: Path, space: MotionSpace) -> Motion:
         raise MotionError(f"motion {name} is no npz of numbers, or damaged: save it again with --save-motion") from e
     if str(arrays.get("format")) != FORMAT:
         raise MotionError(f"motion {name} holds something else: give an npz that --save-motion wrote")
-    if int(arrays.get("version", 0)) != VERSION:
+    if str(arrays.get("version")) != str(VERSION):
         raise MotionError(
             f"motion {name} has version {arrays.get('version')} of the format, not {VERSION}: save it again"
         )
