@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,14 @@ from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.drivers.base import Target
 from portrait_anim.drivers.voice import VoiceNets
 from portrait_anim.errors import MotionError, OptionError
+from portrait_anim.motion.action_units import TRACKS
+from portrait_anim.motion.arkit_shapes import SHAPES
 from portrait_anim.motion.emotion import activations, keep_closures
 from portrait_anim.motion.files import read_motion
 from portrait_anim.motion.space import INNER_LIPS, Motion
 from portrait_anim.options import MotionOptions
 from portrait_anim.system.facts import Facts
+from portrait_anim.system.files import printable
 from portrait_anim.system.fingerprint import fingerprint
 from portrait_anim.system.weights import digests
 
@@ -34,6 +38,18 @@ SHOWN_RAD = np.deg2rad([10.0, 11.0, 8.0])  # nod, turn, tilt up to which a head 
 ROOM_RAD = np.deg2rad(5.0)  # beyond, it comes no further than this
 SHOWN_GAZE_RAD, ROOM_GAZE_RAD = 0.16, 0.14  # the same for the eyes
 HELD_RAD = np.deg2rad(12.0)  # a head or gaze turned so far all through a recording was recorded from aside
+RESTING = (
+    "JawOpen",
+    "MouthFunnel",
+    "MouthLowerDownLeft",
+    "MouthLowerDownRight",
+    "MouthUpperUpLeft",
+    "MouthUpperUpRight",
+)
+MAX_REST = 0.15  # of those and the lids' closure, what a recorded face reads while it rests; beyond, it is meant
+TOLD_REST = 0.03
+REST_QUANTILE = 0.02  # of a recording, what it hardly ever falls below
+SHORT_TAKE_S = 2.0  # recordings that are shorter are played as they are
 EASE_S = 0.4  # from the motion's end to the photo's own face, where the sound goes on
 MIN_DURATION_S = 0.2  # of a motion without a sound
 
@@ -147,7 +163,9 @@ def _load(given: Any, nets: VoiceNets, limit_s: float) -> tuple[Motion, Any]:
             raise MotionError("the motion has no frames: give a longer one")
     elif isinstance(given, (str, os.PathLike)):
         motion, source = read_motion(given, nets.space), fingerprint(given, MotionError, "motion")
-        name = f"motion {os.fspath(given)}"
+        name = f"motion {printable(given)}"
+        if Path(given).suffix.lower() == ".csv":
+            motion = _rested(motion, name)
     else:
         raise OptionError(f"a {type(given).__name__} is no motion: give a file, a Motion, or a list of them")
     if (lasts_s := len(motion) / motion.fps) > limit_s:
@@ -156,6 +174,25 @@ def _load(given: Any, nets: VoiceNets, limit_s: float) -> tuple[Motion, Any]:
             "with --max-duration (max_duration=seconds)"
         )
     return _faced(motion, name), source
+
+
+def _rested(motion: Motion, name: str) -> Motion:
+    """Return a recording whose lips meet and whose lids open where they rest.
+
+    A phone's tracker reads a few percent of a jaw, of raised lips or of shut lids in a face that does nothing. What a
+    recording never falls below is taken off (up to ``MAX_REST``), and the rest is stretched so that 1 stays 1.
+    """
+    if len(motion) < SHORT_TAKE_S * motion.fps:
+        return motion
+    columns = [len(TRACKS) + SHAPES.index(shape) for shape in RESTING]
+    expression = motion.expression.copy()
+    tracks = np.concatenate([expression[:, columns], motion.blink], axis=1)  # (T, 8)
+    rest = np.minimum(np.quantile(tracks, REST_QUANTILE, axis=0), MAX_REST).astype(np.float32)
+    if rest.max() > TOLD_REST:
+        logger.info("%s: its lips or lids never rest, up to %.0f %% are taken off", name, 100 * rest.max())
+    tracks = np.maximum(tracks - rest, 0) / (1 - rest)
+    expression[:, columns] = tracks[:, : len(columns)]
+    return replace(motion, expression=expression, blink=tracks[:, len(columns) :])
 
 
 def _faced(motion: Motion, name: str) -> Motion:

@@ -133,6 +133,25 @@ def test_a_phone_held_aside_is_the_photos_own_pose(animator: Animator, caplog: p
     assert "taken for the photo's own pose" in caplog.text
 
 
+def test_a_recorded_face_rests(animator: Animator, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What a phone reads in a still face opens neither lips nor closes lids; wide open and shut stay what they are."""
+    caplog.set_level(logging.INFO)
+    values = {name: np.zeros(90) for name in VALUES}
+    values |= {name: np.full(90, 0.08) for name in ("JawOpen", "MouthFunnel", "EyeBlinkLeft", "EyeBlinkRight")}
+    values["JawOpen"][40] = values["EyeBlinkLeft"][40] = 1.0
+    values["MouthSmileLeft"] += 0.5
+    with MotionFiles(tmp_path / "phone.csv", 1) as files:
+        files.write([Motion.from_arkit(values, 30)], animator._nets.space)
+    (motion,) = animator.motions(motion=tmp_path / "phone.csv", fps=30)
+    moved = animator._nets.space.displacement_at(motion, (13, 14))[:, :, 1]
+    assert (moved[0, 0] - moved[0, 1]) == pytest.approx(0, abs=1e-3)
+    assert (moved[40, 0] - moved[40, 1]) > 0.3
+    assert motion.blink[0].max() == pytest.approx(0, abs=1e-6)
+    assert motion.blink[40].tolist() == pytest.approx([0, 1], abs=1e-6)
+    assert motion_corners(animator, motion)[0] > 0.02  # a smile that is held is meant
+    assert "up to 8 % are taken off" in caplog.text
+
+
 def test_emotions_come_on_top(animator: Animator) -> None:
     (plain,) = animator.motions(motion=TAKE)
     (happy,) = animator.motions(motion=TAKE, emotion="happy")
