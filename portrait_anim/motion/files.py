@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import zipfile
@@ -23,8 +24,11 @@ from portrait_anim.motion.livelink import RATE_RANGE, read_csv, write_csv
 from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.system.files import printable, readable_file
 
+logger = logging.getLogger(__name__)
+
 SUFFIXES = (".npz", ".csv")
 FORMAT, VERSION = "portrait_anim motion", 1
+PARTS = ("format", "version", "fps", "basis", *Motion.rest(0).tracks())
 WIDTHS = {"blink": 2, "brows": 2, "gaze": 2, "rotation": 3, "shift": 3}  # columns of the (T, n) tracks
 
 
@@ -58,7 +62,7 @@ def _read_npz(path: Path, space: MotionSpace) -> Motion:
     name = printable(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays: dict[str, npt.NDArray[Any]] = dict(archive)
+            arrays: dict[str, npt.NDArray[Any]] = {part: archive[part] for part in PARTS if part in archive}
     except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as e:
         raise MotionError(f"motion {name} is no npz of numbers, or damaged: save it again with --save-motion") from e
     if str(arrays.get("format")) != FORMAT:
@@ -69,7 +73,7 @@ def _read_npz(path: Path, space: MotionSpace) -> Motion:
         )
     try:
         fps = float(arrays["fps"])
-        tracks = {part: arrays[part] for part in Motion.rest(1).tracks()}
+        tracks = {part: arrays[part] for part in Motion.rest(0).tracks()}
     except (KeyError, TypeError, ValueError) as e:
         raise MotionError(f"motion {name} lacks a part ({e}): save it again with --save-motion") from e
     if not RATE_RANGE[0] <= fps <= RATE_RANGE[1]:
@@ -132,6 +136,9 @@ class MotionFiles:
         Raises:
             OutputError: no space, no permission.
         """
+        if self._kind == ".csv":
+            also = " and the head's shift is left out" if any(motion.shift.any() for motion in motions) else ""
+            logger.info("%s: cheek puff and tongue are 0%s; an .npz keeps everything", printable(self.paths[0]), also)
         for motion, path in zip(motions, self.paths, strict=True):
             temporary = path.parent / f".portrait_anim-{secrets.token_hex(8)}{self._kind}"
             self._written.append((temporary, path))
