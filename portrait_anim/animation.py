@@ -23,6 +23,8 @@ PathLike: TypeAlias = "str | os.PathLike[str]"
 PhotoLike: TypeAlias = "PathLike | PilImage.Image | npt.NDArray[np.uint8]"
 SoundLike: TypeAlias = "PathLike | tuple[npt.NDArray[Any], int]"
 SoundsLike: TypeAlias = "SoundLike | list[SoundLike]"
+MotionLike: TypeAlias = "PathLike | Motion"
+MotionsLike: TypeAlias = "MotionLike | list[MotionLike]"
 Image: TypeAlias = npt.NDArray[np.uint8]
 Progress: TypeAlias = "Callable[[int, int], None] | Callable[[str, int, int], None]"
 
@@ -101,10 +103,10 @@ class Animation:
 
 
 def as_sounds(audio: SoundsLike | None) -> list[SoundLike]:
-    """Return the sounds as a list; None are none.
+    """Return the sounds as a list; None are none: an actor or a motion file moves the face.
 
     Raises:
-        OptionError: there is none.
+        OptionError: the list is empty.
     """
     if audio is None:
         return []

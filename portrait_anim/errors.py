@@ -27,6 +27,10 @@ class VideoError(PortraitAnimError):
     """The video cannot be read: missing, not a video, damaged."""
 
 
+class MotionError(PortraitAnimError):
+    """The motion file cannot be used: missing, not one of ours or ARKit's, columns missing, not finite, no frames."""
+
+
 class OptionError(PortraitAnimError, ValueError):
     """An option has a value outside its range."""
 

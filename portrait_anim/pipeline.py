@@ -10,7 +10,7 @@ sounds -> driver -> perform -> motions -------'
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -18,6 +18,7 @@ from portrait_anim.animation import (
     Animation,
     Frame,
     Image,
+    MotionsLike,
     PathLike,
     PhotoLike,
     Progress,
@@ -34,6 +35,7 @@ from portrait_anim.drivers.voice import VoiceNets
 from portrait_anim.face.choose import choose_faces
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.photo import load_photo
+from portrait_anim.motion.files import MotionFiles
 from portrait_anim.motion.space import Motion
 from portrait_anim.options import (
     MAX_DURATION_S,
@@ -77,6 +79,8 @@ def animate(
     sign_cert: PathLike | None = None,
     sign_key: PathLike | None = None,
     audit_log: PathLike | None = None,
+    motion: MotionsLike | None = None,
+    save_motion: PathLike | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
 ) -> Animation:
@@ -88,8 +92,9 @@ def animate(
     Args:
         photo: a path, a PIL image or an (H, W, 3) uint8 array.
         audio: a path (sound, or video with sound) or ``(waveform, sample_rate)``; a list of them for a duet, one for
-            each face from the left (or for those that ``face`` names), mixed in the film. None: the actor's own.
-        output: the .mp4 to write; default: PHOTO_AUDIO.mp4 in the working directory.
+            each face from the left (or for those that ``face`` names), mixed in the film. None: the actor's own, or,
+            with ``motion``, a silent film.
+        output: the .mp4 to write; default: PHOTO_AUDIO.mp4 (or PHOTO_ACTOR, PHOTO_MOTION) in the working directory.
         actor: a video whose face moves the photo's; with ``audio`` all but the lips, which follow the voice.
         actor_face: which face of several in it, from the left in the first frame with any; default: the largest.
         actor_neutral: s, a moment at which the actor's face is at rest; default: found.
@@ -110,6 +115,10 @@ def animate(
         sign_cert: PEM certificate chain that signs the film; default: this machine's own.
         sign_key: its PEM key.
         audit_log: a file that gets a line for this film.
+        motion: a motion file (.npz of ``save_motion``, .csv of Live Link Face) or a :class:`Motion` that moves the face
+            instead of the voice; a list: one for each face.
+        save_motion: an .npz (all of the motion) or .csv (ARKit's values) to write the motion to; several faces:
+            NAME-1.npz, NAME-2.npz, ...
         progress: called as ``progress(frames_done, frames_total)`` after every frame; one with three parameters also
             before and after the other steps, as ``progress(step, done, total)``: reading, listening, drawing, signing.
         overwrite: replace a film that is already there.
@@ -118,14 +127,14 @@ def animate(
         PortraitAnimError: every error is one of its kinds, see :mod:`portrait_anim.errors`; no file is left then.
     """
     options = FilmOptions(
-        emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, label=label,
-        sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log,
+        emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion,
+        label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log, save_motion=save_motion,
     )  # fmt: skip
     seen = PhotoOptions(face, max_size, weights, device, landmarker)
     sounds = as_sounds(audio)
-    output = film_target(photo, sounds, output, overwrite=overwrite, actor=actor)
-    if face is None and len(sounds) > 1:
-        seen = replace(seen, face=tuple(range(1, len(sounds) + 1)))
+    output = film_target(photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions)
+    if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
+        seen = replace(seen, face=tuple(range(1, n_faces + 1)))
     animator = Animator(photo, **vars(seen))
     return animator._film(sounds, output, options, Steps(progress), overwrite=overwrite)
 
@@ -172,8 +181,8 @@ class Animator:
     def frames(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> Generator[Image, None, None]:
         """Return the film's marked frames one by one, (H, W, 3) uint8 RGB, as they are before encoding.
 
-        Keywords as in :func:`animate`: emotion, head_motion, blinks, seed, fps, max_duration. Memory grows by 13 MB a
-        minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
+        Keywords as in :func:`animate`: emotion, head_motion, blinks, seed, fps, max_duration, motion. Memory grows by
+        13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
         """
         options = MotionOptions(**choices)
         driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
@@ -213,7 +222,10 @@ class Animator:
     def _film(
         self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
     ) -> Animation:
-        target = film_target(self._given, given, output, overwrite=overwrite, actor=options.actor)
+        target = film_target(
+            self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions
+        )  # fmt: skip
+        saved = self._motion_files(options, given, overwrite=overwrite)
         if options.label is not None:
             Label(Style.parse(options.label), self.size, options.fps)  # it fits, or this is said at once
         step("reading", 0, len(given))
@@ -231,16 +243,24 @@ class Animator:
         del driver  # 230 MB an hour, and the film is still to be drawn
         step("listening", len(given), len(given))
         n_frames = len(motions[0])
-        with writer, closing(draw(motions, self._nets.space, self._scene, marker)) as frames:
+        with saved or nullcontext(), writer, closing(draw(motions, self._nets.space, self._scene, marker)) as frames:
             record.check_files()
             step("drawing", 0, n_frames)
             for done, frame in enumerate(frames, 1):
                 writer.write(frame.pixels)
                 step("drawing", done, n_frames)
+            if saved is not None:
+                saved.write(motions, self._nets.space)
             step("signing", 0, 1)
         record.record(writer.path)
         step("signing", 1, 1)
         return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)
+
+    def _motion_files(self, options: FilmOptions, given: list[SoundLike], *, overwrite: bool) -> MotionFiles | None:
+        if options.save_motion is None:
+            return None
+        inputs = (self._given, *given, *options.motions)
+        return MotionFiles(options.save_motion, len(self.faces), overwrite=overwrite, inputs=inputs)
 
 
 def _pixels(frames: Generator[Frame, None, None]) -> Generator[Image, None, None]:

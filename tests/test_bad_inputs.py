@@ -191,7 +191,7 @@ CASES: dict[str, tuple[Arguments, tuple[str, ...]]] = {
     "option cut short": (option("--head", "1"), ("--head", "--help)")),
     "option without value": (option("--seed"), ("--seed", "--help)")),
     "quiet and verbose": (option("--quiet", "--verbose"), ("--verbose", "--quiet")),
-    "no sound given": (["photo.png"], ("AUDIO", "--help)")),
+    "no sound given": (["photo.png"], ("nothing moves the photo", "give a sound")),
     "nothing given": ([], ("PHOTO, AUDIO", "--help)")),
     "too much given": ([*GOOD, "more.wav"], ("more.wav", "--help)")),
     "certificate without key": (option("--sign-cert", "photo.png"), ("key",)),

@@ -16,6 +16,7 @@ examples:
   {prog} group.png voice.m4a --face 2             the second face from the left
   {prog} couple.jpg hers.wav his.wav              a duet, from the left
   {prog} photo.jpg song.wav --emotion "happy@0-4,sad:0.6@4-"
+  {prog} photo.jpg song.wav --motion face.csv     motion recorded with a phone, or saved with --save-motion
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
   {prog} photo.jpg --actor acting.mp4             the video's face moves the photo's, and its sound is played
   {prog} photo.jpg voice.wav --actor acting.mp4   lips from the voice, all else from the video
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "audio", metavar="AUDIO", nargs="*",
         help="wav, mp3, flac, ogg, opus, m4a, or a video with sound; several: a duet, one for each face from the left; "
-        "none: the actor's",
+        "none: the actor's, or with --motion a silent film",
     )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="OUT", help="the .mp4 to write (default: PHOTO_AUDIO.mp4 here)")
     parser.add_argument(
@@ -43,11 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     motion.add_argument("--head-motion", type=number, default=1.0, metavar="X", help="0 still to 2 lively (1)")
     motion.add_argument("--blinks", type=number, default=1.0, metavar="X", help="0 none to 3 times as often (1)")
     motion.add_argument("--seed", type=whole, default=0, metavar="N", help="another seed, other blinks and nods (0)")
-    acting = parser.add_argument_group("acting", "a video moves the photo")
+    acting = parser.add_argument_group("acting", "a video or a motion file moves the photo")
     acting.add_argument("--actor", metavar="VIDEO", help="its face moves the photo's: lips, eyes, brows, head")
     acting.add_argument("--actor-face", type=whole, metavar="N", help="which face of it from the left (the largest)")
     acting.add_argument("--actor-neutral", type=duration, metavar="T", help="when its face is at rest (found)")
     acting.add_argument("--lips", default="auto", metavar="WHOSE", help="actor, voice, auto: the voice if given (auto)")
+    acting.add_argument(
+        "--motion", action="append", metavar="FILE",
+        help="motion that moves the face instead of the voice: .npz of --save-motion, or .csv of Live Link Face; "
+        "given several times: one for each face",
+    )  # fmt: skip
+    acting.add_argument("--save-motion", metavar="FILE", help="also save the motion: .npz (all of it) or .csv (ARKit)")
     picture = parser.add_argument_group("picture")
     picture.add_argument(
         "--face", type=faces, metavar="N", help="which face from the left: 2, or 1,3, or all (the largest)"
@@ -77,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
             blinks=args.blinks, seed=args.seed, face=args.face, fps=args.fps, max_size=args.max_size,
             max_duration=args.max_duration,
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
+            motion=args.motion, save_motion=args.save_motion,
             sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,
             progress=progress, overwrite=args.force,
         )  # fmt: skip

@@ -1,1 +1,1 @@
-"""Drivers, which move faces: by a recording, or by live sound."""
+"""Drivers, which move faces: by a recording, by live sound, by an actor's video, by saved motion."""

@@ -57,7 +57,7 @@ class Driver(Protocol):
         ...
 
     def motion(self, target: Target, options: MotionOptions) -> Motion:
-        """Return a face's motion, round(duration_s x 25) frames at 25 fps."""
+        """Return a face's motion at a rate of the driver's own (25 fps of a voice), round(duration_s x fps) frames."""
         ...
 
 

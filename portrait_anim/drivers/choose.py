@@ -8,6 +8,7 @@ from typing import Any
 from portrait_anim.drivers.actor import ActorDriver
 from portrait_anim.drivers.base import Driver
 from portrait_anim.drivers.blend import BlendDriver
+from portrait_anim.drivers.curves import CurvesDriver
 from portrait_anim.drivers.voice import VoiceDriver, VoiceNets
 from portrait_anim.errors import OptionError
 from portrait_anim.options import MotionOptions
@@ -23,14 +24,20 @@ def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: Mo
         options: of the film.
 
     Raises:
-        OptionError: a number of sounds that does not fit the faces, or nothing that moves them.
+        OptionError: a number of sounds or motions that does not fit the faces, nothing that moves them, or both an
+            actor and a motion.
+        MotionError: as of :func:`portrait_anim.motion.files.read_motion`.
         AudioError: as of :func:`portrait_anim.audio.load.load_sound`.
         VideoError, NoFaceError: as of :meth:`portrait_anim.drivers.actor.ActorDriver.load`.
     """
+    if options.actor is not None and options.motion is not None:
+        raise OptionError("an actor's video and a motion file both move the face: give --actor or --motion, not both")
     if options.actor is not None:
         return _acted(given, n_faces, nets, options)
+    if options.motion is not None:
+        return CurvesDriver.load(given, n_faces, nets, options)
     if not given:
-        raise OptionError("nothing moves the photo: give a sound, or --actor VIDEO (actor=)")
+        raise OptionError("nothing moves the photo: give a sound, --actor VIDEO or --motion FILE")
     return VoiceDriver.load(given, n_faces, nets, options)
 
 

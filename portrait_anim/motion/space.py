@@ -7,7 +7,8 @@ width. Blinks, brows, gaze and head are a few plain numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TypeAlias
@@ -18,7 +19,9 @@ import numpy.typing as npt
 from portrait_anim.config import FPS, N_LANDMARKS
 from portrait_anim.face.mesh import BROW_LEFT, BROW_RIGHT, LIPS_INNER_UPPER, MOUTH_CORNERS, topology
 from portrait_anim.face.state import FaceState
+from portrait_anim.motion import arkit
 from portrait_anim.motion.action_units import ActionUnits
+from portrait_anim.motion.arkit_shapes import SHAPES, shape_fields
 from portrait_anim.system.weights import load_array
 
 Array = npt.NDArray[np.float32]
@@ -41,7 +44,8 @@ class Motion:
         rotation: (T, 3) rotation vector of the head, radians; axes as in :class:`FaceState`.
         shift: (T, 3) of the head, IOD.
         fps: frames/s.
-        expression: (T, A) activations of the action units, see :mod:`action_units`; (T, 0) is a neutral face.
+        expression: (T, A) activations of the action units, see :mod:`action_units`; (T, A + S): then the values of
+            the shapes of ARKit, see :mod:`arkit_shapes`; (T, 0) is a neutral face.
         mesh: (T, 478, 3) displacement of every point, IOD, added to all of the above, for motion that they cannot
             express, such as an actor's whole face; (T, 0, 3) for none.
     """
@@ -75,6 +79,35 @@ class Motion:
     def tracks(self) -> dict[str, Array]:
         """Return the (T, ...) arrays by name."""
         return {part.name: getattr(self, part.name) for part in fields(self) if part.name != "fps"}
+
+    def to_arkit(self, space: MotionSpace) -> dict[str, npt.NDArray[np.float64]]:
+        """Return this motion as ARKit's 61 values (T,) by name, see :mod:`portrait_anim.motion.arkit`.
+
+        Lids, gaze and head are exact; the head's shift is left out; the rest is fitted, cheek puff and tongue are 0.
+
+        Args:
+            space: of the mouth's coefficients, for example ``MotionSpace.from_weights()``.
+        """
+        n_units = self.expression.shape[1] - len(SHAPES)
+        others = (self.mouth, self.brows, self.mesh, self.expression[:, : max(n_units, 0)])
+        if n_units >= 0 and not any(track.any() for track in others):  # nothing but shapes
+            return arkit.values_of(self.expression[:, n_units:], self.blink, self.gaze, self.rotation)
+        fields = space.shapes
+        steps = range(0, len(self), arkit.FRAMES_AT_ONCE)
+        fitted = [arkit.fit(space.displacement(self, slice(i, i + arkit.FRAMES_AT_ONCE)), fields) for i in steps]
+        weights = np.concatenate(fitted) if fitted else np.zeros((0, len(SHAPES)))
+        return arkit.values_of(weights, self.blink, self.gaze, self.rotation)
+
+    @classmethod
+    def from_arkit(cls, values: Mapping[str, npt.NDArray[np.floating]], fps: float = FPS) -> Motion:
+        """Return the motion that ARKit's values (T,) by name ask for; names that are missing count as 0.
+
+        Args:
+            values: of :data:`portrait_anim.motion.arkit.VALUES`; shapes 0..1, angles in radians.
+            fps: frames/s.
+        """
+        tracks = arkit.tracks_of(values)
+        return cls(mouth=np.zeros((len(tracks["blink"]), N_COMPONENTS), np.float32), fps=fps, **tracks)
 
     def resampled(self, fps: float, n_frames: int | None = None) -> Motion:
         """Return this motion at another frame rate, interpolated linearly between the frames' middles.
@@ -165,15 +198,43 @@ class MotionSpace:
         wide = rest + mouth @ (self.basis[:, right, 0] - self.basis[:, left, 0])
         return np.asarray(np.maximum(self.aperture(mouth), 0) / np.maximum(wide, 0.1), np.float32)
 
-    def state(self, motion: Motion, i: int) -> FaceState:
-        """Return frame ``i`` for the renderer."""
+    @cached_property
+    def digest(self) -> str:
+        """What tells the mouth's basis from another one: the start of its SHA-256."""
+        return hashlib.sha256(self.basis.tobytes()).hexdigest()[:16]
+
+    @cached_property
+    def shapes(self) -> Array:
+        """(S, 478, 3) IOD at value 1, the shapes of ARKit."""
+        return shape_fields(self.expressions)
+
+    @cached_property
+    def _all_expressions(self) -> Array:
+        return np.concatenate([self.expressions, self.shapes])
+
+    def displacement(self, motion: Motion, i: int | slice) -> Array:
+        """Return what the mesh does in frame ``i``, (478, 3) IOD, or in several frames, (T, 478, 3)."""
         displacement = self.decode(motion.mouth[i]) + np.tensordot(motion.brows[i], self._brow_fields, axes=1)
-        if motion.expression.shape[1]:
-            displacement = displacement + np.tensordot(motion.expression[i], self.expressions, axes=1)
+        if width := motion.expression.shape[1]:
+            fields = self.expressions if width == len(self.expressions) else self._all_expressions
+            displacement = displacement + np.tensordot(motion.expression[i], fields, axes=1)
         if motion.mesh.shape[1]:
             displacement = displacement + motion.mesh[i]
+        return np.asarray(displacement, np.float32)
+
+    def displacement_at(self, motion: Motion, points: Sequence[int]) -> Array:
+        """Return (T, n, 3) IOD, how these points of the mesh move in every frame."""
+        at = list(points)
+        moved = np.tensordot(motion.mouth, self.basis[:, at], axes=1)
+        moved = moved + np.tensordot(motion.brows, self._brow_fields[:, at], axes=1)
+        if width := motion.expression.shape[1]:
+            moved = moved + np.tensordot(motion.expression, self._all_expressions[:width, at], axes=1)
+        return np.asarray(moved + motion.mesh[:, at] if motion.mesh.shape[1] else moved, np.float32)
+
+    def state(self, motion: Motion, i: int) -> FaceState:
+        """Return frame ``i`` for the renderer."""
         return FaceState(
-            displacement=displacement.astype(np.float32),
+            displacement=self.displacement(motion, i),
             blink=motion.blink[i],
             gaze=motion.gaze[i],
             rotation=motion.rotation[i],

@@ -74,6 +74,7 @@ class MotionOptions:
             the largest.
         actor_neutral: s, when the actor's face is at rest; None: found.
         lips: what moves them: ``"actor"``, ``"voice"``, or ``"auto"``: the voice where a sound is given.
+        motion: what moves the faces instead of a voice: a motion file, a ``Motion``, or a list of them, one a face.
         timeline: ``emotion``, read.
 
     Raises:
@@ -90,7 +91,15 @@ class MotionOptions:
     actor_face: int | None = None
     actor_neutral: float | None = None
     lips: str = "auto"
+    motion: Any = None
     timeline: EmotionTimeline = field(init=False, repr=False)
+
+    @property
+    def motions(self) -> tuple[Any, ...]:
+        """``motion`` as a tuple; () is none."""
+        if self.motion is None:
+            return ()
+        return tuple(self.motion) if isinstance(self.motion, (list, tuple)) else (self.motion,)
 
     def __post_init__(self) -> None:
         plain: dict[str, Any] = {
@@ -112,6 +121,8 @@ class MotionOptions:
             plain["actor_neutral"] = check_range("actor_neutral", self.actor_neutral, 0, LONGEST_S)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
+        if self.motion is not None and not self.motions:
+            raise OptionError("motion is an empty list: name a motion file, or leave it out")
 
 
 @dataclass(frozen=True)
@@ -124,12 +135,14 @@ class FilmOptions(MotionOptions):
         sign_cert: PEM certificate chain that signs the film; None for this machine's own.
         sign_key: its PEM key.
         audit_log: a file that gets a line for this film.
+        save_motion: an .npz or .csv file that gets how the face moves; several faces: NAME-1.npz, NAME-2.npz, ...
     """
 
     label: str | None = None
     sign_cert: str | os.PathLike[str] | None = None
     sign_key: str | os.PathLike[str] | None = None
     audit_log: str | os.PathLike[str] | None = None
+    save_motion: str | os.PathLike[str] | None = None
 
 
 class PhotoChoices(TypedDict, total=False):
@@ -155,6 +168,7 @@ class MotionChoices(TypedDict, total=False):
     actor_face: int | None
     actor_neutral: float | None
     lips: str
+    motion: Any
 
 
 class FilmChoices(MotionChoices, total=False):
@@ -164,6 +178,7 @@ class FilmChoices(MotionChoices, total=False):
     sign_cert: str | os.PathLike[str] | None
     sign_key: str | os.PathLike[str] | None
     audit_log: str | os.PathLike[str] | None
+    save_motion: str | os.PathLike[str] | None
 
 
 def _faces(which: object) -> int | str | tuple[int, ...] | None:

@@ -51,19 +51,25 @@ def _cut(parts: list[str], limit: int) -> str:
 
 
 def film_target(
-    photo: Any, sounds: Sequence[Any], output: str | os.PathLike[str] | None, *, overwrite: bool = False,
+    photo: Any,
+    sounds: Sequence[Any],
+    output: str | os.PathLike[str] | None,
+    *,
+    overwrite: bool = False,
     actor: str | os.PathLike[str] | None = None,
-) -> Path:  # fmt: skip
-    """Return the path to write, checked before long work. Without a sound it is named after the actor's video.
+    motions: Sequence[Any] = (),
+) -> Path:
+    """Return the path to write, checked before long work.
+
+    Without a sound it is named after the actor's video or the motion files.
 
     Raises:
-        OutputError: as :func:`portrait_anim.video.writer.check_output`, or it is the photo, a sound or the actor's
-            video itself.
+        OutputError: as :func:`portrait_anim.video.writer.check_output`, or it is one of the inputs itself.
     """
     acting = [] if actor is None else [actor]
-    target = Path(default_output(photo, sounds or acting) if output is None else output)
-    inputs = (("photo", photo), *(("sound", sound) for sound in sounds), *(("actor's video", one) for one in acting))
-    for what, given in inputs:
+    target = Path(default_output(photo, sounds or acting or motions) if output is None else output)
+    kinds = {"photo": [photo], "sound": sounds, "actor's video": acting, "motion file": motions}
+    for what, given in ((what, given) for what, group in kinds.items() for given in group):
         with suppress(OSError, ValueError):  # one of them is not there
             if isinstance(given, (str, os.PathLike)) and target.samefile(given):
                 raise OutputError(f"{printable(target)} is the {what} itself: choose another name for the film")
