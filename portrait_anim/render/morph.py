@@ -1,0 +1,215 @@
+"""One photo's face becomes others' at given times: two portraits that take on the same shape, and a blend of them.
+
+During a change the resting shape and the pose go from one face's to the other's, and each of the two portraits is drawn
+in that shape and pose: eyes, lips and jaw fall on each other, so a plain blend shows one face. The motion runs through.
+Outside changes one portrait is drawn, as in a film of one photo.
+
+Style ``face``: every portrait is the first photo with another face laid in (:mod:`portrait_anim.render.swap`). Style
+``photo``: each is a photo of its own, brought to the first one's size and place; hair and background change faster than
+the face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from portrait_anim.face import matte, mesh
+from portrait_anim.face.mesh import FACE_OVAL
+from portrait_anim.face.normalise import IMAGE_TO_FACE, Pose, normalise
+from portrait_anim.face.photo import Photo
+from portrait_anim.face.state import NECK, FaceState
+from portrait_anim.face.types import Face
+from portrait_anim.options.morph import MorphChange
+from portrait_anim.render.portrait import Portrait
+from portrait_anim.render.scene import Box, Image
+from portrait_anim.render.swap import Guest, in_frame, laid_in
+from portrait_anim.system.facts import Facts
+from portrait_anim.system.opencv import cv2
+from portrait_anim.system.weights import digests
+
+Array = npt.NDArray[np.float32]
+
+FACE_BLEND = (0.1, 0.9)  # of a change, when the face is blended
+ROOM_BLEND = (0.3, 0.7)  # the same for hair and background, whose ghosts should be short
+OVAL_SOFT_IOD = 0.25  # beyond the oval, over which the one goes over into the other
+MAX_TURN = 0.21  # radians by which a face is turned to fit a head
+
+
+@dataclass(frozen=True)
+class _Change:
+    """Times (s) of a change, from and to which portrait, and where (H, W) the face is, 0..1; None: everywhere."""
+
+    start_s: float
+    length_s: float
+    before: int
+    after: int
+    oval: Array | None
+
+
+class Morph:
+    """A face that becomes others. Safe to share between threads.
+
+    Args:
+        photo: the first picture; the film has its size.
+        face: the face in it.
+        changes: when the face becomes whose.
+        guests: the photos and faces of ``changes``.
+        style: ``"face"`` or ``"photo"``.
+        models: name -> SHA-256 of the weight files that found the faces.
+
+    Attributes:
+        portraits: the different faces, ready to be drawn; the first photo's comes first.
+        size, still, facts: see :class:`portrait_anim.render.scene.Scene`.
+    """
+
+    def __init__(
+        self, photo: Photo, face: Face, changes: Sequence[MorphChange], guests: Sequence[Guest], style: str = "face",
+        models: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.size, self.still = photo.size, photo.pixels
+        origins = tuple(guest.photo.origin for guest in guests)
+        weights = digests(mesh.WEIGHTS, matte.WEIGHTS)
+        self.facts = Facts((photo.origin,), {**(models or {}), **weights}, {"morph": origins})
+        self.portraits = [Portrait(photo, face)]
+        self._whole = style == "photo"
+        known = {_key(Guest(photo, face)): 0}
+        self._changes: list[_Change] = []
+        now = 0
+        for change, guest in zip(changes, guests, strict=True):
+            key = _key(guest)
+            if key not in known:
+                known[key] = len(self.portraits)
+                self.portraits.append(self._portrait(guest))
+            after = known[key]
+            if after != now:
+                self._changes.append(_Change(change.start_s, change.length_s, now, after, self._oval(now, after)))
+            now = after
+        boxes = np.array([portrait.box for portrait in self.portraits])
+        self._box: Box = (*map(int, boxes[:, :2].min(0)), *map(int, boxes[:, 2:].max(0)))  # type: ignore[assignment]
+        if self._whole and len(self.portraits) > 1:
+            self._box = (0, 0, *self.size)
+
+    def draw(self, states: Sequence[FaceState], time_s: float, out: Image) -> Box:
+        """Draw the face that is shown at a time, or a change; see :class:`portrait_anim.render.scene.Scene`."""
+        (state,) = states
+        now, change = 0, None
+        for each in self._changes:
+            if time_s >= each.start_s + each.length_s:
+                now = each.after
+            elif time_s > each.start_s:
+                change = each
+        if change is None:
+            self._draw(out, now, state)
+        else:
+            self._draw_change(out, change, (time_s - change.start_s) / change.length_s, state)
+        return self.portraits[0].box if change is None and now == 0 else self._box
+
+    def _draw(self, out: Image, number: int, state: FaceState, other: Array | None = None) -> None:
+        portrait = self.portraits[number]
+        if number:
+            x0, y0, x1, y1 = self._box
+            out[y0:y1, x0:x1] = portrait.photo.pixels[y0:y1, x0:x1]
+        portrait.draw(out, state, other)
+
+    def _draw_change(self, out: Image, change: _Change, done: float, state: FaceState) -> None:
+        a, b = self.portraits[change.before], self.portraits[change.after]
+        share = _ramp(done, 0, 1)
+        pose = between(a.pose, b.pose, share)
+        second = self.still.copy()
+        self._draw(out, change.before, posed(state, a.pose, pose), share * (b.rest - a.rest))
+        self._draw(second, change.after, posed(state, b.pose, pose), (1 - share) * (a.rest - b.rest))
+        x0, y0, x1, y1 = self._box
+        face, room = (_ramp(done, *when) for when in (FACE_BLEND, ROOM_BLEND))
+        view, over = out[y0:y1, x0:x1], second[y0:y1, x0:x1]
+        if change.oval is None:
+            cv2.addWeighted(view, 1 - face, over, face, 0, dst=view)
+        else:
+            _blend(view, over, change.oval[y0:y1, x0:x1], np.float32(face), np.float32(room))
+
+    def _portrait(self, guest: Guest) -> Portrait:
+        first = self.portraits[0]
+        if self._whole:
+            return Portrait(*in_frame(guest, self.size, first.pose))
+        shape, own = normalise(guest.face.landmarks)
+        pose = fitting(own, first.pose)
+        host = first.photo.pixels.copy()
+        first.draw(host, posed(FaceState.rest(), first.pose, pose), shape - first.rest)
+        pixels, face = laid_in(host, guest, pose, monochrome=first.photo.monochrome)
+        return Portrait(replace(first.photo, pixels=pixels), face)
+
+    def _oval(self, before: int, after: int) -> Array | None:
+        if not self._whole:
+            return None
+        out = np.zeros(self.size[::-1], np.uint8)
+        for portrait in (self.portraits[before], self.portraits[after]):
+            points = portrait.pose.to_image(portrait.rest)[list(FACE_OVAL), :2]
+            cv2.fillPoly(out, [np.round(points).astype(np.int32)], 1)
+        scale = self.portraits[0].pose.scale
+        away = cv2.distanceTransform(1 - out, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / (OVAL_SOFT_IOD * scale)
+        x = np.clip(1 - away, 0, 1)
+        return np.asarray(x * x * (3 - 2 * x), np.float32)
+
+
+def _key(guest: Guest) -> tuple[bytes, bytes]:
+    """Return what tells one face of one picture from all others."""
+    return guest.photo.pixels.tobytes(), guest.face.landmarks.tobytes()
+
+
+def _ramp(x: float, low: float, high: float) -> float:
+    x = min(max((x - low) / (high - low), 0.0), 1.0)
+    return x * x * (3 - 2 * x)
+
+
+def between(a: Pose, b: Pose, share: float) -> Pose:
+    """Return the pose on the way from one to another: share 0 is the first, 1 the second."""
+    turn = Rotation.from_matrix(a.rotation.T @ b.rotation).as_rotvec()
+    rotation = a.rotation @ Rotation.from_rotvec(share * turn).as_matrix()
+    return Pose(rotation, a.scale + share * (b.scale - a.scale), a.origin + share * (b.origin - a.origin))
+
+
+def fitting(own: Pose, head: Pose) -> Pose:
+    """Return the pose in which a face goes on a head: the head's, or as near as it can be turned to it.
+
+    The face's own tilt in the picture is not kept. What is left beyond ``MAX_TURN`` the head gives way, half of it at
+    most.
+
+    Args:
+        own: the face's pose in its own picture.
+        head: of the face that was there.
+    """
+    turn = Rotation.from_matrix(head.rotation.T @ own.rotation).as_rotvec()
+    turn[2] = 0.0
+    angle = float(np.linalg.norm(turn))
+    share = min(max(angle - MAX_TURN, 0.0) / max(angle, 1e-6), 0.5)
+    return Pose(head.rotation @ Rotation.from_rotvec(share * turn).as_matrix(), head.scale, head.origin)
+
+
+def posed(state: FaceState, own: Pose, pose: Pose) -> FaceState:
+    """Return the state in which a face of one pose is seen as the same face would be in another pose in ``state``.
+
+    The scale stays the face's own: ``pose`` is taken to be as large.
+    """
+    if pose is own:
+        return state
+    turned = own.rotation.T @ pose.rotation
+    rotation = Rotation.from_matrix(turned @ Rotation.from_rotvec(state.rotation).as_matrix()).as_rotvec()
+    offset = (pose.origin - own.origin) * IMAGE_TO_FACE / own.scale
+    shift = turned @ (NECK + state.shift) + own.rotation.T @ offset - NECK
+    return replace(state, rotation=rotation.astype(np.float32), shift=shift.astype(np.float32))
+
+
+@numba.njit(cache=True, nogil=True)
+def _blend(view: Image, over: Image, oval: Array, face: float, room: float) -> None:
+    """Blend (h, w, 3) ``over`` into ``view``, in place: by ``face`` where ``oval`` (h, w) is 1, by ``room`` outside."""
+    for row in range(view.shape[0]):
+        for column in range(view.shape[1]):
+            share = room + oval[row, column] * (face - room)
+            for k in range(3):
+                value = view[row, column, k] + share * (np.float32(over[row, column, k]) - view[row, column, k])
+                view[row, column, k] = np.uint8(value + np.float32(0.5))
