@@ -42,8 +42,11 @@ FOREHEAD_FADE = 0.75  # of the way from the brows to the hair in which the face 
 HAIR_DARKER = 12.0  # L below the skin from which a forehead's pixels are hair
 HAIR_SOFT = 8.0  # L over which that begins
 SPREAD_LIMITS = (0.75, 1.35)  # of the contrast's change
-SEAM_BLUR_IOD = 0.22  # how far the seam's colours are spread into the face
-SEAM_LIMIT = 18.0  # L, a, b by which they change it at most
+BRIGHTEST = 1.15  # times the skin's own lightness up to which its colour grows with the light
+SEAM_BLUR_IOD = 0.12  # how far the seam's colours are spread into the face
+LIGHT_BLUR_IOD = 0.35  # what is larger than this is light, not features
+LIGHT_SHARE = 0.5  # of the host's light that the guest's face takes on
+LIGHT_LIMIT = 22.0  # L, a, b by which light and seam change it at most
 SHARPER = 1.3  # a face with so many times the host's px an IOD is averaged first
 
 
@@ -88,7 +91,7 @@ def laid_in(host: Image, guest: Guest, pose: Pose, *, monochrome: bool) -> tuple
         alpha = np.minimum(alpha, 1 - brows * _hair(part, skin, pose.scale))
     alpha = cv2.GaussianBlur(alpha, (0, 0), max(0.5, 0.012 * pose.scale))
     toned = _toned(theirs, ours, theirs_skin, ours_skin, plain=monochrome, grey=guest.photo.monochrome)
-    toned = _seam_matched(toned, ours, alpha, ours_skin, place, pose.scale)
+    toned = _relit(toned, ours, alpha, ours_skin, place, pose.scale)
     mixed = cv2.cvtColor(ours + alpha[..., None] * (toned - ours), cv2.COLOR_LAB2RGB)
     out = host.copy()
     inside = alpha > 0
@@ -195,30 +198,49 @@ def _hair(lab: Array, skin: _Skin, scale: float) -> Array:
 
 
 def _toned(theirs: Array, ours: Array, skin: _Skin, host: _Skin, *, plain: bool, grey: bool) -> Array:
-    """Return the guest's (h, w, 3) colours as the host's: the mean of the skin, and half of its spread."""
-    low, high = SPREAD_LIMITS
-    gain = np.clip((1 + host.spread / skin.spread) / 2, low, high)
-    out = host.colour + (theirs - skin.colour) * gain
+    """Return the guest's (h, w, 3) colours as the host's: the mean of the skin, and half of its spread.
+
+    Lightness goes along a power curve, so that black and white stay; colour is compared with what skin has at the same
+    lightness, so that shadows do not become blue.
+    """
+    level, wanted = (float(np.clip(one.colour[0] / 100, 0.05, 0.95)) for one in (skin, host))
+    power = np.log(wanted) / np.log(level)
+    slope = power * wanted / level  # of the curve at the skin
+    gain = float(np.clip((1 + host.spread[0] / (slope * skin.spread[0])) / 2, *SPREAD_LIMITS))
+    light = np.clip(theirs[..., 0] / 100, 0, 1) ** power
+    ends = 4 * light * (1 - light)  # the contrast changes between black and white, not there
+    out = np.empty_like(theirs)
+    out[..., 0] = 100 * (light + (gain - 1) * (light - wanted) * ends)
     if plain or grey:  # colours come from the place in the host's face, which has the same shape
         out[..., 1:] = cv2.GaussianBlur(ours[..., 1:], (0, 0), 1.0)
-    return np.asarray(out, np.float32)
+    else:
+        out[..., 1:] = theirs[..., 1:] - _skin_line(theirs[..., 0], skin) + _skin_line(out[..., 0], host)
+    return out
 
 
-def _seam_matched(toned: Array, ours: Array, alpha: Array, host: _Skin, place: Array, scale: float) -> Array:
-    """Bring the guest's colours (h, w, 3) along the seam to the host's skin there, less and less into the face."""
+def _skin_line(light: Array, skin: _Skin) -> Array:
+    """Return the (h, w, 2) colour a, b that skin has at a lightness (h, w)."""
+    return np.asarray(skin.colour[1:] * np.clip(light / skin.colour[0], 0, BRIGHTEST)[..., None], np.float32)
+
+
+def _relit(toned: Array, ours: Array, alpha: Array, host: _Skin, place: Array, scale: float) -> Array:
+    """Bring the guest's colours (h, w, 3) to the host's light: wholly along the seam, half of it within the face."""
     inside = _filled(place[list(FACE_OVAL)], alpha.shape) > 0
     features = np.zeros(alpha.shape, np.uint8)
     for loop in (EYE_LEFT, EYE_RIGHT, LIPS_OUTER):
         cv2.fillPoly(features, [np.round(place[list(loop)]).astype(np.int32)], 1)
-    seam = inside & (alpha > 0.02) & (alpha < 0.98) & (features == 0)
-    near = np.abs(toned[..., 0] - ours[..., 0]) < 2 * SEAM_LIMIT
-    skinny = np.abs(ours[..., 0] - host.colour[0]) < 2.5 * host.spread[0] + HAIR_DARKER
-    weight = (seam & near & skinny).astype(np.float32)
-    sigma = SEAM_BLUR_IOD * scale
-    total = cv2.GaussianBlur(weight, (0, 0), sigma)
-    field = cv2.GaussianBlur((ours - toned) * weight[..., None], (0, 0), sigma)
-    field = field / (total + 0.02)[..., None]
-    return np.asarray(toned + np.clip(field, -SEAM_LIMIT, SEAM_LIMIT), np.float32)
+    far = np.abs(ours[..., 0] - host.colour[0]) > 3 * host.spread[0] + HAIR_DARKER  # hair, or something else
+    skin = (inside & (features == 0) & ~far & (alpha > 0.02)).astype(np.float32)
+    both = (ours - toned) * (np.abs(ours[..., :1] - toned[..., :1]) < 2 * LIGHT_LIMIT)
+    out = toned
+    for weight, sigma, share in (
+        (skin, LIGHT_BLUR_IOD * scale, LIGHT_SHARE), (skin * (alpha < 0.98), SEAM_BLUR_IOD * scale, 1.0),
+    ):  # fmt: skip
+        total = cv2.GaussianBlur(weight, (0, 0), sigma)
+        field = cv2.GaussianBlur(both * weight[..., None], (0, 0), sigma) / (total + 0.02)[..., None]
+        change = share * np.clip(field, -LIGHT_LIMIT, LIGHT_LIMIT)
+        out, both = out + change, both - change
+    return np.asarray(out, np.float32)
 
 
 def in_frame(guest: Guest, size: tuple[int, int], pose: Pose) -> tuple[Photo, Face]:
