@@ -35,21 +35,23 @@ from portrait_anim.system.weights import digests
 
 Array = npt.NDArray[np.float32]
 
-FACE_BLEND = (0.1, 0.9)  # of a change, when the face is blended
-ROOM_BLEND = (0.3, 0.7)  # the same for hair and background, whose ghosts should be short
+FACE_BLEND = (0.1, 0.85)  # of a change, when the face is blended
+ROOM_BLEND = (0.33, 0.43)  # the same for hair and background: when that begins beside the face and in the far corner
+ROOM_LENGTH = 0.3  # of a change, how long each place there takes: short ghosts
 OVAL_SOFT_IOD = 0.25  # beyond the oval, over which the one goes over into the other
 MAX_TURN = 0.21  # radians by which a face is turned to fit a head
 
 
 @dataclass(frozen=True)
 class _Change:
-    """Times (s) of a change, from and to which portrait, and where (H, W) the face is, 0..1; None: everywhere."""
+    """Times (s) of a change, from and to which portrait, and when (H, W, 2) each place begins and ends to
+    change, in shares of the change; None: all at once."""
 
     start_s: float
     length_s: float
     before: int
     after: int
-    oval: Array | None
+    when: Array | None
 
 
 class Morph:
@@ -88,7 +90,7 @@ class Morph:
                 self.portraits.append(self._portrait(guest))
             after = known[key]
             if after != now:
-                self._changes.append(_Change(change.start_s, change.length_s, now, after, self._oval(now, after)))
+                self._changes.append(_Change(change.start_s, change.length_s, now, after, self._when(now, after)))
             now = after
         boxes = np.array([portrait.box for portrait in self.portraits])
         self._box: Box = (*map(int, boxes[:, :2].min(0)), *map(int, boxes[:, 2:].max(0)))  # type: ignore[assignment]
@@ -125,12 +127,12 @@ class Morph:
         self._draw(out, change.before, posed(state, a.pose, pose), share * (b.rest - a.rest))
         self._draw(second, change.after, posed(state, b.pose, pose), (1 - share) * (a.rest - b.rest))
         x0, y0, x1, y1 = self._box
-        face, room = (_ramp(done, *when) for when in (FACE_BLEND, ROOM_BLEND))
         view, over = out[y0:y1, x0:x1], second[y0:y1, x0:x1]
-        if change.oval is None:
+        if change.when is None:
+            face = _ramp(done, *FACE_BLEND)
             cv2.addWeighted(view, 1 - face, over, face, 0, dst=view)
         else:
-            _blend(view, over, change.oval[y0:y1, x0:x1], np.float32(face), np.float32(room))
+            _blend(view, over, change.when[y0:y1, x0:x1], np.float32(done))
 
     def _portrait(self, guest: Guest) -> Portrait:
         first = self.portraits[0]
@@ -143,22 +145,29 @@ class Morph:
         pixels, face = laid_in(host, guest, pose, monochrome=first.photo.monochrome)
         return Portrait(replace(first.photo, pixels=pixels), face)
 
-    def _oval(self, before: int, after: int) -> Array | None:
+    def _when(self, before: int, after: int) -> Array | None:
+        """Return when each place of the picture changes: the face slowly, then hair and room, outwards from it."""
         if not self._whole:
             return None
-        out = np.zeros(self.size[::-1], np.uint8)
+        inside = np.zeros(self.size[::-1], np.uint8)
         for portrait in (self.portraits[before], self.portraits[after]):
             points = portrait.pose.to_image(portrait.rest)[list(FACE_OVAL), :2]
-            cv2.fillPoly(out, [np.round(points).astype(np.int32)], 1)
-        scale = self.portraits[0].pose.scale
-        away = cv2.distanceTransform(1 - out, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / (OVAL_SOFT_IOD * scale)
-        x = np.clip(1 - away, 0, 1)
-        return np.asarray(x * x * (3 - 2 * x), np.float32)
+            cv2.fillPoly(inside, [np.round(points).astype(np.int32)], 1)
+        away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        face = 1 - _smooth(away / (OVAL_SOFT_IOD * self.portraits[0].pose.scale))
+        begin = ROOM_BLEND[0] + (ROOM_BLEND[1] - ROOM_BLEND[0]) * away / max(float(away.max()), 1.0)
+        room = np.stack([begin, begin + ROOM_LENGTH], axis=-1)
+        return np.asarray(room + face[..., None] * (np.array(FACE_BLEND) - room), np.float32)
 
 
 def _key(guest: Guest) -> tuple[bytes, bytes]:
     """Return what tells one face of one picture from all others."""
     return guest.photo.pixels.tobytes(), guest.face.landmarks.tobytes()
+
+
+def _smooth(x: Array) -> Array:
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 
 def _ramp(x: float, low: float, high: float) -> float:
@@ -205,11 +214,13 @@ def posed(state: FaceState, own: Pose, pose: Pose) -> FaceState:
 
 
 @numba.njit(cache=True, nogil=True)
-def _blend(view: Image, over: Image, oval: Array, face: float, room: float) -> None:
-    """Blend (h, w, 3) ``over`` into ``view``, in place: by ``face`` where ``oval`` (h, w) is 1, by ``room`` outside."""
+def _blend(view: Image, over: Image, when: Array, done: float) -> None:
+    """Blend (h, w, 3) ``over`` into ``view``, in place, as far as each place (h, w, 2) is at ``done``, 0..1."""
     for row in range(view.shape[0]):
         for column in range(view.shape[1]):
-            share = room + oval[row, column] * (face - room)
+            begin, end = when[row, column, 0], when[row, column, 1]
+            share = min(max((done - begin) / (end - begin), np.float32(0)), np.float32(1))
+            share = share * share * (np.float32(3) - np.float32(2) * share)
             for k in range(3):
                 value = view[row, column, k] + share * (np.float32(over[row, column, k]) - view[row, column, k])
                 view[row, column, k] = np.uint8(value + np.float32(0.5))

@@ -16,8 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.face.mesh import (
-    BROW_LEFT,
-    BROW_RIGHT,
     EYE_LEFT,
     EYE_RIGHT,
     FACE_OVAL,
@@ -38,11 +36,13 @@ SKIN_POINTS = (50, 280, 101, 330, 205, 425, 36, 266, 4, 5, 195, 6, 151, 9)  # ch
 SKIN_PATCH_IOD = 0.05  # half the side of what is looked at there
 FADE_IOD = 0.16  # width of the seam at cheeks and jaw
 FOREHEAD = (54, 103, 67, 109, 10, 338, 297, 332, 284)  # the oval's upper part
+BROW_LINE = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)  # upper row of both brows
+TEMPLES = (132, 361)  # the oval beside the mouth: hair hangs down to there
 FOREHEAD_FADE = 0.75  # of the way from the brows to the hair in which the face fades
 HAIR_DARKER = 12.0  # L below the skin from which a forehead's pixels are hair
 HAIR_SOFT = 8.0  # L over which that begins
+HAIR_MARGIN_IOD = 0.035  # round hair that is left out too, and the width of its seam
 SPREAD_LIMITS = (0.75, 1.35)  # of the contrast's change
-BRIGHTEST = 1.15  # times the skin's own lightness up to which its colour grows with the light
 SEAM_BLUR_IOD = 0.12  # how far the seam's colours are spread into the face
 LIGHT_BLUR_IOD = 0.35  # what is larger than this is light, not features
 LIGHT_SHARE = 0.5  # of the host's light that the guest's face takes on
@@ -89,7 +89,6 @@ def laid_in(host: Image, guest: Guest, pose: Pose, *, monochrome: bool) -> tuple
     brows = _above_brows(place, ours.shape[:2], pose.scale)
     for part, skin in ((ours, ours_skin), (theirs, theirs_skin)):
         alpha = np.minimum(alpha, 1 - brows * _hair(part, skin, pose.scale))
-    alpha = cv2.GaussianBlur(alpha, (0, 0), max(0.5, 0.012 * pose.scale))
     toned = _toned(theirs, ours, theirs_skin, ours_skin, plain=monochrome, grey=guest.photo.monochrome)
     toned = _relit(toned, ours, alpha, ours_skin, place, pose.scale)
     mixed = cv2.cvtColor(ours + alpha[..., None] * (toned - ours), cv2.COLOR_LAB2RGB)
@@ -150,9 +149,8 @@ def _oval(place: Array, size: tuple[int, int], scale: float) -> Array:
 
 
 def _above_brows(place: Array, size: tuple[int, int], scale: float, *, whole: bool = False) -> Array:
-    """Return (h, w): 0 at the brows to 1 towards the hair; ``whole``: 1 only at the oval's upper end."""
-    brows, top = place[list(BROW_LEFT + BROW_RIGHT)], place[list(FOREHEAD)]
-    line = brows[[5, 6, 7, 8, 9, 19, 18, 17, 16, 15]]
+    """Return (h, w): 0 at brows and temples to 1 towards the hair; ``whole``: 1 only at the oval's upper end."""
+    line, top = place[list(BROW_LINE)], place[list(FOREHEAD)]
     up = (top - line.mean(0)).mean(0)
     length = max(float(np.linalg.norm(up)), 1.0)
     up /= length
@@ -164,7 +162,7 @@ def _above_brows(place: Array, size: tuple[int, int], scale: float, *, whole: bo
         order = np.argsort(points @ across)
         return np.asarray(np.interp(along, (points @ across)[order], (points @ up)[order]), np.float32)
 
-    low, high = curve(line), curve(top)
+    low, high = curve(line if whole else np.concatenate([line, place[list(TEMPLES)]])), curve(top)
     share = (height - low) / np.maximum(high - low, 0.05 * scale)
     return _smooth(1 - (1 - share) / FOREHEAD_FADE) if whole else _smooth(share / 0.3)
 
@@ -194,7 +192,11 @@ def _hair(lab: Array, skin: _Skin, scale: float) -> Array:
     """Return (h, w) how surely each place is hair and not skin, by its darkness."""
     smooth = cv2.GaussianBlur(lab[..., 0], (0, 0), max(0.5, 0.015 * scale))
     limit = skin.colour[0] - max(HAIR_DARKER, 1.5 * float(skin.spread[0]))
-    return _smooth((limit - smooth) / HAIR_SOFT)
+    hair = _smooth((limit - smooth) / HAIR_SOFT)
+    margin = HAIR_MARGIN_IOD * scale
+    size = 2 * round(margin) + 1
+    grown = cv2.dilate(hair, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    return np.asarray(cv2.GaussianBlur(grown, (0, 0), max(0.5, margin)), np.float32)
 
 
 def _toned(theirs: Array, ours: Array, skin: _Skin, host: _Skin, *, plain: bool, grey: bool) -> Array:
@@ -211,16 +213,23 @@ def _toned(theirs: Array, ours: Array, skin: _Skin, host: _Skin, *, plain: bool,
     ends = 4 * light * (1 - light)  # the contrast changes between black and white, not there
     out = np.empty_like(theirs)
     out[..., 0] = 100 * (light + (gain - 1) * (light - wanted) * ends)
-    if plain or grey:  # colours come from the place in the host's face, which has the same shape
+    line = _skin_line(out[..., 0], host)
+    if plain:
         out[..., 1:] = cv2.GaussianBlur(ours[..., 1:], (0, 0), 1.0)
+    elif grey:  # colours come from the same place in the host's face, which has the same shape, where that is skin
+        other = _smooth((host.colour[0] - HAIR_DARKER - cv2.GaussianBlur(ours[..., 0], (0, 0), 1.0)) / HAIR_SOFT)
+        out[..., 1:] = cv2.GaussianBlur(ours[..., 1:], (0, 0), 1.0)
+        out[..., 1:] += other[..., None] * (line - out[..., 1:])
     else:
-        out[..., 1:] = theirs[..., 1:] - _skin_line(theirs[..., 0], skin) + _skin_line(out[..., 0], host)
+        out[..., 1:] = theirs[..., 1:] - _skin_line(theirs[..., 0], skin) + line
     return out
 
 
 def _skin_line(light: Array, skin: _Skin) -> Array:
     """Return the (h, w, 2) colour a, b that skin has at a lightness (h, w)."""
-    return np.asarray(skin.colour[1:] * np.clip(light / skin.colour[0], 0, BRIGHTEST)[..., None], np.float32)
+    rising = light / skin.colour[0]
+    falling = np.sqrt(np.clip((100 - light) / (100 - min(float(skin.colour[0]), 95.0)), 0, 1))  # highlights are white
+    return np.asarray(skin.colour[1:] * np.clip(np.minimum(rising, falling), 0, 1)[..., None], np.float32)
 
 
 def _relit(toned: Array, ours: Array, alpha: Array, host: _Skin, place: Array, scale: float) -> Array:
@@ -232,9 +241,10 @@ def _relit(toned: Array, ours: Array, alpha: Array, host: _Skin, place: Array, s
     far = np.abs(ours[..., 0] - host.colour[0]) > 3 * host.spread[0] + HAIR_DARKER  # hair, or something else
     skin = (inside & (features == 0) & ~far & (alpha > 0.02)).astype(np.float32)
     both = (ours - toned) * (np.abs(ours[..., :1] - toned[..., :1]) < 2 * LIGHT_LIMIT)
+    near_seam = cv2.GaussianBlur(alpha, (0, 0), SEAM_BLUR_IOD / 2 * scale) < 0.98
     out = toned
     for weight, sigma, share in (
-        (skin, LIGHT_BLUR_IOD * scale, LIGHT_SHARE), (skin * (alpha < 0.98), SEAM_BLUR_IOD * scale, 1.0),
+        (skin, LIGHT_BLUR_IOD * scale, LIGHT_SHARE), (skin * near_seam, SEAM_BLUR_IOD * scale, 1.0),
     ):  # fmt: skip
         total = cv2.GaussianBlur(weight, (0, 0), sigma)
         field = cv2.GaussianBlur(both * weight[..., None], (0, 0), sigma) / (total + 0.02)[..., None]
