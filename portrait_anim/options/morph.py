@@ -56,10 +56,10 @@ class MorphChange:
 
 
 def parse_morph(given: MorphLike) -> tuple[MorphChange, ...]:
-    """Read changes of the face, in the order of time.
+    r"""Read changes of the face, in the order of time.
 
-    >>> parse_morph("a@home, 2.jpg@12.5,C:\\\\b.jpg#2@20:1.5")[1]
-    MorphChange(photo='C:\\\\b.jpg', start_s=20.0, length_s=1.5, face=2)
+    >>> parse_morph("a@home, 2.jpg@12.5,C:\\b.jpg#2@20:1.5")[1]
+    MorphChange(photo='C:\\b.jpg', start_s=20.0, length_s=1.5, face=2)
 
     Args:
         given: ``PHOTO@SECOND[:LENGTH]`` with commas; the path of an .lrc file, whose photos lie relative to it; or

@@ -37,6 +37,6 @@ def make_scene(photo: Photo, faces: Sequence[Face], landmarker: Landmarker, opti
         key = (str(change.photo) if isinstance(change.photo, str) else f"{id(change.photo)}", change.face)
         if key not in guests:
             picture = load_photo(change.photo, options.max_size)
-            guests[key] = Guest(picture, choose_faces(picture, landmarker, change.face )[0])
+            guests[key] = Guest(picture, choose_faces(picture, landmarker, change.face)[0])
         found.append(guests[key])
     return Morph(photo, faces[0], options.changes, found, options.morph_style, landmarker.models())

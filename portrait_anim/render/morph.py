@@ -44,8 +44,13 @@ MAX_TURN = 0.21  # radians by which a face is turned to fit a head
 
 @dataclass(frozen=True)
 class _Change:
-    """Times (s) of a change, from and to which portrait, and when (H, W, 2) each place begins and ends to
-    change, in shares of the change; None: all at once."""
+    """One change.
+
+    Attributes:
+        start_s, length_s: its times.
+        before, after: numbers of the portraits.
+        when: (H, W, 2), when each place begins and ends to change, in shares of the change; None: all at once.
+    """
 
     start_s: float
     length_s: float
@@ -132,7 +137,7 @@ class Morph:
             face = _ramp(done, *FACE_BLEND)
             cv2.addWeighted(view, 1 - face, over, face, 0, dst=view)
         else:
-            _blend(view, over, change.when[y0:y1, x0:x1], np.float32(done))
+            _blend(view, over, change.when[y0:y1, x0:x1], float(done))
 
     def _portrait(self, guest: Guest) -> Portrait:
         first = self.portraits[0]
