@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 
 from portrait_anim.face import matte, mesh
 from portrait_anim.face.mesh import FACE_OVAL
-from portrait_anim.face.normalise import IMAGE_TO_FACE, Pose, normalise
+from portrait_anim.face.normalise import Pose, normalise
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import NECK, FaceState
 from portrait_anim.face.types import Face
@@ -39,6 +39,8 @@ FACE_BLEND = (0.1, 0.85)  # of a change, when the face is blended
 ROOM_BLEND = (0.33, 0.43)  # the same for hair and background: when that begins beside the face and in the far corner
 ROOM_LENGTH = 0.3  # of a change, how long each place there takes: short ghosts
 OVAL_SOFT_IOD = 0.25  # beyond the oval, over which the one goes over into the other
+FRAMING = (0.0, 0.6)  # of a change, when a smaller face is enlarged to the size and place of a larger one
+SAME_SIZE, SAME_PLACE_PX = 1e-3, 0.02  # less is no other size and place
 MAX_TURN = 0.21  # radians by which a face is turned to fit a head
 
 
@@ -126,11 +128,12 @@ class Morph:
 
     def _draw_change(self, out: Image, change: _Change, done: float, state: FaceState) -> None:
         a, b = self.portraits[change.before], self.portraits[change.after]
-        share = _ramp(done, 0, 1)
-        pose = between(a.pose, b.pose, share)
+        share, pose = _ramp(done, 0, 1), between(a.pose, b.pose, done)
         second = self.still.copy()
-        self._draw(out, change.before, posed(state, a.pose, pose), share * (b.rest - a.rest))
-        self._draw(second, change.after, posed(state, b.pose, pose), (1 - share) * (a.rest - b.rest))
+        self._draw(out, change.before, turned(state, a.pose, pose), share * (b.rest - a.rest))
+        self._draw(second, change.after, turned(state, b.pose, pose), (1 - share) * (a.rest - b.rest))
+        if self._whole:
+            out[...], second = moved(out, a.pose, pose), moved(second, b.pose, pose)
         x0, y0, x1, y1 = self._box
         view, over = out[y0:y1, x0:x1], second[y0:y1, x0:x1]
         if change.when is None:
@@ -146,7 +149,7 @@ class Morph:
         shape, own = normalise(guest.face.landmarks)
         pose = fitting(own, first.pose)
         host = first.photo.pixels.copy()
-        first.draw(host, posed(FaceState.rest(), first.pose, pose), shape - first.rest)
+        first.draw(host, turned(FaceState.rest(), first.pose, pose), shape - first.rest)
         pixels, face = laid_in(host, guest, pose, monochrome=first.photo.monochrome)
         return Portrait(replace(first.photo, pixels=pixels), face)
 
@@ -155,11 +158,13 @@ class Morph:
         if not self._whole:
             return None
         inside = np.zeros(self.size[::-1], np.uint8)
-        for portrait in (self.portraits[before], self.portraits[after]):
-            points = portrait.pose.to_image(portrait.rest)[list(FACE_OVAL), :2]
-            cv2.fillPoly(inside, [np.round(points).astype(np.int32)], 1)
+        poses = [self.portraits[number].pose for number in (before, after)]
+        larger = max(poses, key=lambda pose: pose.scale)
+        for number, own in zip((before, after), poses, strict=True):
+            points = Pose(own.rotation, larger.scale, larger.origin).to_image(self.portraits[number].rest)
+            cv2.fillPoly(inside, [np.round(points[list(FACE_OVAL), :2]).astype(np.int32)], 1)
         away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        face = 1 - _smooth(away / (OVAL_SOFT_IOD * self.portraits[0].pose.scale))
+        face = 1 - _smooth(away / (OVAL_SOFT_IOD * larger.scale))
         begin = ROOM_BLEND[0] + (ROOM_BLEND[1] - ROOM_BLEND[0]) * away / max(float(away.max()), 1.0)
         room = np.stack([begin, begin + ROOM_LENGTH], axis=-1)
         return np.asarray(room + face[..., None] * (np.array(FACE_BLEND) - room), np.float32)
@@ -180,10 +185,15 @@ def _ramp(x: float, low: float, high: float) -> float:
     return x * x * (3 - 2 * x)
 
 
-def between(a: Pose, b: Pose, share: float) -> Pose:
-    """Return the pose on the way from one to another: share 0 is the first, 1 the second."""
+def between(a: Pose, b: Pose, done: float) -> Pose:
+    """Return the pose at ``done``, 0..1, of a change from one pose to another.
+
+    Whichever face is smaller is enlarged to the other's size and place by the time that the two are blended, so that no
+    picture has to be shown smaller than the frame.
+    """
     turn = Rotation.from_matrix(a.rotation.T @ b.rotation).as_rotvec()
-    rotation = a.rotation @ Rotation.from_rotvec(share * turn).as_matrix()
+    rotation = a.rotation @ Rotation.from_rotvec(_ramp(done, 0, 1) * turn).as_matrix()
+    share = _ramp(done, *(FRAMING if b.scale >= a.scale else (1 - FRAMING[1], 1 - FRAMING[0])))
     return Pose(rotation, a.scale + share * (b.scale - a.scale), a.origin + share * (b.origin - a.origin))
 
 
@@ -204,18 +214,26 @@ def fitting(own: Pose, head: Pose) -> Pose:
     return Pose(head.rotation @ Rotation.from_rotvec(share * turn).as_matrix(), head.scale, head.origin)
 
 
-def posed(state: FaceState, own: Pose, pose: Pose) -> FaceState:
-    """Return the state in which a face of one pose is seen as the same face would be in another pose in ``state``.
-
-    The scale stays the face's own: ``pose`` is taken to be as large.
-    """
+def turned(state: FaceState, own: Pose, pose: Pose) -> FaceState:
+    """Return the state in which a face of one pose is seen turned as in another pose in ``state``, in its own place."""
     if pose is own:
         return state
-    turned = own.rotation.T @ pose.rotation
-    rotation = Rotation.from_matrix(turned @ Rotation.from_rotvec(state.rotation).as_matrix()).as_rotvec()
-    offset = (pose.origin - own.origin) * IMAGE_TO_FACE / own.scale
-    shift = turned @ (NECK + state.shift) + own.rotation.T @ offset - NECK
+    turn = own.rotation.T @ pose.rotation
+    rotation = Rotation.from_matrix(turn @ Rotation.from_rotvec(state.rotation).as_matrix()).as_rotvec()
+    shift = turn @ (NECK + state.shift) - NECK
     return replace(state, rotation=rotation.astype(np.float32), shift=shift.astype(np.float32))
+
+
+def moved(frame: Image, own: Pose, pose: Pose) -> Image:
+    """Return a frame (H, W, 3) in which the face of one pose is as large as in another and in its place."""
+    larger = pose.scale / own.scale
+    shift = pose.origin[:2] - larger * own.origin[:2]
+    if abs(larger - 1) < SAME_SIZE and np.abs(shift).max() < SAME_PLACE_PX:
+        return frame
+    matrix = np.column_stack([np.eye(2) * larger, shift])
+    size = (frame.shape[1], frame.shape[0])
+    kind = cv2.INTER_LINEAR
+    return np.asarray(cv2.warpAffine(frame, matrix, size, flags=kind, borderMode=cv2.BORDER_REFLECT_101))
 
 
 @numba.njit(cache=True, nogil=True)

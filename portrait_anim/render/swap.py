@@ -47,6 +47,9 @@ SEAM_BLUR_IOD = 0.12  # how far the seam's colours are spread into the face
 LIGHT_BLUR_IOD = 0.35  # what is larger than this is light, not features
 LIGHT_SHARE = 0.5  # of the host's light that the guest's face takes on
 LIGHT_LIMIT = 22.0  # L, a, b by which light and seam change it at most
+MAX_ZOOM = 1.7  # by which a picture is enlarged to fill the frame
+MAX_SHIFT_IOD = 0.8  # by which it is moved
+FILL_EDGE_IOD, FILL_BLUR_IOD = 0.15, 0.35  # beyond its edges: over which they go over into their blur, and of that
 SHARPER = 1.3  # a face with so many times the host's px an IOD is averaged first
 
 
@@ -256,7 +259,8 @@ def _relit(toned: Array, ours: Array, alpha: Array, host: _Skin, place: Array, s
 def in_frame(guest: Guest, size: tuple[int, int], pose: Pose) -> tuple[Photo, Face]:
     """Return the guest's whole picture at a size, its face as large as ``pose`` says and in its place, not turned.
 
-    What lies beyond the picture's edges repeats them, blurred.
+    A picture that would not fill the frame is shown larger, and its face gives way, both within limits; what lies
+    beyond its edges then repeats them, blurred.
 
     Args:
         guest: the picture and its face.
@@ -265,23 +269,25 @@ def in_frame(guest: Guest, size: tuple[int, int], pose: Pose) -> tuple[Photo, Fa
     """
     pixels, landmarks = guest.photo.pixels, guest.face.landmarks
     _, own = normalise(landmarks)
+    frame, given = np.array(size, np.float64), np.array(guest.photo.size, np.float64)
     scale = pose.scale / own.scale
+    scale *= float(np.clip((frame / (scale * given)).max(), 1, MAX_ZOOM))
+    shift = pose.origin[:2] - scale * own.origin[:2]  # px of the frame: where the picture's first pixel lies
+    left = frame - scale * given
+    wanted = np.where(left < 0, np.clip(shift, left, 0), left / 2)
+    shift = shift + np.clip(wanted - shift, -MAX_SHIFT_IOD * pose.scale, MAX_SHIFT_IOD * pose.scale)
+    reduced, ratio = pixels, 1.0
     if scale < 1 / SHARPER:
         reduced = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         ratio = reduced.shape[1] / pixels.shape[1]
-    else:
-        reduced, ratio = pixels, 1.0
-    shift = pose.origin[:2] - scale * own.origin[:2]
     rest = scale / ratio
-    to_frame = np.array([[rest, 0, shift[0] + (rest - scale) / 2], [0, rest, shift[1] + (rest - scale) / 2]])
-    kind = cv2.INTER_CUBIC
-    out = np.asarray(cv2.warpAffine(reduced, to_frame, size, flags=kind, borderMode=cv2.BORDER_REPLICATE))
+    to_frame = np.column_stack([np.eye(2) * rest, shift + (rest - scale) / 2])
+    out = np.asarray(cv2.warpAffine(reduced, to_frame, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
     there = cv2.warpAffine(np.ones(reduced.shape[:2], np.uint8), to_frame, size, flags=cv2.INTER_NEAREST)
     if not there.all():
-        reach = max(1.0, 0.15 * pose.scale)
         away = cv2.distanceTransform(1 - there, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        soft = cv2.GaussianBlur(out, (0, 0), 0.3 * pose.scale)
-        share = _smooth(away / reach)[..., None]
+        soft = cv2.GaussianBlur(out, (0, 0), FILL_BLUR_IOD * pose.scale)
+        share = _smooth(away / (FILL_EDGE_IOD * pose.scale))[..., None]
         out = np.clip(np.rint(out + share * (soft.astype(np.float32) - out)), 0, 255).astype(np.uint8)
     moved = landmarks * np.float32(scale)
     moved[:, :2] += shift.astype(np.float32)

@@ -23,7 +23,8 @@ from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.motion.space import INNER_LIPS, Motion, MotionSpace
 from portrait_anim.options.morph import MorphChange
-from portrait_anim.render.morph import MAX_TURN, Morph, between, fitting, posed
+from portrait_anim.render.head import HeadMesh
+from portrait_anim.render.morph import MAX_TURN, Morph, between, fitting, moved, turned
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.swap import Guest
 from portrait_anim.system.fingerprint import Fingerprint
@@ -156,18 +157,24 @@ def test_a_monochrome_host_stays_monochrome_and_lends_no_colour() -> None:
 
 def test_poses() -> None:
     turn = cv2.Rodrigues(np.array([0.0, 0.3, 0.0]))[0]
-    a, b = Pose(np.eye(3), 80.0, np.array([100.0, 90.0, 0.0])), Pose(turn, 80.0, np.array([110.0, 80.0, 5.0]))
+    a, b = Pose(np.eye(3), 80.0, np.array([100.0, 90.0, 0.0])), Pose(turn, 96.0, np.array([110.0, 80.0, 5.0]))
     np.testing.assert_allclose(between(a, b, 1.0).rotation, b.rotation, atol=1e-9)
-    np.testing.assert_allclose(between(a, b, 0.5).origin, [105, 85, 2.5])
+    assert between(a, b, 0.6).scale == between(b, a, 0.4).scale == 96.0
     left = fitting(b, a).rotation.T @ turn
     assert float(np.linalg.norm(cv2.Rodrigues(left)[0])) == pytest.approx(MAX_TURN, abs=1e-6)
     state = replace(FaceState.rest(), rotation=np.array([0.1, 0.05, 0.02], np.float32))
     points = np.random.default_rng(1).standard_normal((5, 3))
-    from portrait_anim.render.head import HeadMesh
-
-    wanted = b.to_image(HeadMesh.turn(points, state))[:, :2]
-    there = a.to_image(HeadMesh.turn(points, posed(state, a, b)))[:, :2]
+    wanted = Pose(b.rotation, a.scale, a.origin).to_image(HeadMesh.turn(points, state))[:, :2]
+    there = a.to_image(HeadMesh.turn(points, turned(state, a, b)))[:, :2]
     np.testing.assert_allclose(there, wanted, atol=1e-3)
+
+
+def test_a_frame_is_brought_to_another_size_and_place() -> None:
+    frame = np.zeros((80, 120, 3), np.uint8)
+    frame[30, 40] = 255
+    a, b = (Pose(np.eye(3), scale, np.array([*at, 0.0])) for scale, at in ((20, (40, 30)), (30, (55, 42))))
+    assert np.unravel_index(moved(frame, a, b)[..., 0].argmax(), (80, 120)) == (42, 55)
+    assert moved(frame, a, a) is frame
 
 
 def test_through_animate(tmp_path: Path, second_of_speech: Path) -> None:
