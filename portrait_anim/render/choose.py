@@ -13,6 +13,8 @@ from portrait_anim.render.group import Group
 from portrait_anim.render.morph import Morph
 from portrait_anim.render.swap import Guest
 
+OTHER_FACE = "PHOTO#N in --morph (morph=)"
+
 
 def make_scene(photo: Photo, faces: Sequence[Face], landmarker: Landmarker, options: PhotoOptions) -> Group | Morph:
     """Load what a scene needs beside its photo and make it.
@@ -37,6 +39,6 @@ def make_scene(photo: Photo, faces: Sequence[Face], landmarker: Landmarker, opti
         key = (str(change.photo) if isinstance(change.photo, str) else f"{id(change.photo)}", change.face)
         if key not in guests:
             picture = load_photo(change.photo, options.max_size)
-            guests[key] = Guest(picture, choose_faces(picture, landmarker, change.face)[0])
+            guests[key] = Guest(picture, choose_faces(picture, landmarker, change.face, OTHER_FACE)[0])
         found.append(guests[key])
     return Morph(photo, faces[0], options.changes, found, options.morph_style, landmarker.models())

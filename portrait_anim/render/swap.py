@@ -47,6 +47,7 @@ SEAM_BLUR_IOD = 0.12  # how far the seam's colours are spread into the face
 LIGHT_BLUR_IOD = 0.35  # what is larger than this is light, not features
 LIGHT_SHARE = 0.5  # of the host's light that the guest's face takes on
 LIGHT_LIMIT = 22.0  # L, a, b by which light and seam change it at most
+PALEST = 0.5  # share of what is bluer than skin (eyes) that is left of it, at least, where the host's skin is paler
 MAX_ZOOM = 1.7  # by which a picture is enlarged to fill the frame
 MAX_SHIFT_IOD = 0.8  # by which it is moved
 FILL_EDGE_IOD, FILL_BLUR_IOD = 0.15, 0.35  # beyond its edges: over which they go over into their blur, and of that
@@ -224,7 +225,10 @@ def _toned(theirs: Array, ours: Array, skin: _Skin, host: _Skin, *, plain: bool,
         out[..., 1:] = cv2.GaussianBlur(ours[..., 1:], (0, 0), 1.0)
         out[..., 1:] += other[..., None] * (line - out[..., 1:])
     else:
-        out[..., 1:] = theirs[..., 1:] - _skin_line(theirs[..., 0], skin) + line
+        beside = theirs[..., 1:] - _skin_line(theirs[..., 0], skin)
+        paler = float(np.clip(host.colour[2] / max(float(skin.colour[2]), 1.0), PALEST, 1))
+        beside[..., 1] = np.where(beside[..., 1] < 0, paler * beside[..., 1], beside[..., 1])
+        out[..., 1:] = line + beside
     return out
 
 

@@ -231,3 +231,18 @@ def test_several_faces_are_refused() -> None:
         Animator(np.concatenate([half, half], axis=1), face="all", morph=[(HOST, 1)])
     with pytest.raises(NoFaceError, match="no face found"):
         Animator(HOST, morph=[(np.full((99, 99, 3), 99, np.uint8), 1)])
+
+
+def test_the_face_of_several_is_the_one_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = ("moller_gogol_1841", "raphael_la_donna_velata_1516")
+    halves = [cv2.resize(guest(EXAMPLES / "portraits" / f"{name}.jpg").photo.pixels, (200, 200)) for name in names]
+    picture = tmp_path / "both.png"
+    cv2.imwrite(str(picture), np.concatenate(halves, axis=1)[..., ::-1])
+    first, second = (
+        Animator(HOST, max_size=400, morph=f"{picture}#{number}@0")._scene.portraits[1].photo.pixels
+        for number in (1, 2)
+    )
+    assert np.abs(first.astype(int) - second).max() > 30
+    with caplog.at_level("INFO"):
+        Animator(HOST, max_size=400, morph=f"{picture}@0")
+    assert "PHOTO#N in --morph (morph=) takes another" in caplog.text
