@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 FILM ?= demo.mp4
 
-.PHONY: help demo check test lint clean
+.PHONY: help demo heart check test lint clean
 .DEFAULT_GOAL := demo
 
 help:  ## this list
@@ -14,6 +14,12 @@ help:  ## this list
 demo: $(VENV)/core  ## a new environment, the program in it, and the first film from examples/
 	$(BIN)/animate examples/astronaut.jpg examples/speech.flac --output $(FILM) --force
 	@echo "$(abspath $(FILM))"
+
+heart: $(VENV)/core  ## one singer whose face becomes four others' along a song, in two styles: heart_face.mp4, heart_photo.mp4
+	for style in face photo; do \
+	  $(BIN)/animate examples/astronaut.jpg examples/song.flac --morph examples/heart.lrc --morph-style $$style \
+	    --output heart_$$style.mp4 --force || exit 1; \
+	done
 
 test: $(VENV)/test  ## a new environment, and all tests in it, two at a time
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -38,4 +44,4 @@ $(VENV)/test $(VENV)/dev: $(VENV)/%: pyproject.toml constraints.txt | $(BIN)/pyt
 	@touch $@
 
 clean:  ## remove the environment and what was built
-	rm -rf $(VENV) demo.mp4 dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) demo.mp4 heart_face.mp4 heart_photo.mp4 dist build .mypy_cache .ruff_cache .pytest_cache

@@ -1,12 +1,14 @@
-"""Contact sheets of rendered faces, to be looked at.
+r"""Contact sheets of rendered faces, to be looked at.
 
     python benchmarks/contact_sheet.py OUT.png PHOTO [PHOTO ...] [--zoom face|mouth|eyes] [--cell 200]
     python benchmarks/contact_sheet.py docs/images/film.png PHOTO --film SOUND
+    python benchmarks/contact_sheet.py docs/images/heart.jpg examples/astronaut.jpg --film examples/song.flac \
+        --morph examples/heart.lrc --cell 150
     python benchmarks/contact_sheet.py docs/images/emotions.jpg PHOTO [PHOTO ...] --emotions [STRENGTH]
 
 Columns: the photo, lips apart, open, wide, round, blink, head turned left and right with gaze. With ``--film``:
-frames of a film made from SOUND, every fifth. With ``--emotions``: neutral, happy, sad, angry, surprised, fearful,
-disgusted.
+frames of a film made from SOUND, every fifth; with ``--morph`` too, for each style: the photo, then two frames in
+each change and one after it. With ``--emotions``: neutral, happy, sad, angry, surprised, fearful, disgusted.
 """
 
 from __future__ import annotations
@@ -30,10 +32,14 @@ from portrait_anim.motion.action_units import ActionUnits
 from portrait_anim.motion.emotion import emotion_activations, photo_smile
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.options import EMOTIONS
+from portrait_anim.options.morph import STYLES, parse_morph
 from portrait_anim.render.portrait import Portrait
 
 Frame = npt.NDArray[np.uint8]
 ZOOMS = {"face": ((33, 263, 152, 10), 1.45), "mouth": ((13, 14), 0.5), "eyes": ((33, 263), 0.75)}
+MORPH_REACH = {"face": 2.0, "photo": 3.2}  # of a cell of --morph, IOD
+MORPH_COLUMNS = 8
+MORPH_SHARES = (0.35, 0.6)  # of a change that it shows
 
 
 def states() -> list[FaceState]:
@@ -84,6 +90,25 @@ def crop(frame: Frame, centre: npt.NDArray[np.floating], reach: float, cell: int
     return np.asarray(Image.fromarray(frame).crop(box).resize((cell, cell), Image.Resampling.LANCZOS))
 
 
+def morph_rows(path: Path, sound: Path, morph: str, cell: int) -> list[Frame]:
+    """The rows of ``--morph``, style by style."""
+    changes = parse_morph(morph)
+    times = [each.start_s + share * each.length_s for each in changes for share in (*MORPH_SHARES, 2.0)]
+    rows = []
+    for style in STYLES:
+        animator = Animator(path, morph=morph, morph_style=style)
+        wanted = {round(time_s * 25) for time_s in [changes[0].start_s / 2, *times]}
+        frames = [frame for i, frame in enumerate(animator.frames(sound)) if i in wanted]
+        _, pose = normalise(animator.faces[0].landmarks)
+        centre = pose.origin[:2] + np.array([0, 0.3 * pose.scale])
+        reach = min(MORPH_REACH[style] * pose.scale, min(animator.size) / 2)
+        centre = np.clip(centre, reach, np.array(animator.size) - reach)
+        cells = [crop(frame, centre, reach, cell) for frame in frames]
+        cells += [np.full_like(cells[0], 255)] * (-len(cells) % MORPH_COLUMNS)
+        rows += [np.hstack(cells[i : i + MORPH_COLUMNS]) for i in range(0, len(cells), MORPH_COLUMNS)]
+    return rows
+
+
 def main() -> None:
     """Draw the sheet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -92,11 +117,15 @@ def main() -> None:
     parser.add_argument("--zoom", choices=tuple(ZOOMS), default="face")
     parser.add_argument("--cell", type=int, default=200)
     parser.add_argument("--film", type=Path, help="sound to make the frames from")
+    parser.add_argument("--morph", metavar="M", help="with --film: as of animate")
     parser.add_argument("--emotions", type=float, nargs="?", const=1.0, metavar="STRENGTH")
     parser.add_argument("--skip", type=int, default=20, help="frames left out at the start of a film")
     args = parser.parse_args()
     rows = []
     for path in args.photos:
+        if args.film and args.morph:
+            rows += morph_rows(path, args.film, args.morph, args.cell)
+            continue
         photo = load_photo(path)
         face = make_landmarker().detect(photo.pixels)[0]
         _, pose = normalise(face.landmarks)

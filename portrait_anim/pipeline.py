@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from contextlib import closing, nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Unpack
 
 from portrait_anim.animation import (
@@ -47,9 +47,10 @@ from portrait_anim.options import (
     PhotoOptions,
     Which,
 )
+from portrait_anim.options.morph import MorphLike, check_end
 from portrait_anim.provenance.label import Label, Style
 from portrait_anim.provenance.record import FilmMarker, Provenance
-from portrait_anim.render.group import Group
+from portrait_anim.render.choose import make_scene
 from portrait_anim.stages import draw, frame_rate, perform, stream
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer
@@ -75,6 +76,8 @@ def animate(
     weights: str = "default",
     device: str = "auto",
     landmarker: str = "facemesh",
+    morph: MorphLike = None,
+    morph_style: str = "face",
     label: str | None = None,
     sign_cert: PathLike | None = None,
     sign_key: PathLike | None = None,
@@ -111,6 +114,10 @@ def animate(
         weights: ``"default"`` or ``"open"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``, for the speech nets.
         landmarker: ``"facemesh"`` or ``"face-alignment"``.
+        morph: other faces that the face becomes along the film, ``"second.jpg@12.5,third.jpg@20:1.5"`` (photo@second,
+            length of the change in s, default 0.8; ``name.jpg#2``: the second face from the left), the path of an .lrc
+            file with lines ``[00:12.50]second.jpg``, or ``(photo, second[, length])`` tuples.
+        morph_style: ``"face"`` (the first photo's hair, body and room stay) or ``"photo"`` (everything changes).
         label: a visible label: ``"auto"``, ``"eu"``, ``"cn"`` or a text.
         sign_cert: PEM certificate chain that signs the film; default: this machine's own.
         sign_key: its PEM key.
@@ -130,12 +137,12 @@ def animate(
         emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion,
         label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log, save_motion=save_motion,
     )  # fmt: skip
-    seen = PhotoOptions(face, max_size, weights, device, landmarker)
+    seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style)
     sounds = as_sounds(audio)
     output = film_target(photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions)
     if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
         seen = replace(seen, face=tuple(range(1, n_faces + 1)))
-    animator = Animator(photo, **vars(seen))
+    animator = Animator(photo, **{part.name: getattr(seen, part.name) for part in fields(seen) if part.init})
     return animator._film(sounds, output, options, Steps(progress), overwrite=overwrite)
 
 
@@ -144,7 +151,7 @@ class Animator:
 
     Args:
         photo: as in :func:`animate`.
-        choices: face, max_size, weights, device and landmarker, as in :func:`animate`.
+        choices: face, max_size, weights, device, landmarker, morph and morph_style, as in :func:`animate`.
 
     Attributes:
         photo: the picture.
@@ -157,7 +164,7 @@ class Animator:
         self.photo = load_photo(photo, options.max_size)
         finder = shared_landmarker(options.landmarker)
         self.faces = choose_faces(self.photo, finder, options.face)
-        self._scene = Group(self.photo, self.faces, finder.models())
+        self._scene, self._changes = make_scene(self.photo, self.faces, finder, options), options.changes
         self._targets = [Target.of(face, number) for number, face in enumerate(self.faces)]
         self._nets = VoiceNets(options.weights, options.device)
 
@@ -186,6 +193,7 @@ class Animator:
         """
         options = MotionOptions(**choices)
         driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
+        check_end(self._changes, driver.duration_s)
         record = Provenance.of(self._scene.facts, driver.facts(options), options)
         marker = record.marker(self._scene.still, frame_rate(options))
         return _pixels(draw(perform(driver, self._targets, options), self._nets.space, self._scene, marker))
@@ -230,6 +238,7 @@ class Animator:
             Label(Style.parse(options.label), self.size, options.fps)  # it fits, or this is said at once
         step("reading", 0, len(given))
         driver = make_driver(given, len(self.faces), self._nets, options)
+        check_end(self._changes, driver.duration_s)
         step("reading", len(given), len(given))
         record = Provenance.of(self._scene.facts, driver.facts(options), options, target)
         fps = frame_rate(options)

@@ -8,6 +8,7 @@ import soundfile
 
 from portrait_anim.audio.load import load_audio
 from portrait_anim.motion.model import MotionModel
+from portrait_anim.options.morph import check_end, parse_morph
 
 pytestmark = pytest.mark.package
 
@@ -30,3 +31,10 @@ def test_song_is_not_clipped_and_has_a_break_in_which_the_mouth_rests() -> None:
     seconds = opening[: len(opening) // 25 * 25].reshape(-1, 25)
     assert np.percentile(opening, 90) > 0.08
     assert (np.abs(seconds[2:-1]).max(axis=1) < 0.02).any()
+
+
+def test_the_heart_film_names_photos_that_are_there() -> None:
+    changes = parse_morph(EXAMPLES / "heart.lrc")
+    assert len(changes) == 5
+    assert all(change.photo.is_file() for change in changes)
+    check_end(changes, soundfile.info(EXAMPLES / "song.flac").duration)

@@ -17,6 +17,7 @@ examples:
   {prog} couple.jpg hers.wav his.wav              a duet, from the left
   {prog} photo.jpg song.wav --emotion "happy@0-4,sad:0.6@4-"
   {prog} photo.jpg song.wav --motion face.csv     motion recorded with a phone, or saved with --save-motion
+  {prog} photo.jpg song.wav --morph "second.jpg@12.5,third.jpg@20:1.5"
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
   {prog} photo.jpg --actor acting.mp4             the video's face moves the photo's, and its sound is played
   {prog} photo.jpg voice.wav --actor acting.mp4   lips from the voice, all else from the video
@@ -61,6 +62,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     picture.add_argument("--fps", type=frame_rate, default=25, metavar="N", help="frames a second, 1 to 60 (25)")
     picture.add_argument("--max-size", type=whole, metavar="PX", help="reduce the longer side to PX (not reduced)")
+    morph = parser.add_argument_group(
+        "faces that change", "a comma separates photos only after @SECOND: names may hold commas, @ and colons"
+    )
+    morph.add_argument(
+        "--morph", metavar="M",
+        help="PHOTO@SECOND or PHOTO@SECOND:LENGTH (0.8 s), with commas; PHOTO#2 is its second face from the left; "
+        "or an .lrc file of times and photos beside it: [00:12.50]second.jpg",
+    )  # fmt: skip
+    morph.add_argument(
+        "--morph-style", default="face", metavar="NAME",
+        help="face (hair, body and room of PHOTO stay) or photo (everything changes) (face)",
+    )  # fmt: skip
     nets = parser.add_argument_group("nets")
     nets.add_argument("--weights", default="default", metavar="SET", help="default (CC BY-NC 4.0) or open (any use)")
     nets.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or mps (auto)")
@@ -84,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             blinks=args.blinks, seed=args.seed, face=args.face, fps=args.fps, max_size=args.max_size,
             max_duration=args.max_duration,
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
-            motion=args.motion, save_motion=args.save_motion,
+            motion=args.motion, save_motion=args.save_motion, morph=args.morph, morph_style=args.morph_style,
             sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,
             progress=progress, overwrite=args.force,
         )  # fmt: skip

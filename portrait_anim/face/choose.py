@@ -14,13 +14,16 @@ from portrait_anim.system.files import printable
 logger = logging.getLogger(__name__)
 
 
-def choose_faces(photo: Photo, landmarker: Landmarker, which: Which = None) -> list[Face]:
+def choose_faces(
+    photo: Photo, landmarker: Landmarker, which: Which = None, other: str = "--face N (face=N)"
+) -> list[Face]:
     """Return the faces of a photo that move, in the order asked for.
 
     Args:
         photo: the picture.
         landmarker: what finds them.
         which: a number or several, counted from the left, from 1; ``"all"``; None: the largest.
+        other: how another face than the largest is asked for, for a note.
 
     Raises:
         NoFaceError: there is no face, none that can be animated, or none of that number.
@@ -39,22 +42,22 @@ def choose_faces(photo: Photo, landmarker: Landmarker, which: Which = None) -> l
         raise NoFaceError(f"the face in {name}{more} {troubles[0]}")
     if which is None and troubles[0] is not None:
         logger.info("the largest face in %s %s; another one moves", name, troubles[0])
-    chosen = _numbered(faces, which, name)
+    chosen = _numbered(faces, which, name, other)
     for face in chosen:
         for remark in remarks(photo.pixels, face):
             logger.info("the face in %s %s", name, remark)
     return chosen
 
 
-def _numbered(faces: list[Face], which: Which, name: str) -> list[Face]:
+def _numbered(faces: list[Face], which: Which, name: str, other: str) -> list[Face]:
     """Return the faces asked for out of those that can move, largest first; see :func:`choose_faces`."""
     from_left = sorted(faces, key=lambda face: float(face.bbox[0] + face.bbox[2]))
     if which is None:
         if len(faces) > 1:
             largest = 1 + next(i for i, face in enumerate(from_left) if face is faces[0])
             logger.info(
-                "%s has %d faces, the largest moves, number %d from the left: --face N (face=N) takes another",
-                name, len(faces), largest,
+                "%s has %d faces, the largest moves, number %d from the left: %s takes another",
+                name, len(faces), largest, other,
             )  # fmt: skip
         return faces[:1]
     if isinstance(which, str):

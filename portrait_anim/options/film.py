@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypedDict
 from portrait_anim.config import FPS
 from portrait_anim.errors import OptionError
 from portrait_anim.options.checks import check_choice, check_range, check_whole
+from portrait_anim.options.morph import STYLES, MorphChange, MorphLike, parse_morph
 from portrait_anim.options.timeline import EmotionTimeline, parse_emotion
 
 ALL = "all"
@@ -38,6 +39,9 @@ class PhotoOptions:
         weights: ``"default"`` or ``"open"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``, for the speech nets.
         landmarker: ``"facemesh"`` or ``"face-alignment"``.
+        morph: other faces that the face becomes, see :func:`portrait_anim.options.morph.parse_morph`; None: none.
+        morph_style: ``"face"`` (hair, body and room stay) or ``"photo"`` (everything changes).
+        changes: ``morph``, read.
 
     Raises:
         OptionError: a value outside its range.
@@ -48,8 +52,13 @@ class PhotoOptions:
     weights: str = "default"
     device: str = "auto"
     landmarker: str = "facemesh"
+    morph: MorphLike = None
+    morph_style: str = "face"
+    changes: tuple[MorphChange, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_choice("morph_style", self.morph_style, STYLES)
+        object.__setattr__(self, "changes", parse_morph(self.morph))
         check_choice("weights", self.weights, WEIGHT_SETS)
         check_choice("device", self.device, DEVICES)
         check_choice("landmarker", self.landmarker, LANDMARKERS)
@@ -153,6 +162,8 @@ class PhotoChoices(TypedDict, total=False):
     weights: str
     device: str
     landmarker: str
+    morph: MorphLike
+    morph_style: str
 
 
 class MotionChoices(TypedDict, total=False):

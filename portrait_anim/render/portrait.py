@@ -36,6 +36,8 @@ LID_FINE_MOST = 3  # times finer at most
 IOD_PER_STEP = 90  # px of a face's IOD for each px between the grid points of the warp
 OPACITY_SEEN = 0.02  # opacity from which on a pixel inside the photo's open mouth is filled with lip
 INPAINT_REACH = 0.02  # IOD, reach of that filling
+SEAM = list(LIPS_INNER_UPPER[4:7])  # the middle of the line between the lips
+JAW = np.array([1, 1, 0], np.float32)  # the axes in which what moves with the jaw follows the chin
 
 
 class Portrait:
@@ -49,6 +51,8 @@ class Portrait:
         photo: the picture.
         mouth_open: whether the picture shows an open mouth; its resting shape is then estimated.
         box: the part of the picture that can change.
+        rest: (478, 3) IOD, the resting face that displacement 0 shows.
+        pose: of the face in the picture.
     """
 
     def __init__(self, photo: Photo, face: Face) -> None:
@@ -64,6 +68,7 @@ class Portrait:
             landmarks = seam_landmarks(pixels, landmarks)
             rest = self._pose.to_face(landmarks)
         # mesh and warp, with the background held still
+        self.rest, self.pose = rest, self._pose
         scale = self._pose.scale  # px an IOD
         self._head = HeadMesh(landmarks, rest, self._pose, (width, height), grown_lips=self.mouth_open)
         step = max(GRID_STEP_PX, round(scale / IOD_PER_STEP))
@@ -89,7 +94,7 @@ class Portrait:
         )  # fmt: skip
         self._mouth = MouthPainter(look, scale, self.mouth_open, zlib.crc32(np.round(shape, 2).tobytes()))
         self._skin = Skin(pixels, landmarks, scale, self.box[:2])
-        self._seam = rest[list(LIPS_INNER_UPPER[4:7])].mean(0).astype(np.float64)
+        self._seam = rest[SEAM].mean(0).astype(np.float64)
         # an open mouth's own teeth are kept for the frames in which it is open
         warped = pixels
         self._own: tuple[Image, Array, npt.NDArray[np.float64]] | None = None
@@ -97,7 +102,7 @@ class Portrait:
             rows, columns, opacity = own_opening(landmarks[list(LIPS_INNER), :2], (height, width), scale)
             if look.own_teeth:
                 # (3, 3) px of the photo -> mouth-local
-                inverse = np.linalg.inv(np.vstack([self._mouth_axes(FaceState.rest(), jaw=False), [0, 0, 1]]))
+                inverse = np.linalg.inv(np.vstack([self._mouth_axes(FaceState.rest(), 0.0), [0, 0, 1]]))
                 offset = np.array([[1, 0, columns.start], [0, 1, rows.start], [0, 0, 1]], np.float64)
                 self._own = np.ascontiguousarray(pixels[rows, columns]), opacity, inverse @ offset
             # when the lips close no teeth may be seen between them: the opening is filled with the lips' colours
@@ -114,16 +119,26 @@ class Portrait:
         self.draw(frame, state)
         return frame
 
-    def draw(self, frame: Image, state: FaceState) -> None:
-        """Draw a state into (H, W, 3) ``frame``, in place; inside ``box`` the frame has to show the photo."""
+    def draw(self, frame: Image, state: FaceState, other: Array | None = None) -> None:
+        """Draw a state into (H, W, 3) ``frame``, in place; inside ``box`` the frame has to show the photo.
+
+        Args:
+            frame: (H, W, 3) uint8.
+            state: of the face.
+            other: (478, 3) IOD, another resting face less this one's, for a face that takes on another's shape; the
+                skin does not fold by it.
+        """
         if not self._blinks:
             state = replace(state, blink=np.zeros(2, np.float32))
+        given = state.displacement
+        if other is not None:
+            state = replace(state, displacement=given + other)
         target = self._head.place(state)
         moved = self._warp.map(target)
         if moved is not None:
             x0, y0, mapping = moved
             view = frame[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
-            pixels = self._skin.shade(self._pixels, state.displacement)
+            pixels = self._skin.shade(self._pixels, given)
             view[...] = self._warp.sample(pixels, mapping)
             if self._lid_fine > 1 and state.blink.max() > LIDS_FINE_FROM:
                 left, top, lids = self._warp.lids(pixels, target, moved)
@@ -132,20 +147,20 @@ class Portrait:
             opened = self._head.place(replace(state, blink=np.zeros(2, np.float32)))
             self._lids.paint(frame, opened, target, state.blink)
         loop = target[list(LIPS_INNER)]
-        skull, jaw = (self._mouth_axes(state, jaw=moves) for moves in (False, True))
+        lips = 0.0 if other is None else other[SEAM].mean(0)
+        skull, jaw = (self._mouth_axes(state, lips + given[CHIN] * JAW * moves) for moves in (0, 1))
         own = None if self._own is None else (self._own[0], self._own[1], skull @ self._own[2])
         self._mouth.paint(frame, loop, skull, jaw, own)
 
-    def _mouth_axes(self, state: FaceState, *, jaw: bool) -> npt.NDArray[np.float64]:
+    def _mouth_axes(self, state: FaceState, moved: Array | float) -> npt.NDArray[np.float64]:
         """Return the (2, 3) matrix from mouth-local (u, v, 1), in IOD, to (x, y) px of the frame.
 
         Args:
             state: of the face.
-            jaw: whether for what moves with the jaw (lower teeth, tongue); otherwise with the skull (upper teeth).
+            moved: (3,) IOD, how far from its place on the skull the mouth is: 0 for the upper teeth, with the chin for
+                what moves with the jaw (lower teeth, tongue).
         """
-        seam = self._seam - [0, 0, PLANE]
-        if jaw:
-            seam = seam + state.displacement[CHIN] * [1, 1, 0]
+        seam = self._seam - [0, 0, PLANE] + moved
         axes = self._head.turn(seam + np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]), state)
         placed = self._pose.to_image(axes)[:, :2].astype(np.float64)
         return np.stack([placed[1] - placed[0], placed[2] - placed[0], placed[0]], axis=1)
