@@ -5,9 +5,10 @@
 Motions are those that the voice makes of 20 sounds (those of ../shared/data/audio, or of examples/ when that folder is
 not there, at several starts and seeds), every second one with an emotion. ``--clip VIDEO`` adds real motion: a face
 tracked through a video, its displacement from its neutral as `Motion.mesh`. Printed for each way, mean over the clips
-and the worst of them: r of the lips' opening and of the mouth's width, their amplitude, r of the lids, of the brows'
-height; the largest error of the head's and the eyes' angles; and what the mesh is off, in % IOD. Baselines: rest (a
-csv of zeros) and another clip's csv. Prints Markdown.
+and the worst of them: r of the lips' opening, its amplitude, the share of frames with lips that meet in which they
+still do; r and amplitude of the mouth's width, r of the lids and of the brows' height; the largest error of the head's
+and the eyes' angles; and what the mesh is off, in % IOD. Baselines: rest (a csv of zeros) and another clip's csv.
+Prints Markdown.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from portrait_anim.video.reader import read_frames
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data" / "audio"
 EMOTIONS = ("happy", "sad:0.8", "angry", "surprised", "fearful", "disgusted")
+MEET_IOD, STILL_MEET_IOD = 0.004, 0.010  # openings of lips that meet, before and after
 SPEAKS_IOD = 0.05  # 95th percentile of the opening, below which a sound holds hardly any voice
 Row = dict[str, float]
 
@@ -97,6 +99,8 @@ def compare(back: Motion, motion: Motion, space: MotionSpace) -> Row:
         "gaze, deg": float(np.degrees(np.abs(back.gaze[:n] - motion.gaze[:n])).max()),
         "mesh, % IOD": 100 * float(np.sqrt(((a - b) ** 2).sum(-1).mean())),
     }  # fmt: skip
+    if (meet := opening[1] < MEET_IOD).any():
+        row["lips meet"] = float((opening[0][meet] < STILL_MEET_IOD).mean())
     if motion.blink.any():
         row["lids r"] = correlation(back.blink[:n].mean(axis=1), motion.blink[:n].mean(axis=1))
     return row
@@ -104,8 +108,8 @@ def compare(back: Motion, motion: Motion, space: MotionSpace) -> Row:
 
 def table(name: str, rows: list[Row]) -> Iterator[str]:
     """Return two Markdown rows: mean and worst."""
-    keys = ("opening r", "opening amp", "width r", "width amp", "lids r", "brows r", "head, deg", "gaze, deg",
-            "mesh, % IOD")  # fmt: skip
+    keys = ("opening r", "opening amp", "lips meet", "width r", "width amp", "lids r", "brows r", "head, deg",
+            "gaze, deg", "mesh, % IOD")  # fmt: skip
     for kind in ("mean", "worst"):
         cells = []
         for key in keys:
@@ -146,8 +150,8 @@ def main() -> None:
         motion = tracked(path, options.seconds)
         results[f"csv of {path.stem}"] = [compare(saved(motion, space, ".csv"), motion, space)]
     print(f"{len(motions)} motions of up to {options.seconds:g} s, weights {options.weights}\n")
-    print("| | opening r | amp | width r | amp | lids r | brows r | head, deg | gaze, deg | mesh, % IOD |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| | opening r | amp | lips meet | width r | amp | lids r | brows r | head, deg | gaze, deg | mesh, % IOD |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for name, rows in results.items():
         print("\n".join(table(name, rows)))
     if options.json:

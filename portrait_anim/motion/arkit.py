@@ -51,7 +51,7 @@ OPEN, CLOSE = SHAPES.index("JawOpen"), SHAPES.index("MouthClose")
 LOOK_RAD, LOOK_UP_RAD = 0.61, 0.46  # an eye's angle at a Look value of 1, read off real takes
 BLINK_LEFT, BLINK_RIGHT = 1, 0  # the performer's left eye is the picture's right one
 
-GAP_WEIGHT = 4.0  # of the opening between the lips in the fit, to a point's place
+GAP_WEIGHT = 8.0  # of the opening between the lips in the fit, to a point's place
 WIDTH_WEIGHT = 10.0  # of the distance between the mouth's corners
 LIPS_WEIGHT = 2.0
 RIDGE = 1e-2  # IOD^2: what a value of 1 costs; of two ways to say the same the smaller one is taken
