@@ -233,6 +233,7 @@ def own(videos: Sequence[Path], seconds: float, folder: Path) -> str:
         portrait = Portrait(load_photo(first), Face.from_landmarks(real.landmarks[0], 1.0))
         made = {
             "SSIM, actor": list(Animator(first).frames(actor=clip)),
+            "SSIM, actor, neutral at 0 s": list(Animator(first).frames(actor=clip, actor_neutral=0.0)),
             "SSIM, oracle": [portrait.render(state) for state in oracle_states(real.landmarks)],
             "SSIM, still": [first] * len(real.frames),
         }
