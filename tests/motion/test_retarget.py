@@ -61,6 +61,15 @@ def test_the_head_turns_as_the_actors_does_and_size_does_not_matter() -> None:
         assert not performance.shift[:, 2].any()
 
 
+def test_a_named_neutral_says_where_the_head_belongs() -> None:
+    landmarks = clip()
+    landmarks[30:, :, 0] += 9.0  # .1 IOD to the right, and it stays there
+    found, named = analyse(landmarks), analyse(landmarks, neutral_frame=5)
+    assert np.abs(found.shift[-5:, 0]).max() < 0.04
+    np.testing.assert_allclose(named.shift[-5:, 0], 0.1, atol=0.02)
+    np.testing.assert_allclose(named.shift[:5], 0, atol=1e-3)
+
+
 def test_turns_are_limited_softly() -> None:
     small, large = np.deg2rad([[3.0, -5.0, 8.0]]), np.deg2rad([[40.0, -40.0, 40.0]])
     np.testing.assert_allclose(limited(small), small, atol=1e-6)
