@@ -34,7 +34,7 @@ def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: Mo
 
 def _acted(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: MotionOptions) -> Driver:
     """Load an actor's video, and a voice where one moves the lips."""
-    from portrait_anim.drivers.actor import ActorDriver  # its filters take a fifth of a second to import
+    from portrait_anim.drivers.actor import ActorDriver  # scipy.signal takes long to import
     from portrait_anim.drivers.blend import BlendDriver
 
     voice = VoiceDriver.load(given, n_faces, nets, options) if given else None
