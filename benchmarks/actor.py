@@ -5,12 +5,13 @@
 "cross": every actor drives every photo; the film's frames (before encoding) are tracked again and compared with the
 actor: correlation r of the lips' opening, of the mouth's width (where the actor's has a standard deviation of .02 IOD
 or more), of the brows' height (.008 IOD) and of each head angle (1.5 degrees; else the mean error in degrees), F1 of
-the blinks, how often lips meet where the actor's do, and by how much the film's face is nearer in shape to the
-photo's than to the actor's. Baselines: the photo standing still, and the film beside another actor's clip. "self": a
-clip drives its own first frame; SSIM on the face beside the renderer's oracle and the still photo. "still": one frame
-of a clip with fresh pixel noise in every frame, then growing by 15 %: what the head does then. "speed": frames/s of
-`animate`, all included, beside a voice film and encoding alone. The first and last .4 s, which ease from and to rest,
-are left out. Prints Markdown.
+the blinks, how often lips meet where the actor's do, and the distance of the film's neutral shape from the photo's over
+that from the actor's (below 1: the face stays the photo's). Baselines: the photo standing still, and the film beside
+another actor's clip. "self": a clip drives its own first frame; SSIM on the face beside the renderer's oracle and the
+still photo. "still": one frame of a clip with fresh pixel noise in every frame, then growing by 15 %: what the head
+does then. "speed": frames/s of `animate`, all included, beside a voice film and encoding alone. The first and last
+.4 s, which ease from and to rest, are left out.
+Prints Markdown.
 """
 
 from __future__ import annotations
@@ -232,6 +233,7 @@ def own(videos: Sequence[Path], seconds: float, folder: Path) -> str:
         portrait = Portrait(load_photo(first), Face.from_landmarks(real.landmarks[0], 1.0))
         made = {
             "SSIM, actor": list(Animator(first).frames(actor=clip)),
+            "SSIM, actor, neutral at 0 s": list(Animator(first).frames(actor=clip, actor_neutral=0.0)),
             "SSIM, oracle": [portrait.render(state) for state in oracle_states(real.landmarks)],
             "SSIM, still": [first] * len(real.frames),
         }

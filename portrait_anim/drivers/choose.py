@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from portrait_anim.drivers.actor import ActorDriver
 from portrait_anim.drivers.base import Driver
-from portrait_anim.drivers.blend import BlendDriver
-from portrait_anim.drivers.curves import CurvesDriver
 from portrait_anim.drivers.voice import VoiceDriver, VoiceNets
 from portrait_anim.errors import OptionError
 from portrait_anim.options import MotionOptions
@@ -35,6 +32,8 @@ def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: Mo
     if options.actor is not None:
         return _acted(given, n_faces, nets, options)
     if options.motion is not None:
+        from portrait_anim.drivers.curves import CurvesDriver  # an extra reader's libraries are loaded only when used
+
         return CurvesDriver.load(given, n_faces, nets, options)
     if not given:
         raise OptionError("nothing moves the photo: give a sound, --actor VIDEO or --motion FILE")
@@ -43,6 +42,9 @@ def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: Mo
 
 def _acted(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: MotionOptions) -> Driver:
     """Load an actor's video, and a voice where one moves the lips."""
+    from portrait_anim.drivers.actor import ActorDriver  # scipy.signal takes long to import
+    from portrait_anim.drivers.blend import BlendDriver
+
     voice = VoiceDriver.load(given, n_faces, nets, options) if given else None
     actor = ActorDriver.load(None if voice is None else voice.sounds, nets, options)
     if options.lips == "actor" or (options.lips == "auto" and voice is None):

@@ -42,6 +42,7 @@ STILL = np.deg2rad([0.15, 0.45])  # where it is smaller than this; where it is l
 SWAY_S = 2.0  # Gaussian: slower shifts of the head are where the actor stands, or the camera
 SHAKE_S = 0.12  # Gaussian: faster ones are the camera's shaking, or the tracker's
 MAX_SHIFT = 0.05  # IOD, of the head beyond its turning, softly
+MAX_PLACE = 0.20  # IOD, the same where a neutral moment says where the head belongs
 MAX_GAZE = (0.35, 0.22)  # radians, softly
 
 
@@ -111,7 +112,7 @@ def analyse(
         if neutral_frame is None and seen[shot].sum() >= SHOT else whole
         for shot in shots
     ]  # fmt: skip
-    turned, shift = _head(poses, shots, neutrals, seen)
+    turned, shift = _head(poses, shots, neutrals, seen, neutral_frame)
     mesh = np.concatenate([points[shot] - neutral.shape for shot, neutral in zip(shots, neutrals, strict=True)])
     mesh = _steady(_on_eyes(mesh))
     blink = np.concatenate([closures(opening[shot], rotations[shot], seen[shot]) for shot in shots])
@@ -212,9 +213,14 @@ def _weight(seen: npt.NDArray[np.bool_]) -> Array:
 
 
 def _head(
-    poses: Sequence[Pose], shots: Sequence[slice], neutrals: Sequence[_Neutral], seen: npt.NDArray[np.bool_]
-) -> tuple[Array, Array]:
-    """Return rotation vectors (T, 3) relative to each shot's neutral, and shifts (T, 3) IOD."""
+    poses: Sequence[Pose], shots: Sequence[slice], neutrals: Sequence[_Neutral], seen: npt.NDArray[np.bool_],
+    neutral_frame: int | None,
+) -> tuple[Array, Array]:  # fmt: skip
+    """Return rotation vectors (T, 3) relative to each shot's neutral, and shifts (T, 3) IOD.
+
+    A neutral moment that was asked for says where the head belongs, too; without one nobody knows where that is, and
+    only swaying is shown.
+    """
     turns, shifts = [], []
     for shot, neutral in zip(shots, neutrals, strict=True):
         mine = poses[shot]
@@ -225,10 +231,14 @@ def _head(
         moved = np.stack([pose.origin for pose in mine]) * IMAGE_TO_FACE / scale
         moved = (moved - np.median(moved[there], axis=0)) @ neutral.rotation
         shift = moved + Rotation.from_rotvec(turned).apply(NECK) - NECK
-        sway = gaussian_filter1d(shift, SWAY_S * FPS, axis=0, mode="nearest")
-        shift = gaussian_filter1d(shift - sway, SHAKE_S * FPS, axis=0, mode="nearest")
+        if neutral_frame is None:
+            shift = shift - gaussian_filter1d(shift, SWAY_S * FPS, axis=0, mode="nearest")
+        elif shot.start <= neutral_frame < shot.stop:
+            shift = shift - shift[neutral_frame - shot.start]
+        shift = gaussian_filter1d(shift, SHAKE_S * FPS, axis=0, mode="nearest")
         turns.append(turned)
-        shifts.append(MAX_SHIFT * np.tanh(shift / MAX_SHIFT) * [1, 1, 0])
+        most = MAX_SHIFT if neutral_frame is None else MAX_PLACE
+        shifts.append(most * np.tanh(shift / most) * [1, 1, 0])
     return np.concatenate(turns).astype(np.float32), np.concatenate(shifts).astype(np.float32)
 
 

@@ -197,6 +197,48 @@ def test_the_same_inputs_give_the_same_id(made: tuple[Path, Provenance], photo: 
     assert Provenance(photo, TONE, seed=8, models=MODELS, emotion="happy").content_id != made[1].content_id
 
 
+def test_every_further_source_is_named_by_its_hash(made: tuple[Path, Provenance], photo: Path, tmp_path: Path) -> None:
+    more = {"actor": (np.zeros(3),), "morph": (np.ones(2), np.ones(4)), "motion": (np.ones(5),)}
+    film = tmp_path / "film.mp4"
+    provenance = _make(photo, film, more=more, emotion="happy")
+    assert provenance.content_id != made[1].content_id
+    found = verify(film)
+    assert found.manifest.valid
+    assert found.ids_agree
+    named = {role: tuple(digest(source) for source in sources) for role, sources in more.items()}
+    assert found.manifest.sources == named
+    text = found.summary()
+    assert all(hash_ in text for hashes_ in named.values() for hash_ in hashes_)
+    assert "One person's performance, recorded in a video, moves the face of the person in the photo." in text
+    with c2pa.Reader("video/mp4", film.open("rb")) as reader:
+        stored = json.loads(reader.json())
+    active = stored["manifests"][stored["active_manifest"]]
+    titles = [ingredient["title"] for ingredient in active["ingredients"]]
+    assert titles == ["photo", "sound", "actor's video", "morph photo", "morph photo", "motion file"]
+
+
+def test_plain_films_name_no_further_sources(made: tuple[Path, Provenance]) -> None:
+    found = verify(made[0])
+    assert found.manifest.sources == {}
+    assert not found.manifest.performed
+    assert "performance" not in found.summary()
+
+
+def test_a_silent_film_has_no_sound_among_its_sources(photo: Path, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    provenance = Provenance(photo, None, seed=7, models=MODELS)
+    pixels = np.asarray(Image.open(photo).convert("RGB"))
+    marker = provenance.marker(pixels, 25)
+    with Writer(film, (384, 384), 25, before_rename=provenance.finish, metadata=provenance.metadata) as writer:
+        for i in range(25):
+            writer.write(marker.mark(pixels, i))
+    with c2pa.Reader("video/mp4", film.open("rb")) as reader:
+        stored = json.loads(reader.json())
+    active = stored["manifests"][stored["active_manifest"]]
+    assert [ingredient["title"] for ingredient in active["ingredients"]] == ["photo"]
+    assert verify(film).manifest.valid
+
+
 def test_a_photos_own_manifest_is_kept_and_told(photo: Path, tmp_path: Path) -> None:
     me = identity.own_identity()
     created = {"action": "c2pa.created", "digitalSourceType": metadata.SOURCE_TYPES + "trainedAlgorithmicMedia"}
