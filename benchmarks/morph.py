@@ -5,8 +5,8 @@
 Films are made by ``animate`` and read back: every frame is decoded and its face tracked again.
 
 - edges: mean gradient of the luma inside the face, brought to one size, over the larger of the values just before and
-  just after the change; the largest of a change's frames, mean and worst of all changes. A second pair of eyes or
-  lips would raise it. Beside it a plain cross-fade of the two ends, which are not brought to one shape.
+  just after the change; the largest of a change's inner frames, mean and worst of all changes, and its middle. A
+  second pair of eyes or lips would raise it. Beside it a plain cross-fade of the two ends, not brought to one shape.
 - identity: cosine of SFace embeddings to the photo that the face becomes, along the change; falls: by how much it ever
   falls below its highest value so far (the baseline row: by how much it does so in as many frames without a change).
 - lips: correlation of the tracked opening with the motion's, beside the film of the first photo without changes and
@@ -98,12 +98,14 @@ def falls(values: Sequence[float]) -> float:
 def report(style: str, seen: Seen, plain: Seen, starts: Sequence[float], photos: Sequence[Path], net: Identity | None,
            driven: Float, cut: Float) -> None:  # fmt: skip
     """Print one style's rows."""
-    ratios, crossed, along, drops, still = [], [], [], [], []
+    ratios, middles, crossed, along, drops, still = [], [], [], [], [], []
     for start, photo in zip(starts, photos, strict=True):
         first, last = round(start * 25), round((start + LENGTH_S) * 25)
         inside = range(first, last + 1)
         ends = [edges(seen.frames[i], seen.landmarks[i]) for i in (first - 1, first, last, last + 1)]
-        ratios.append(max(edges(seen.frames[i], seen.landmarks[i]) for i in inside) / max(ends))
+        within = [edges(seen.frames[i], seen.landmarks[i]) / max(ends) for i in inside[2:-2]]
+        ratios.append(max(within))
+        middles.append(within[len(within) // 2])
         middle = cv2.addWeighted(seen.frames[first], 0.5, seen.frames[last], 0.5, 0)
         crossed.append(edges(middle, seen.landmarks[first]) / max(ends))
         if net is not None:
@@ -115,6 +117,7 @@ def report(style: str, seen: Seen, plain: Seen, starts: Sequence[float], photos:
             along.append([cosines[round(share * (len(cosines) - 1))] for share in SHOWN])
             still.append(falls([float(net.embedding(plain.frames[i], plain.landmarks[i]) @ wanted) for i in inside]))
     print(f"| {style}: edges in a change, over the stronger end | {np.mean(ratios):.3f}, worst {max(ratios):.3f} |")
+    print(f"| {style}: the same in its middle | {np.mean(middles):.3f}, least {min(middles):.3f} |")
     print(f"| the same, plain cross-fade of the ends | {np.mean(crossed):.3f}, worst {max(crossed):.3f} |")
     if net is not None:
         shares = ", ".join(f"{value:.3f}" for value in np.mean(along, axis=0))

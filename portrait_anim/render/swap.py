@@ -48,6 +48,7 @@ LIGHT_BLUR_IOD = 0.35  # what is larger than this is light, not features
 LIGHT_SHARE = 0.5  # of the host's light that the guest's face takes on
 LIGHT_LIMIT = 22.0  # L, a, b by which light and seam change it at most
 PALEST = 0.5  # share of what is bluer than skin (eyes) that is left of it, at least, where the host's skin is paler
+TINT = ((-8.0, -14.0), (22.0, 8.0))  # a, b beside the skin's, at least and at most, that a monochrome face takes on
 MAX_ZOOM = 1.7  # by which a picture is enlarged to fill the frame
 MAX_SHIFT_IOD = 0.8  # by which it is moved
 FILL_EDGE_IOD, FILL_BLUR_IOD = 0.15, 0.35  # beyond its edges: over which they go over into their blur, and of that
@@ -220,10 +221,11 @@ def _toned(theirs: Array, ours: Array, skin: _Skin, host: _Skin, *, plain: bool,
     line = _skin_line(out[..., 0], host)
     if plain:
         out[..., 1:] = cv2.GaussianBlur(ours[..., 1:], (0, 0), 1.0)
-    elif grey:  # colours come from the same place in the host's face, which has the same shape, where that is skin
+    elif grey:  # skin, and what the host's face, which has the same shape, has in the same place beside it: red lips
         other = _smooth((host.colour[0] - HAIR_DARKER - cv2.GaussianBlur(ours[..., 0], (0, 0), 1.0)) / HAIR_SOFT)
-        out[..., 1:] = cv2.GaussianBlur(ours[..., 1:], (0, 0), 1.0)
-        out[..., 1:] += other[..., None] * (line - out[..., 1:])
+        red = np.clip(cv2.GaussianBlur(ours[..., 1:], (0, 0), 1.0) - host.colour[1:], *TINT)
+        red = (host.colour[1:] + red) * np.clip(out[..., :1] / host.colour[0], 0, 1)
+        out[..., 1:] = red + other[..., None] * (line - red)
     else:
         beside = theirs[..., 1:] - _skin_line(theirs[..., 0], skin)
         paler = float(np.clip(host.colour[2] / max(float(skin.colour[2]), 1.0), PALEST, 1))
