@@ -20,7 +20,8 @@ from portrait_anim.system import ffmpeg
 _CHUNK_BYTES = 1 << 20
 _LINES_OF_ONE_ERROR = 2  # the decoder's own and ffmpeg's
 _BYTES_PER_S = 4 * SAMPLE_RATE
-_TO_NOTHING = ("-c:a", "pcm_f32le", "-f", "f32le", "-y", os.devnull)
+# Time stamps that the filter makes continuous: those of glued recordings leap, which the muxer would complain about.
+_TO_NOTHING = ("-af", ffmpeg.SOUND_FILTER, "-c:a", "pcm_f32le", "-f", "f32le", "-y", os.devnull)
 Waveform = npt.NDArray[np.float32]
 
 

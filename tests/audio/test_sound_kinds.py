@@ -18,6 +18,7 @@ import soundfile
 from conftest import ROOT
 
 from portrait_anim import Animator
+from portrait_anim.audio.clock import Clock
 from portrait_anim.audio.load import load_audio, load_sound
 from portrait_anim.audio.mix import contents_of
 from portrait_anim.audio.sound import Sound
@@ -203,10 +204,20 @@ def test_recordings_glued_together_are_heard_and_played_whole(
     assert caplog.messages == []
 
 
+@pytest.mark.parametrize("looked_twice", [False, True])
 @pytest.mark.parametrize("suffix", ["ogg", "opus", "mp3"])
 def test_what_players_read_through_is_read_through(
-    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, suffix: str, looked_twice: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def mixed_lines(clock: Clock, line: str) -> str | None:
+        """Take a line as if another thread of ffmpeg had written into it, which happens now and then."""
+        taken = take(clock, line)
+        clock.doubtful = True
+        return taken
+
+    take = Clock.take
+    if looked_twice:
+        monkeypatch.setattr(Clock, "take", mixed_lines)
     parts = [cut(tmp_path / f"{start}.{suffix}", start, "-ac", 1) for start in (0, 2)]
     (tmp_path / f"glued.{suffix}").write_bytes(b"".join(part.read_bytes() for part in parts))
     sound = load_sound(tmp_path / f"glued.{suffix}")
