@@ -3,7 +3,7 @@
 52 face shapes of 0..1 and nine angles in radians (head, left eye, right eye). Lids, gaze and head are carried over as
 they are; everything else that the mesh does is fitted with the shapes of :mod:`arkit_shapes`.
 
-Signs and sizes as real takes of the Live Link Face app have them (docs/performance_curves.md): yaw + turns to the
+Signs and sizes as real takes of the Live Link Face app have them (docs/motion_files.md): yaw + turns to the
 performer's right (the picture's left), pitch + down, roll + clockwise in the picture; an eye's ``Look`` value of 1 is
 .61 rad outwards, inwards and down, .46 rad up. The head is turned by roll first, then pitch, then yaw.
 """

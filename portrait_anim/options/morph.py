@@ -100,7 +100,7 @@ def check_end(changes: Sequence[MorphChange], duration_s: float) -> None:
         if change.start_s >= duration_s:
             raise OptionError(
                 f"morph: the film ends at {duration_s:.2f} s, before the change at {change.start_s:g} s: "
-                "give earlier times or a longer sound"
+                "give earlier times, or what lasts longer"
             )
 
 
