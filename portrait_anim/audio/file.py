@@ -33,7 +33,8 @@ from portrait_anim.system.fingerprint import fingerprint
 MAX_FILM_RATE = 48_000  # Hz, of repaired sound
 SILENT_DBFS = -70.0  # a track whose loudest 20 ms are below is silent
 _STEP = SAMPLE_RATE // 50  # 20 ms
-END_S, END_FRAMES = 0.4, 10  # an error this near to the end is one of the end: ffmpeg reports up to eight frames early
+# An error this near to the end is one of the end: ffmpeg reports it up to 12 frames early when the machine is busy.
+END_S, END_FRAMES = 0.4, 20
 SHORT_S = 0.1  # s; less than this missing at the end is not noted
 
 
