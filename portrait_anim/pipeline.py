@@ -32,6 +32,7 @@ from portrait_anim.drivers.base import Target
 from portrait_anim.drivers.choose import make_driver
 from portrait_anim.drivers.stream import StreamDriver
 from portrait_anim.drivers.voice import VoiceNets
+from portrait_anim.errors import OutputError
 from portrait_anim.face.choose import choose_faces
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.photo import load_photo
@@ -252,15 +253,23 @@ class Animator:
         del driver  # 230 MB an hour, and the film is still to be drawn
         step("listening", len(given), len(given))
         n_frames = len(motions[0])
-        with saved or nullcontext(), writer, closing(draw(motions, self._nets.space, self._scene, marker)) as frames:
-            record.check_files()
-            step("drawing", 0, n_frames)
-            for done, frame in enumerate(frames, 1):
-                writer.write(frame.pixels)
-                step("drawing", done, n_frames)
-            if saved is not None:
-                saved.write(motions, self._nets.space)
-            step("signing", 0, 1)
+        try:
+            with (
+                saved or nullcontext(),
+                writer,
+                closing(draw(motions, self._nets.space, self._scene, marker)) as frames,
+            ):
+                record.check_files()
+                step("drawing", 0, n_frames)
+                for done, frame in enumerate(frames, 1):
+                    writer.write(frame.pixels)
+                    step("drawing", done, n_frames)
+                if saved is not None:
+                    saved.write(motions, self._nets.space)
+                step("signing", 0, 1)
+        except OutputError:
+            record.check_files()  # it may have stopped because its sound changed: then that is the reason to tell
+            raise
         record.record(writer.path)
         step("signing", 1, 1)
         return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)

@@ -23,7 +23,7 @@ from portrait_anim.audio.load import load_audio, load_sound
 from portrait_anim.audio.mix import contents_of
 from portrait_anim.audio.sound import Sound
 from portrait_anim.audio.track import Track
-from portrait_anim.errors import AudioError, OptionError, PhotoError, PortraitAnimError, VideoError
+from portrait_anim.errors import AudioError, OptionError, OutputError, PhotoError, PortraitAnimError, VideoError
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.options import FilmOptions, parse_duration
 from portrait_anim.system.ffmpeg import ffmpeg_exe
@@ -621,6 +621,21 @@ def test_a_file_that_changes_meanwhile_ends_without_a_film(
     assert "\n" not in str(caught.value)
     assert not target.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "face.png"]
+
+
+def test_an_encoder_that_a_changed_sound_stops_is_no_fault_of_the_film(
+    tmp_path: Path, face: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = cut(tmp_path / "a.wav", 0, seconds=1)
+
+    def stopped(writer: Writer, frame: object) -> None:
+        sound.write_bytes(bytes(500))
+        raise OutputError("the encoder stopped")
+
+    monkeypatch.setattr(Writer, "write", stopped)
+    with pytest.raises(AudioError, match="changed while the film was made"):
+        Animator(face).animate(sound, tmp_path / "film.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 
 
 def test_a_photo_that_changed_before_the_film_is_told(tmp_path: Path, face: Path) -> None:
