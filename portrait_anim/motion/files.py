@@ -22,7 +22,7 @@ from portrait_anim.motion.action_units import TRACKS
 from portrait_anim.motion.arkit_shapes import SHAPES
 from portrait_anim.motion.livelink import RATE_RANGE, read_csv, write_csv
 from portrait_anim.motion.space import Motion, MotionSpace
-from portrait_anim.system.files import printable, readable_file
+from portrait_anim.system.files import check_target, printable, readable_file
 
 logger = logging.getLogger(__name__)
 
@@ -168,20 +168,8 @@ class MotionFiles:
 
 
 def _check_target(path: Path, inputs: Sequence[Any], *, overwrite: bool) -> Path:
-    name = printable(path)
-    try:
-        for given in inputs:
-            with contextlib.suppress(OSError, ValueError):
-                if isinstance(given, (str, os.PathLike)) and path.samefile(given):
-                    raise OutputError(f"{name} is read for this film: save the motion under another name")
-        if not path.parent.is_dir():
-            raise OutputError(f"cannot write {name}: the folder {printable(path.parent)} does not exist, make it first")
-        if path.is_dir():
-            raise OutputError(f"cannot write {name}: a folder has that name, choose another one")
-        if path.exists() and not overwrite:
-            raise OutputError(f"{name} exists already: choose another name, or allow --force (overwrite=True)")
-    except OSError as e:
-        raise OutputError(f"cannot write {name} ({e.strerror}): choose another name") from e
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write {name}: no permission to write in its folder")
-    return path
+    for given in inputs:
+        with contextlib.suppress(OSError, ValueError):
+            if isinstance(given, (str, os.PathLike)) and path.samefile(given):
+                raise OutputError(f"{printable(path)} is read for this film: save the motion under another name")
+    return check_target(path, overwrite=overwrite)

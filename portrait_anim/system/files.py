@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
-from portrait_anim.errors import PortraitAnimError
+from portrait_anim.errors import OutputError, PortraitAnimError
 
 
 def printable(path: str | os.PathLike[str]) -> str:
@@ -47,3 +48,29 @@ def readable_file(path: str | os.PathLike[str], error: type[PortraitAnimError], 
         reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
         raise error(f"{what} {name} cannot be opened ({reason}): check the path") from e
     return file
+
+
+def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Return ``path`` as a Path when a file may be written there.
+
+    Raises:
+        OutputError: the folder is missing or not writable, the file exists and ``overwrite`` is not set, or a folder
+            has that name.
+    """
+    name, target = printable(path), Path(path)
+    if "\0" in str(target):
+        raise OutputError(f"cannot write {name}: a name cannot hold a null byte, choose another name")
+    folder = target.parent
+    try:
+        if not folder.is_dir():
+            raise OutputError(f"cannot write {name}: the folder {printable(folder)} does not exist, make it first")
+        if target.is_dir():
+            raise OutputError(f"cannot write {name}: a folder has that name, choose another one")
+        if target.exists() and not overwrite:
+            raise OutputError(f"{name} exists already: choose another name, or allow --force (overwrite=True)")
+    except OSError as e:  # a name too long, a stale mount
+        advice = "choose another name, a shorter one" if e.errno == errno.ENAMETOOLONG else "choose another name"
+        raise OutputError(f"cannot write {name} ({e.strerror}): {advice}") from e
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {name}: no permission to write in the folder {printable(folder.absolute())}")
+    return target

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import math
 import os
@@ -20,7 +19,7 @@ import numpy.typing as npt
 from portrait_anim.errors import OptionError, OutputError
 from portrait_anim.options import plain_number
 from portrait_anim.system import ffmpeg
-from portrait_anim.system.files import printable
+from portrait_anim.system.files import check_target, printable
 from portrait_anim.video.level import level_note
 from portrait_anim.video.sound import FilmSound, Sound
 
@@ -45,25 +44,9 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
         OutputError: not an .mp4 name, the folder is missing or not writable, the file exists and ``overwrite`` is
             not set, or a folder has that name.
     """
-    name, target = printable(path), Path(path)
-    if target.suffix.lower() != SUFFIX:
-        raise OutputError(f"cannot write {name}: the name must end in {SUFFIX}")
-    if "\0" in str(target):
-        raise OutputError(f"cannot write {name}: a name cannot hold a null byte, choose another name")
-    folder = target.parent
-    try:
-        if not folder.is_dir():
-            raise OutputError(f"cannot write {name}: the folder {printable(folder)} does not exist, make it first")
-        if target.is_dir():
-            raise OutputError(f"cannot write {name}: a folder has that name, choose another one")
-        if target.exists() and not overwrite:
-            raise OutputError(f"{name} exists already: choose another name, or allow --force (overwrite=True)")
-    except OSError as e:  # a name too long, a stale mount
-        advice = "choose another name, a shorter one" if e.errno == errno.ENAMETOOLONG else "choose another name"
-        raise OutputError(f"cannot write {name} ({e.strerror}): {advice}") from e
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write {name}: no permission to write in the folder {printable(folder.absolute())}")
-    return target
+    if Path(path).suffix.lower() != SUFFIX:
+        raise OutputError(f"cannot write {printable(path)}: the name must end in {SUFFIX}")
+    return check_target(path, overwrite=overwrite)
 
 
 class Writer:
