@@ -25,6 +25,7 @@ from portrait_anim.motion.emotion import activations, keep_closures
 from portrait_anim.motion.files import read_motion
 from portrait_anim.motion.space import INNER_LIPS, Motion
 from portrait_anim.options import MotionOptions
+from portrait_anim.system.easing import eased
 from portrait_anim.system.facts import Facts
 from portrait_anim.system.files import printable
 from portrait_anim.system.fingerprint import fingerprint
@@ -236,7 +237,7 @@ def _lasting(motion: Motion, n_frames: int) -> Motion:
         return replace(motion, **cut)
     n_more = n_frames - len(motion)
     ease = np.clip(np.arange(1, n_more + 1) / max(1.0, EASE_S * motion.fps), 0, 1)
-    share = (1 - ease * ease * (3 - 2 * ease)).astype(np.float32)
+    share = (1 - eased(ease)).astype(np.float32)
     tracks: dict[str, Any] = {
         name: np.concatenate([track, track[-1:] * share.reshape(-1, *[1] * (track.ndim - 1))])
         for name, track in motion.tracks().items()

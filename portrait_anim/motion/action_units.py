@@ -29,6 +29,7 @@ from portrait_anim.face.mesh import (
     topology,
 )
 from portrait_anim.options import WEIGHT_SETS, check_choice
+from portrait_anim.system.easing import eased
 
 Array = npt.NDArray[np.float32]
 Field = npt.NDArray[np.float64]
@@ -223,7 +224,7 @@ def _jaw() -> Field:
     seam = np.interp(across, [0, 0.242, 0.5, 0.9], [-0.779, -0.781, -0.62, -0.45])
     soft = np.interp(across, [0, 0.20, 0.5], [0.04, 0.10, 0.20])  # lips part at once, cheeks stretch
     depth = np.clip((seam - vertices[:, 1]) / soft + np.interp(across, [0, 0.25, 0.5], [0, 0.3, 0.5]), 0, 1)
-    share = depth * depth * (3 - 2 * depth)
+    share = eased(depth)
     ends = 0.35 * np.clip(across / 0.25, 0, 1) ** 3  # the mouth's corners follow
     drawn = ends * np.exp(-0.5 * ((vertices[:, 1] - seam) / 0.07) ** 2)
     share = np.where(across < 0.30, np.maximum(share, drawn), share)

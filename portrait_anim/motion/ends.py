@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.config import FPS
+from portrait_anim.system.easing import eased
 
 REST_S = 0.4  # fade from and to the photo's own pose at both ends
 
@@ -15,4 +16,4 @@ def ends_at_rest(frames: npt.NDArray[np.integer], n_frames: int | None) -> npt.N
     near = frames if n_frames is None else np.minimum(frames, n_frames - 1 - frames)
     near = near / (REST_S * FPS)
     ramp = np.clip(near, 0, 1)
-    return np.asarray(ramp * ramp * (3 - 2 * ramp))
+    return np.asarray(eased(ramp))

@@ -23,6 +23,7 @@ from portrait_anim.face.normalise import IMAGE_TO_FACE, Pose, normalise_clip
 from portrait_anim.face.state import EYEBALL, NECK
 from portrait_anim.motion.lids import EYES, closures, openings
 from portrait_anim.motion.space import CLOSED_SHARE, INNER_LIPS, lower_face_weight
+from portrait_anim.system.easing import eased
 
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]
@@ -81,7 +82,7 @@ class Performance:
             return replace(self, **tracks)
         weight = np.concatenate([self.weight, np.zeros(more, np.float32)])
         fade = np.clip(1 - (np.arange(n_frames) - len(self) + 1) / FADE, 0, 1)
-        weight[len(self) :] = (fade * fade * (3 - 2 * fade))[len(self) :] * self.weight[-1]
+        weight[len(self) :] = eased(fade)[len(self) :] * self.weight[-1]
         held = {
             name: np.concatenate([track, np.repeat(track[-1:], more, axis=0)]) for name, track in self._tracks().items()
         }
@@ -209,7 +210,7 @@ def _weight(seen: npt.NDArray[np.bool_]) -> Array:
         up = (at - end + 1) / FADE if end < len(seen) else np.zeros(len(seen))
         gap = np.where(at < start, 1.0, np.maximum(np.clip(down, 0, 1) * (at < end), np.clip(up, 0, 1) * (at >= end)))
         weight = np.minimum(weight, gap)
-    return np.asarray(weight * weight * (3 - 2 * weight), np.float32)
+    return np.asarray(eased(weight), np.float32)
 
 
 def _head(
@@ -284,7 +285,7 @@ def _over_cuts(track: Array, cuts: Sequence[int]) -> Array:
     for cut in cuts:
         a, b = max(0, cut - CUT_EASE), min(len(track), cut + CUT_EASE)
         share = (np.arange(a, b) - a + 1) / (b - a + 1)
-        share = (share * share * (3 - 2 * share))[:, None]
+        share = eased(share)[:, None]
         before, after = track[max(a, cut - 1)], track[min(cut, b - 1)]
         mine = np.arange(a, b)[:, None] < cut
         first = np.where(mine, track[a:b], before)

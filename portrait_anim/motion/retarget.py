@@ -32,6 +32,7 @@ from portrait_anim.motion.emotion import photo_smile
 from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.performance import Performance
 from portrait_anim.motion.space import Motion
+from portrait_anim.system.easing import eased
 
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]
@@ -110,7 +111,7 @@ def met(mesh: npt.NDArray[np.floating], opening: npt.NDArray[np.floating]) -> Ar
     """
     near, far = MEET
     share = np.clip((far - opening) / (far - near), 0, 1)
-    share = (share * share * (3 - 2 * share))[:, None]
+    share = eased(share)[:, None]
     gap = (mesh[:, list(LIPS_INNER_UPPER)] - mesh[:, list(LIPS_INNER_LOWER)])[..., 1] * share  # (T, 11)
     out = np.array(mesh, np.float32)
     out[..., 1] += gap @ _seal().T

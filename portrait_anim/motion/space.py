@@ -22,6 +22,7 @@ from portrait_anim.face.state import FaceState
 from portrait_anim.motion import arkit
 from portrait_anim.motion.action_units import ActionUnits
 from portrait_anim.motion.arkit_shapes import SHAPES, shape_fields
+from portrait_anim.system.easing import eased
 from portrait_anim.system.weights import load_array
 
 Array = npt.NDArray[np.float32]
@@ -246,7 +247,7 @@ def lower_face_weight() -> Array:
     """Return (478,) how much each point belongs to the lower face: 0 above the nostrils, 1 from the lips down."""
     height = topology().vertices[:, 1]
     ramp = np.clip((-0.30 - height) / 0.30, 0, 1)
-    return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)
+    return np.asarray(eased(ramp), np.float32)
 
 
 def brow_fields() -> Array:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from portrait_anim.face.mesh import EYE_LEFT_LOWER, EYE_LEFT_UPPER, EYE_RIGHT_LOWER, EYE_RIGHT_UPPER
 from portrait_anim.render.head import LID_MEET, LID_ROWS, LOWER_LID_ROWS
+from portrait_anim.system.easing import eased
 from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
@@ -230,7 +231,7 @@ def _lashes(raster: Array, u: Float, v: Float, edge: Float, skin: Array) -> tupl
 def ramp(x: npt.ArrayLike, ends: tuple[float, float]) -> Float:
     """Return a smooth step from 0 to 1 between two ends."""
     share = np.clip((np.asarray(x, np.float64) - ends[0]) / (ends[1] - ends[0]), 0, 1)
-    return np.asarray(share * share * (3 - 2 * share))
+    return np.asarray(eased(share))
 
 
 def curve(u: Float, points: Float) -> Float:

@@ -29,6 +29,7 @@ from portrait_anim.options.morph import MorphChange
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.scene import Box, Image
 from portrait_anim.render.swap import Guest, in_frame, laid_in
+from portrait_anim.system.easing import eased, softened
 from portrait_anim.system.facts import Facts
 from portrait_anim.system.opencv import cv2
 from portrait_anim.system.weights import digests
@@ -164,7 +165,7 @@ class Morph:
             points = Pose(own.rotation, larger.scale, larger.origin).to_image(self.portraits[number].rest)
             cv2.fillPoly(inside, [np.round(points[list(FACE_OVAL), :2]).astype(np.int32)], 1)
         away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        face = 1 - _smooth(away / (OVAL_SOFT_IOD * larger.scale))
+        face = 1 - softened(away / (OVAL_SOFT_IOD * larger.scale))
         begin = ROOM_BLEND[0] + (ROOM_BLEND[1] - ROOM_BLEND[0]) * away / max(float(away.max()), 1.0)
         room = np.stack([begin, begin + ROOM_LENGTH], axis=-1)
         return np.asarray(room + face[..., None] * (np.array(FACE_BLEND) - room), np.float32)
@@ -175,14 +176,9 @@ def _key(guest: Guest) -> tuple[bytes, bytes]:
     return guest.photo.pixels.tobytes(), guest.face.landmarks.tobytes()
 
 
-def _smooth(x: Array) -> Array:
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x), np.float32)
-
-
 def _ramp(x: float, low: float, high: float) -> float:
     x = min(max((x - low) / (high - low), 0.0), 1.0)
-    return x * x * (3 - 2 * x)
+    return eased(x)
 
 
 def between(a: Pose, b: Pose, done: float) -> Pose:

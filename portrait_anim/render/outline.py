@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.face.mesh import FACE_OVAL
+from portrait_anim.system.easing import eased
 from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
@@ -61,7 +62,7 @@ def motion_share(matte: Array, to_matte: Float, landmarks: Array, iod_px: float)
     unit = iod_px * float(to_matte[0, 0])  # matte px an IOD
     away = cv2.distanceTransform((~person).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     x = np.clip((cv2.GaussianBlur(away, (0, 0), MATTE_BLUR_PX) / unit - MARGIN) / BAND, 0, 1)
-    return np.asarray(1 - x * x * (3 - 2 * x), np.float32)
+    return np.asarray(1 - eased(x), np.float32)
 
 
 def held_back(share: Array, held: npt.NDArray[np.bool_], to_matte: Float, landmarks: Array, iod_px: float) -> Array:
@@ -86,7 +87,7 @@ def held_back(share: Array, held: npt.NDArray[np.bool_], to_matte: Float, landma
     x, y = np.clip(oval.round().astype(int), 0, np.array(held.shape[::-1]) - 1).T
     band = float(np.clip(away[y, x].min(), *HOLD_BAND))
     near = np.clip(away / band, 0, 1)
-    ending = np.minimum(share, near * near * (3 - 2 * near))
+    ending = np.minimum(share, eased(near))
     return np.where(grown > 0, np.float32(IN_FRONT), ending.astype(np.float32))
 
 

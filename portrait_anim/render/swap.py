@@ -30,6 +30,7 @@ from portrait_anim.face.normalise import Pose, normalise
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.types import Array, Face, Image
 from portrait_anim.render.warp import draw
+from portrait_anim.system.easing import softened
 from portrait_anim.system.opencv import cv2
 
 SKIN_POINTS = (50, 280, 101, 330, 205, 425, 36, 266, 4, 5, 195, 6, 151, 9)  # cheeks, nose, between the brows
@@ -140,16 +141,11 @@ def _filled(points: Array, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     return out
 
 
-def _smooth(x: Array) -> Array:
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x), np.float32)
-
-
 def _oval(place: Array, size: tuple[int, int], scale: float) -> Array:
     """Return (h, w) how much of the guest shows: 1 within, fading at the jaw and, further, on the forehead."""
     inside = cv2.copyMakeBorder(_filled(place[list(FACE_OVAL)], size), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     away = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] / scale
-    edge = _smooth(away / FADE_IOD)
+    edge = softened(away / FADE_IOD)
     return np.asarray(np.minimum(edge, 1 - _above_brows(place, size, scale, whole=True)), np.float32)
 
 
@@ -169,7 +165,7 @@ def _above_brows(place: Array, size: tuple[int, int], scale: float, *, whole: bo
 
     low, high = curve(line if whole else np.concatenate([line, place[list(TEMPLES)]])), curve(top)
     share = (height - low) / np.maximum(high - low, 0.05 * scale)
-    return _smooth(1 - (1 - share) / FOREHEAD_FADE) if whole else _smooth(share / 0.3)
+    return softened(1 - (1 - share) / FOREHEAD_FADE) if whole else softened(share / 0.3)
 
 
 @dataclass(frozen=True)
@@ -197,7 +193,7 @@ def _hair(lab: Array, skin: _Skin, scale: float) -> Array:
     """Return (h, w) how surely each place is hair and not skin, by its darkness."""
     smooth = cv2.GaussianBlur(lab[..., 0], (0, 0), max(0.5, 0.015 * scale))
     limit = skin.colour[0] - max(HAIR_DARKER, 1.5 * float(skin.spread[0]))
-    hair = _smooth((limit - smooth) / HAIR_SOFT)
+    hair = softened((limit - smooth) / HAIR_SOFT)
     margin = HAIR_MARGIN_IOD * scale
     size = 2 * round(margin) + 1
     grown = cv2.dilate(hair, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
@@ -222,7 +218,7 @@ def _toned(theirs: Array, ours: Array, skin: _Skin, host: _Skin, *, plain: bool,
     if plain:
         out[..., 1:] = cv2.GaussianBlur(ours[..., 1:], (0, 0), 1.0)
     elif grey:  # skin, and what the host's face, which has the same shape, has in the same place beside it: red lips
-        other = _smooth((host.colour[0] - HAIR_DARKER - cv2.GaussianBlur(ours[..., 0], (0, 0), 1.0)) / HAIR_SOFT)
+        other = softened((host.colour[0] - HAIR_DARKER - cv2.GaussianBlur(ours[..., 0], (0, 0), 1.0)) / HAIR_SOFT)
         red = np.clip(cv2.GaussianBlur(ours[..., 1:], (0, 0), 1.0) - host.colour[1:], *TINT)
         red = (host.colour[1:] + red) * np.clip(out[..., :1] / host.colour[0], 0, 1)
         out[..., 1:] = red + other[..., None] * (line - red)
@@ -293,7 +289,7 @@ def in_frame(guest: Guest, size: tuple[int, int], pose: Pose) -> tuple[Photo, Fa
     if not there.all():
         away = cv2.distanceTransform(1 - there, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         soft = cv2.GaussianBlur(out, (0, 0), FILL_BLUR_IOD * pose.scale)
-        share = _smooth(away / (FILL_EDGE_IOD * pose.scale))[..., None]
+        share = softened(away / (FILL_EDGE_IOD * pose.scale))[..., None]
         out = np.clip(np.rint(out + share * (soft.astype(np.float32) - out)), 0, 255).astype(np.uint8)
     moved = landmarks * np.float32(scale)
     moved[:, :2] += shift.astype(np.float32)

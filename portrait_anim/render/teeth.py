@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.render.light import MouthLook
+from portrait_anim.system.easing import eased
 
 Array = npt.NDArray[np.float32]
 Affine = npt.NDArray[np.float64]
@@ -75,7 +76,7 @@ GROOVE_BEGIN = (0.05, 0.08)  # below the line between the lips
 def soft_step(x: npt.NDArray[np.floating], width: float) -> Array:
     """Return a smooth step over ``x`` from 0 to 1: its middle at 0, ``width`` wide."""
     t = np.clip(x / width + 0.5, 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
+    return np.asarray(eased(t), np.float32)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from portrait_anim.motion.action_units import (
     scaled,
     sealed,
 )
+from portrait_anim.system.easing import eased
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +189,7 @@ def regions() -> dict[str, npt.NDArray[np.float64]]:
 
 def _ramp(x: Field) -> Field:
     x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x))
+    return np.asarray(eased(x))
 
 
 def average_units(fields: dict[str, Field]) -> dict[str, Field]:

@@ -1,0 +1,20 @@
+"""The curve by which things begin and end softly."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Shares = TypeVar("Shares", float, npt.NDArray[Any])
+
+
+def eased(share: Shares) -> Shares:
+    """Return 0..1 as 0..1 that leaves 0 and reaches 1 without a corner (the cubic known as smoothstep)."""
+    return share * share * (3 - 2 * share)  # type: ignore[no-any-return]
+
+
+def softened(share: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return any numbers, cut to 0..1, eased."""
+    return np.asarray(eased(np.clip(share, 0, 1)), np.float32)
