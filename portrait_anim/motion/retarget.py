@@ -37,8 +37,8 @@ from portrait_anim.system.easing import eased
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]
 
-FREE = np.deg2rad([7.0, 8.0, 12.0])  # pitch, yaw, roll that are shown as they are
-FURTHEST = np.deg2rad([11.0, 13.0, 18.0])  # what none goes beyond: one photo shows too little of the side
+FREE = np.deg2rad([12.0, 20.0, 16.0])  # pitch, yaw, roll that are shown as they are
+FURTHEST = np.deg2rad([17.0, 28.0, 22.0])  # what none goes beyond
 WIDEST = 0.62  # IOD between the corners of the widest mouth
 LEAST_ROOM = 0.03  # IOD by which every mouth may widen
 MEET = (0.004, 0.016)  # IOD of the actor's opening above neutral: lips meet, and are free of it

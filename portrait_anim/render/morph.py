@@ -11,7 +11,7 @@ the face.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numba
@@ -24,11 +24,12 @@ from portrait_anim.face.mesh import FACE_OVAL
 from portrait_anim.face.normalise import Pose, normalise
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import NECK, FaceState
-from portrait_anim.face.types import Face
+from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.options.morph import MorphChange
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.scene import Box, Image
 from portrait_anim.render.swap import Guest, in_frame, laid_in
+from portrait_anim.render.turning import measured
 from portrait_anim.system.easing import eased, softened
 from portrait_anim.system.facts import Facts
 from portrait_anim.system.opencv import cv2
@@ -71,7 +72,7 @@ class Morph:
         changes: when the face becomes whose.
         guests: the photos and faces of ``changes``.
         style: ``"face"`` or ``"photo"``.
-        models: name -> SHA-256 of the weight files that found the faces.
+        landmarker: what found the faces; None: nothing did, and how far they turn is not measured.
 
     Attributes:
         portraits: the different faces, ready to be drawn; the first photo's comes first.
@@ -80,13 +81,15 @@ class Morph:
 
     def __init__(
         self, photo: Photo, face: Face, changes: Sequence[MorphChange], guests: Sequence[Guest], style: str = "face",
-        models: Mapping[str, str] | None = None,
+        landmarker: Landmarker | None = None,
     ) -> None:  # fmt: skip
         self.size, self.still = photo.size, photo.pixels
         origins = tuple(guest.photo.origin for guest in guests)
+        models = {} if landmarker is None else landmarker.models()
         weights = digests(mesh.WEIGHTS, matte.WEIGHTS)
-        self.facts = Facts((photo.origin,), {**(models or {}), **weights}, {"morph": origins})
+        self.facts = Facts((photo.origin,), {**models, **weights}, {"morph": origins})
         self.portraits = [Portrait(photo, face)]
+        self._turning = measured(self.portraits[0], face, landmarker)  # the same for all: they follow one another
         self._whole = style == "photo"
         known = {_key(Guest(photo, face)): 0}
         self._changes: list[_Change] = []
@@ -107,7 +110,7 @@ class Morph:
 
     def draw(self, states: Sequence[FaceState], time_s: float, out: Image) -> Box:
         """Draw the face that is shown at a time, or a change; see :class:`portrait_anim.render.scene.Scene`."""
-        (state,) = states
+        state = self._turning.shown(*states)
         now, change = 0, None
         for each in self._changes:
             if time_s >= each.start_s + each.length_s:
