@@ -4,8 +4,7 @@
 
 Each photo is drawn at the asked angles and its face is found again, in pictures of its own. The table gives the seen angle
 over the asked one: the median over the photos, the lowest and the highest; with what is added for the photo (``film``)
-and without (``mesh``); ``photo`` is the still photo. ``wall``: mean change of the pixels that are surely not the person's, in
-grey levels, at a turn of 25 degrees.
+and without (``mesh``); ``photo`` is the still photo.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from portrait_anim.errors import NoFaceError
 from portrait_anim.face.choose import choose_faces
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.normalise import normalise
@@ -42,10 +42,14 @@ def main() -> None:
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--sheet", type=Path, help="PNG or JPEG with every photo at seven poses")
     args = parser.parse_args()
-    landmarker, seen, wall, rows = shared_landmarker(), {}, [], []
+    landmarker, seen, gains, rows = shared_landmarker(), {}, [], []
     for path in args.photos:
         photo = load_photo(path, MAX_SIDE)
-        face = choose_faces(photo, landmarker)[0]
+        try:
+            face = choose_faces(photo, landmarker)[0]
+        except NoFaceError as error:
+            print(error)
+            continue
         group = Group(photo, [face], landmarker)
         pose = normalise(face.landmarks)[1]
 
@@ -68,11 +72,7 @@ def main() -> None:
                         continue
                     turn = np.rad2deg(Rotation.from_matrix(start.T @ end).as_rotvec()[axis])
                     seen.setdefault((kind, axis, angle), []).append(turn / angle)
-        layers, (x0, y0, x1, y1) = group.portraits[0]._layers, group.portraits[0].box
-        away = layers.person[..., 3] == 0
-        if away.any():
-            change = np.abs(film(state((0, 25, 0))).astype(int) - photo.pixels)[y0:y1, x0:x1][away]
-            wall.append((path.name, change.mean()))
+        gains.append(group.turnings[0].gains)
         low = np.maximum(face.landmarks[:, :2].mean(0) - ROUND_FACE * pose.scale, 0).astype(int)
         high = (face.landmarks[:, :2].mean(0) + ROUND_FACE * pose.scale).astype(int)
         if args.sheet:
@@ -84,7 +84,10 @@ def main() -> None:
         print(f"{kind}: median     | " + " | ".join(f"{np.median(cell):.2f}" for cell in cells))
         print(f"{kind}: low..high  | " + " | ".join(f"{min(cell):.2f}..{max(cell):.2f}" for cell in cells))
     print("photo            | " + " | ".join("0" for angles in ASKED for _ in angles))
-    print("change of the wall: " + ", ".join(f"{name} {value:.2f}" for name, value in wall))
+    added = np.median(gains, axis=0)
+    print("rotation is multiplied by (median): " + ", ".join(
+        f"{AXES[axis]} {way} {added[axis, k]:.2f}" for axis in (0, 1) for k, way in enumerate((("up", "down"), ("left", "right"))[axis])
+    ))  # fmt: skip
     if args.sheet:
         cv2.imwrite(str(args.sheet), np.vstack(rows)[..., ::-1])
         print(args.sheet)

@@ -36,7 +36,6 @@ OUTLINE_SMOOTH = 2.5  # directions, Gaussian deviation
 USUAL_OUTLINE = 1.45
 TAKEN = 0.05  # share of a thing that the matte takes for the person, from which on it stands before the person
 LEAST_SEEN = 1e-6
-GOES = 0.45  # IOD from its place in the photo that any of the person goes at most
 BEHIND = 0.02  # opacity from which on a pixel is filled
 
 
@@ -132,13 +131,6 @@ class Layers:
                 [_filled(np.ascontiguousarray(part), self._free, scale) for part in (colours, alphas)]
             )
             self.person = np.ascontiguousarray(self.person[..., :4])
-
-    def reach(self, iod_px: float) -> Mask:
-        """Return (h, w) where the person may be seen once it moves."""
-        radius = 2 * round(GOES * iod_px) + 1
-        return np.asarray(
-            cv2.dilate((self.person[..., 3] > 0).astype(np.uint8), np.ones((radius, radius), np.uint8)) > 0
-        )
 
     def lay(self, warped: Image, left: int, top: int, out: Image) -> None:
         """Lay the warped person (h, w, 4) over the background into ``out`` (h, w, 3), in place.

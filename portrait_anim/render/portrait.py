@@ -79,7 +79,7 @@ class Portrait:
         self.box: Box = moving_box(head.source, (width, height))
         self._layers = taken_apart(pixels, self.box, matte, to_matte, face.landmarks, scale)
         self._warp = Warp(
-            head.source, head.triangles, self.box, step, head.fine, head.lids, lid_fine, self._layers.reach(scale)
+            head.source, head.triangles, self.box, step, head.fine, head.lids, lid_fine, self._layers.person[..., 3] > 0
         )  # fmt: skip
         # what is drawn besides: lids, the inside of the mouth, folds of the skin
         self._lids = LidPainter(pixels, head.source[: len(landmarks)])

@@ -26,8 +26,8 @@ FLAT_PX2 = 1e-9  # px^2, twice the area below which a triangle is not drawn
 ROUNDING_PX = 1e-4  # px by which a triangle's sides reach outwards, so that rounding leaves no gaps between two
 ROUNDING = 1e-4  # of a triangle's weights, likewise
 SMALL_PX2 = 0.5  # px^2, twice the area in the photo below which a triangle is not asked how it is pressed
-PRESSED = 0.5  # share of its area in the photo below which a triangle is drawn finely
-FINE = 3  # times finer
+PRESSED = 0.4  # share of its area in the photo below which a triangle is drawn finely
+FINE = 2  # times finer along x and y, that it is drawn there
 SUBPIXEL_BITS = 4
 SUBPIXELS = 1 << SUBPIXEL_BITS  # cv2 draws polygons with so many steps a pixel
 MOST_ROWS = 30000
@@ -134,7 +134,7 @@ class Warp:
             the lids.
         lids: (M,) True for those of them that :meth:`lids` draws.
         lid_fine: how many times finer, along x and along y, that is done.
-        person: (box height, box width) True where the person may be seen in any frame; elsewhere nothing is drawn.
+        person: (box height, box width) True where the person is in the photo; elsewhere nothing moves. None: everywhere.
     """
 
     def __init__(
@@ -153,7 +153,8 @@ class Warp:
         self._fine = np.ascontiguousarray(self._triangles[fine])
         self._lid_mask = lids
         areas = _areas(self.source[self._triangles])
-        self._per_area = np.divide(1, areas, out=np.full(len(areas), np.nan), where=np.abs(areas) > SMALL_PX2)
+        pressable = (np.abs(areas) > SMALL_PX2) & ~fine
+        self._per_area = np.divide(1, areas, out=np.full(len(areas), np.nan), where=pressable)
         self.box = box
         x0, y0, x1, y1 = box
         x, y = np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32))
@@ -162,10 +163,11 @@ class Warp:
         self._offset = np.array([x0, y0], np.float32) + (step - 1) / 2
         rows, columns = -(-(self.box[3] - y0) // step), -(-(self.box[2] - x0) // step)
         self._coarse = rows, columns
-        self._person = None
+        self._to_person = None  # (rows, columns) grid points to the person
         if person is not None:
             whole = np.pad(person, ((0, rows * step - person.shape[0]), (0, columns * step - person.shape[1])))
-            self._person = whole.reshape(rows, step, columns, step).any(axis=(1, 3))
+            there = whole.reshape(rows, step, columns, step).any(axis=(1, 3))
+            self._to_person = cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
 
     def map(self, target: Array) -> tuple[int, int, Array] | None:
         """Return where the pixels of the frame's moving part come from.
@@ -188,9 +190,10 @@ class Warp:
         coarse = np.zeros((*self._coarse, 2), np.float32)
         draw(((target - self._offset) / step).astype(np.float32), move, triangles, coarse)
         # the part that moves, one grid point wider
-        busy = np.abs(coarse).max(axis=2) > STILL_PX
-        if self._person is not None:
-            busy &= self._person
+        size = np.abs(coarse).max(axis=2)
+        busy = size > STILL_PX
+        if self._to_person is not None:
+            busy &= self._to_person <= 1.5 * size.max() / step + 1
         rows, columns = np.flatnonzero(busy.any(axis=1)), np.flatnonzero(busy.any(axis=0))
         if not len(rows):
             return None
@@ -223,37 +226,39 @@ class Warp:
         at = (target - np.array([x0, y0])).astype(np.float32)
         corners = at[self._triangles]  # (M, 3, 2)
         chosen = _areas(corners) * self._per_area < PRESSED
-        if not lids:
-            chosen &= ~self._lid_mask
-        elif self._lid_fine > 1:
+        if lids and self._lid_fine > 1:
             chosen |= self._lid_mask
         if not chosen.any():
             return
         # the pixels that they touch
-        touched = np.zeros(mapping.shape[:2], np.uint8)
-        shapes = np.round(corners[chosen] * SUBPIXELS).astype(np.int32)
-        cv2.polylines(touched, list(shapes), True, 1, shift=SUBPIXEL_BITS)
-        cv2.fillPoly(touched, list(shapes), 1, shift=SUBPIXEL_BITS)
-        rows, columns = np.nonzero(cv2.dilate(touched, np.ones((3, 3), np.uint8)))
-        if not len(rows):
+        low = np.floor(corners[chosen].min(axis=(0, 1))).astype(int) - 1
+        high = np.ceil(corners[chosen].max(axis=(0, 1))).astype(int) + 2
+        left, top = (int(v) for v in np.maximum(low, 0))
+        right, bottom = (int(v) for v in np.minimum(high, mapping.shape[1::-1]))
+        if right <= left or bottom <= top:
             return
+        touched = np.zeros((bottom - top, right - left), np.uint8)
+        shapes = list(np.round((corners[chosen] - np.array([left, top], np.float32)) * SUBPIXELS).astype(np.int32))
+        cv2.polylines(touched, shapes, True, 1, shift=SUBPIXEL_BITS)
+        cv2.fillPoly(touched, shapes, 1, shift=SUBPIXEL_BITS)
+        rows, columns = np.nonzero(cv2.dilate(touched, np.ones((3, 3), np.uint8)))
         index = np.full(touched.shape, -1, np.int32)
         index[rows, columns] = np.arange(len(rows))
+        rows, columns = rows + top, columns + left
         # where each of their finer pixels comes from
-        many = max(FINE, self._lid_fine)
+        many = max(FINE, self._lid_fine) if lids else FINE
         move = (self.source - target).astype(np.float32)
         own = (mapping[rows, columns] - np.stack([columns + x0, rows + y0], 1)).astype(np.float32)  # (P, 2)
         finer = np.repeat(own[:, None], many * many, axis=1)  # (P, many^2, 2)
-        draw_finer(at, move, self._triangles, index, many, finer)
+        draw_finer(at - np.array([left, top], np.float32), move, self._triangles, index, many, finer)
         step = ((np.arange(many) + 0.5) / many - 0.5).astype(np.float32)
         within = np.stack([np.tile(step, many), np.repeat(step, many)], 1)  # (many^2, 2) x, y
         finer += np.stack([columns + x0, rows + y0], 1)[:, None].astype(np.float32) + within
         # sampled, then averaged
-        mean = np.empty((len(rows), drawn.shape[2]), np.uint8)
         for first in range(0, len(rows), MOST_ROWS):  # cv2.remap takes no more rows at once
             part = slice(first, first + MOST_ROWS)
-            mean[part] = np.rint(self.sample(pixels, finer[part]).mean(axis=1, dtype=np.float32)).astype(np.uint8)
-        drawn[rows, columns] = mean
+            several = self.sample(pixels, finer[part])  # (P, many^2, C)
+            drawn[rows[part], columns[part]] = cv2.reduce(several, 1, cv2.REDUCE_AVG)[:, 0]
 
     def sample(self, pixels: Image, mapping: Array) -> Image:
         """Return the picture that an absolute map takes from the photo, by cubic interpolation.
