@@ -2,9 +2,9 @@
 
     PYTHONPATH=. python benchmarks/turns.py PHOTO... [--sheet turns.png]
 
-Each photo is drawn at the asked angles and its face is found again, in pictures of its own. The table gives the seen angle
-over the asked one: the median over the photos, the lowest and the highest; with what is added for the photo (``film``)
-and without (``mesh``); ``photo`` is the still photo.
+Each photo is drawn at the asked angles and its face is found again, in pictures of its own. The table gives the seen
+angle over the asked one: the median over the photos, the lowest and the highest; with what is added for the photo
+(``film``) and without (``mesh``); ``photo`` is the still photo.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def main() -> None:
             return out
 
         def found(picture: np.ndarray) -> np.ndarray | None:
-            faces = landmarker.detect(picture)
-            return normalise(max(faces, key=lambda face: face.area).landmarks)[1].rotation if faces else None
+            faces = landmarker.detect(picture)  # the largest first
+            return normalise(faces[0].landmarks)[1].rotation if faces else None
 
         for kind, draw in (("film", film), ("mesh", group.portraits[0].render)):
             start = found(draw(state((0, 0, 0))))
@@ -85,8 +85,9 @@ def main() -> None:
         print(f"{kind}: low..high  | " + " | ".join(f"{min(cell):.2f}..{max(cell):.2f}" for cell in cells))
     print("photo            | " + " | ".join("0" for angles in ASKED for _ in angles))
     added = np.median(gains, axis=0)
+    ways = (("up", "down"), ("left", "right"))
     print("rotation is multiplied by (median): " + ", ".join(
-        f"{AXES[axis]} {way} {added[axis, k]:.2f}" for axis in (0, 1) for k, way in enumerate((("up", "down"), ("left", "right"))[axis])
+        f"{AXES[axis]} {way} {added[axis, k]:.2f}" for axis in (0, 1) for k, way in enumerate(ways[axis])
     ))  # fmt: skip
     if args.sheet:
         cv2.imwrite(str(args.sheet), np.vstack(rows)[..., ::-1])

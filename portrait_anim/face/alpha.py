@@ -1,11 +1,11 @@
 """How much of each pixel is the person, down to single hairs: closed-form matting.
 
-The matte of :mod:`portrait_anim.face.matte` is coarse. It says where the person surely is and where surely not; in between
-the opacity is found from the colours: Levin, Lischinski and Weiss 2008, "A Closed-Form Solution to Natural Image
-Matting". In every window of 3 x 3 px the opacity is taken for a linear function of the colour; what fits all windows best is
-the solution of a sparse linear system.
+The matte of :mod:`portrait_anim.face.matte` is coarse. It says where the person surely is and where surely not; in
+between the opacity is found from the colours: Levin, Lischinski and Weiss 2008, "A Closed-Form Solution to Natural
+Image Matting". In every window of 3 x 3 px the opacity is taken for a linear function of the colour; what fits all
+windows best is the solution of a sparse linear system.
 
-The package pymatting solves the same system. It compiles for 54 s when it is first imported, four times as long as a first film
+The package pymatting solves the same system. It compiles for 54 s when it is first imported, longer than a first film
 takes, so the system is set up here and solved by scipy.
 """
 

@@ -30,6 +30,7 @@ class FaceState:
             looks down), y (above 0 it turns to the picture's right) and z (above 0 it tilts counter-clockwise in the
             picture).
         shift: (3,) IOD, relative to the photo.
+        breath: IOD by which shoulders and chest have risen.
     """
 
     displacement: Array
@@ -37,6 +38,7 @@ class FaceState:
     gaze: Array
     rotation: Array
     shift: Array
+    breath: float = 0.0
 
     @classmethod
     def rest(cls) -> FaceState:

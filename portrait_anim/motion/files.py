@@ -73,6 +73,7 @@ def _read_npz(path: Path, space: MotionSpace) -> Motion:
         )
     try:
         fps = float(arrays["fps"])
+        arrays.setdefault("breath", np.zeros(len(arrays["mouth"]), np.float32))  # files of earlier versions have none
         tracks = {part: arrays[part] for part in Motion.rest(0).tracks()}
     except (KeyError, TypeError, ValueError) as e:
         raise MotionError(f"motion {name} lacks a part ({e}): save it again with --save-motion") from e
@@ -94,6 +95,7 @@ def _check_tracks(tracks: dict[str, npt.NDArray[Any]], name: str, space: MotionS
     allowed: dict[str, list[tuple[int, ...]]] = {part: [(n_frames, width)] for part, width in WIDTHS.items()}
     allowed["mouth"] = [(n_frames, space.n_components)]
     allowed["expression"] = [(n_frames, width) for width in (0, len(TRACKS), len(TRACKS) + len(SHAPES))]
+    allowed["breath"] = [(n_frames,)]
     allowed["mesh"] = [(n_frames, n_points, 3) for n_points in (0, N_LANDMARKS)]
     for part, track in tracks.items():
         if track.dtype != np.float32 or track.shape not in allowed[part]:
@@ -137,7 +139,11 @@ class MotionFiles:
             OutputError: no space, no permission.
         """
         if self._kind == ".csv":
-            also = " and the head's shift is left out" if any(motion.shift.any() for motion in motions) else ""
+            also = (
+                " and the head's shift and breathing are left out"
+                if any(motion.shift.any() for motion in motions)
+                else ""
+            )
             logger.info("%s: cheek puff and tongue are 0%s; an .npz keeps everything", printable(self.paths[0]), also)
         for motion, path in zip(motions, self.paths, strict=True):
             temporary = path.parent / f".portrait_anim-{secrets.token_hex(8)}{self._kind}"

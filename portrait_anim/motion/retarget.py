@@ -28,6 +28,7 @@ from portrait_anim.face.normalise import IMAGE_TO_FACE, Pose, normalise_clip
 from portrait_anim.face.state import NECK, FaceState
 from portrait_anim.motion.action_units import TRACKS, drawn_units
 from portrait_anim.motion.blinks import BlinkPacer
+from portrait_anim.motion.breath import breathing
 from portrait_anim.motion.emotion import photo_smile
 from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.performance import Performance
@@ -37,8 +38,8 @@ from portrait_anim.system.easing import eased
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]
 
-FREE = np.deg2rad([12.0, 20.0, 16.0])  # pitch, yaw, roll that are shown as they are
-FURTHEST = np.deg2rad([17.0, 28.0, 22.0])  # what none goes beyond
+FREE = np.deg2rad([15.0, 25.0, 20.0])  # pitch, yaw, roll that are shown as they are
+FURTHEST = np.deg2rad([18.0, 30.0, 24.0])  # what none goes beyond
 WIDEST = 0.62  # IOD between the corners of the widest mouth
 LEAST_ROOM = 0.03  # IOD by which every mouth may widen
 MEET = (0.004, 0.016)  # IOD of the actor's opening above neutral: lips meet, and are free of it
@@ -79,6 +80,8 @@ def retargeted(
         gaze=actor.gaze * ease,
         rotation=limited(actor.rotation * head_motion) * ease,
         shift=(actor.shift * head_motion * ease).astype(np.float32),
+        breath=breathing(np.arange(n_frames), seed, head_motion)
+        * ends_at_rest(np.arange(n_frames), n_frames).astype(np.float32),
         expression=held(actor, smile) * ease,
     )
 

@@ -49,6 +49,7 @@ class Motion:
             the shapes of ARKit, see :mod:`arkit_shapes`; (T, 0) is a neutral face.
         mesh: (T, 478, 3) displacement of every point, IOD, added to all of the above, for motion that they cannot
             express, such as an actor's whole face; (T, 0, 3) for none.
+        breath: (T,) IOD by which shoulders and chest have risen.
     """
 
     mouth: Array
@@ -60,12 +61,15 @@ class Motion:
     fps: float = FPS
     expression: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     mesh: Array = field(default_factory=lambda: np.zeros((0, 0, 3), np.float32))
+    breath: Array = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
         if not self.expression.size:
             object.__setattr__(self, "expression", np.zeros((len(self.mouth), 0), np.float32))
         if not self.mesh.size:
             object.__setattr__(self, "mesh", np.zeros((len(self.mouth), 0, 3), np.float32))
+        if not self.breath.size:
+            object.__setattr__(self, "breath", np.zeros(len(self.mouth), np.float32))
 
     def __len__(self) -> int:
         return len(self.mouth)
@@ -84,7 +88,8 @@ class Motion:
     def to_arkit(self, space: MotionSpace) -> dict[str, npt.NDArray[np.float64]]:
         """Return this motion as ARKit's 61 values (T,) by name, see :mod:`portrait_anim.motion.arkit`.
 
-        Lids, gaze and head are exact; the head's shift is left out; the rest is fitted, cheek puff and tongue are 0.
+        Lids, gaze and head are exact; the head's shift and breathing are left out; the rest is fitted, cheek puff and
+        tongue are 0.
 
         Args:
             space: of the mouth's coefficients, for example ``MotionSpace.from_weights()``.
@@ -240,6 +245,7 @@ class MotionSpace:
             gaze=motion.gaze[i],
             rotation=motion.rotation[i],
             shift=motion.shift[i],
+            breath=float(motion.breath[i]),
         )
 
 

@@ -43,12 +43,12 @@ RINGS = (
     (1.90, 0.45, 0.11, 0.03),
     (2.2, 0, 0, 0),
 )
-"""Rings of points round the face: size over the face outline's; share of the head's motion beside and above the face (the
-hair goes with the head) and below it (the shoulders stay); share of the jaw's."""
-BELOW = (
-    0.12,
-    0.50,
-)  # height on the face's outline over its whole height: up to which a ring counts as below, from which as beside
+"""Rings of points round the face: size over the face outline's; share of the head's motion beside and above the face
+(the hair goes with the head) and below it (the shoulders stay); share of the jaw's."""
+BELOW = (0.12, 0.50)
+"""Height over that of the face's outline: up to which a ring counts as below it, from which as beside it."""
+BREATH = (0.10, 0.40, 0.80, 1.00, 0.80, 0.00)
+"""Share of breathing of the rings below the face: shoulders rise, the head does not."""
 RING_DEPTH = 0.06  # IOD by which each ring below lies behind the one before
 THIN = 0.10  # share of its width that skin keeps at least where the head turns away
 SIDEWAYS = 0.4  # IOD of depth by which a point counts less for each IOD that another lies beside its way
@@ -104,7 +104,7 @@ class HeadMesh:
         lowered = [*EYE_LEFT_LOWER[1:-1], *EYE_RIGHT_LOWER[1:-1]]
         for points in (shape, rest):
             points[lowered, 1] -= LOWER_LID_MARGIN
-        base, ring_share, ring_jaw = _rings(shape, pose.rotation, outline)
+        base, ring_share, ring_jaw, ring_breath = _rings(shape, pose.rotation, outline)
         source = pose.to_image(np.concatenate([shape, base]))[:, :2].astype(np.float32)
         self.source = np.concatenate([source, source[: len(shape)]])  # (N, 2) px
         self.triangles = _triangles(len(source))
@@ -126,6 +126,7 @@ class HeadMesh:
         self._head_share[len(shape) :] *= np.clip(border[len(shape) :, None] / BORDER_REACH, 0, 1)
         self._head_share[: len(shape)] *= np.clip(border[: len(shape), None] / BORDER_REACH_FACE, 0, 1)
         self._jaw_share = ring_jaw[:, None] * np.clip(border[len(shape) :, None] / BORDER_REACH_FACE, 0, 1)
+        self._breath = ring_breath * np.clip(border[len(shape) :] / BORDER_REACH_FACE, 0, 1)
         self._face_share = np.clip(border[: len(shape), None] / BORDER_REACH_FACE, 0, 1)
 
     def place(self, state: FaceState) -> Array:
@@ -135,6 +136,7 @@ class HeadMesh:
         moved[:n_face] += state.displacement * self._face_share
         oval = state.displacement[list(FACE_OVAL)]
         moved[n_face:] += np.tile(oval, (len(RINGS), 1)) * self._jaw_share
+        moved[n_face:, 1] += state.breath * self._breath
         # what lies behind the lids: the irises turn with the gaze
         behind = moved[:n_face].copy()
         for iris in (IRIS_LEFT, IRIS_RIGHT):
@@ -176,8 +178,8 @@ class HeadMesh:
         return np.asarray((points - NECK) @ rotation.T + NECK + state.shift)
 
 
-def _rings(shape: Float, rotation: Float, outline: Float) -> tuple[Float, Float, Float]:
-    """Return the rings' points (R * 36, 3) in IOD, and (R * 36,) their shares of the head's and of the jaw's motion.
+def _rings(shape: Float, rotation: Float, outline: Float) -> tuple[Float, Float, Float, Float]:
+    """Return the rings' points (R * 36, 3) in IOD, and (R * 36,) their shares of head, jaw and breathing.
 
     They are laid round the face as the camera sees it, so that on a turned face, too, none lies before another. Beside
     and above the face they lie on an ellipsoid from the face's outline back to the head's, which is straight above the
@@ -193,7 +195,7 @@ def _rings(shape: Float, rotation: Float, outline: Float) -> tuple[Float, Float,
     centre, neck = seen.mean(0), rotation @ NECK
     height = (oval[:, 1] - oval[:, 1].min()) / np.ptp(oval[:, 1])
     beside = eased(np.clip((height - BELOW[0]) / (BELOW[1] - BELOW[0]), 0, 1))
-    rings, head, jaw = [], [], []
+    rings, head, jaw, breath = [], [], [], []
     for k, (size, beside_share, below_share, jaw_share) in enumerate(RINGS):
         ring = centre + (seen - centre) * size
         front = np.sqrt(1 - np.clip((size - 1) / (outline - 1), 0, 1) ** 2)
@@ -202,7 +204,8 @@ def _rings(shape: Float, rotation: Float, outline: Float) -> tuple[Float, Float,
         rings.append(ring @ rotation)
         head.append(beside * beside_share + (1 - beside) * below_share)
         jaw.append(np.full(len(oval), jaw_share))
-    return np.concatenate(rings), np.concatenate(head), np.concatenate(jaw)
+        breath.append((1 - beside) * BREATH[k])
+    return np.concatenate(rings), np.concatenate(head), np.concatenate(jaw), np.concatenate(breath)
 
 
 @numba.njit(cache=True, nogil=True)

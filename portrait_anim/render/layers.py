@@ -111,6 +111,7 @@ class Layers:
         iod_px: px an IOD.
 
     Attributes:
+        apart: whether person and background are told from each other.
         person: (h, w, 4) uint8.
         background: (h, w, 3) uint8, with what is behind the person filled.
     """
@@ -120,7 +121,7 @@ class Layers:
         opacity = np.ones(shape, np.float32) if alpha is None else alpha
         if held is not None:
             opacity = np.where(held, np.float32(0), opacity)
-        scale = min(1.0, FILL_IOD / iod_px)
+        scale, self.apart = min(1.0, FILL_IOD / iod_px), alpha is not None
         self.background = pixels if alpha is None else _filled(pixels, opacity <= BEHIND, scale)
         self.person = _apart(pixels, self.background, np.round(opacity * 255).astype(np.uint8))
         self._free = np.ones(shape, bool)

@@ -15,10 +15,10 @@ from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
 from portrait_anim.render.head import HeadMesh
+from portrait_anim.render.layers import head_outline, taken_apart
 from portrait_anim.render.lids import LidPainter, eyes_seen
 from portrait_anim.render.light import mouth_look
 from portrait_anim.render.mouth import PLANE, MouthPainter, own_opening
-from portrait_anim.render.layers import head_outline, taken_apart
 from portrait_anim.render.rest import OPEN_APERTURE, aperture, closed_shape, seam_landmarks
 from portrait_anim.render.scene import Box
 from portrait_anim.render.skin import Skin
@@ -131,6 +131,8 @@ class Portrait:
         """
         if not self._blinks:
             state = replace(state, blink=np.zeros(2, np.float32))
+        if not self._layers.apart:
+            state = replace(state, breath=0.0)  # the wall would breathe with the shoulders
         given = state.displacement
         if other is not None:
             state = replace(state, displacement=given + other)

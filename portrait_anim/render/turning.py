@@ -1,8 +1,8 @@
 """How far a head must be turned so that it is seen to turn as far as asked.
 
 One photo does not tell how deep a face is, and what looks at a face judges its pose by more than its points. So every
-photo is turned a little each way beforehand, tracked as a film would be, and what is missing is added. A face that is turned
-aside in the photo hides one cheek: back towards the camera it turns less far than others.
+photo is turned a little each way beforehand, tracked as a film would be, and what is missing is added. A face that is
+turned aside in the photo hides one cheek: back towards the camera it turns less far than others.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ PITCH, YAW = 0, 1
 TRIED = np.deg2rad([10.0, 16.0])  # pitch and yaw at which a photo is tried, each way; roll is shown as it is
 USUAL = np.array([[1.35, 1.35], [1.18, 1.18]])  # pitch up, down; yaw left, right: medians over twenty photos
 LEAST, MOST = 1.0, 1.4  # of what is added; more would tear
-STRAIGHT, PER_DEGREE, AT_LEAST = 28.0, 0.9, 8.0
-"""Degrees: how far a face that looks straight ahead turns; how much less it turns back for each degree that it is turned aside in
-the photo; and how far back every face turns. Chosen by looking at twenty faces."""
+STRAIGHT, PER_DEGREE, AT_LEAST = 34.0, 1.2, 8.0
+"""Degrees: how far a face that looks straight ahead turns; how much less it turns back for each degree that it is
+turned aside in the photo; and how far back every face turns. Chosen by looking at twenty faces."""
 FREE = 0.6  # share of such a limit up to which a turn is shown as it is
 BELIEVED = 0.4  # share of the asked turn that must be seen, or the tracker is not believed
 

@@ -132,9 +132,9 @@ class Warp:
         step: px between the points of the coarse grid on which the map is drawn; linear in between.
         fine: (M,) True for triangles that are drawn pixel by pixel all the same: the map is not smooth there, as at
             the lids.
-        lids: (M,) True for those of them that :meth:`lids` draws.
+        lids: (M,) True for those of them that :meth:`refine` draws when they shut.
         lid_fine: how many times finer, along x and along y, that is done.
-        person: (box height, box width) True where the person is in the photo; elsewhere nothing moves. None: everywhere.
+        person: (box height, box width) True where the person is in the photo; nothing else moves. None: everywhere.
     """
 
     def __init__(

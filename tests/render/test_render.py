@@ -17,9 +17,9 @@ from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
 from portrait_anim.motion.model import MotionModel
+from portrait_anim.render.layers import Layers, believable
 from portrait_anim.render.lids import LidPainter
 from portrait_anim.render.light import mouth_look
-from portrait_anim.render.layers import Layers, believable
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.rest import aperture
 from portrait_anim.system.opencv import cv2
@@ -153,7 +153,9 @@ def test_a_turned_head_does_not_fold_over_itself(portraits: dict[Path, Portrait]
         before = portrait._head.source[portrait._head.triangles]
         areas = [np.linalg.det(np.stack([c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]], axis=1)) for c in (before, corners)]
         folded = (areas[0] * areas[1] < 0) & (np.abs(areas[0]) > 2.0)
-        assert np.abs(areas[1][folded]).sum() < 0.002 * np.abs(areas[1]).sum()  # .0007 to .0012; not unfolded .0021 to .014
+        assert (
+            np.abs(areas[1][folded]).sum() < 0.002 * np.abs(areas[1]).sum()
+        )  # .0007 to .0012; not unfolded .0021 to .014
 
 
 def test_a_photo_that_shows_teeth_keeps_them(portraits: dict[Path, Portrait]) -> None:

@@ -94,7 +94,7 @@ def test_a_card_before_the_shoulder_stays(path: Path, side: int, card: str) -> N
     of_person = (found & (matte > PERSON)).sum()
     assert of_person < 1.5 * rows * columns * to_matte[0, 0] ** 2  # the card and not much of the clothes
     held, free = Portrait(load_photo(pixels), face), Portrait(load_photo(plain), face)
-    for still, moving in zip(changes(held), changes(free), strict=True):
+    for still in changes(held):
         assert still[outline].mean() < 0.3
         assert (still[found_in(found, to_matte, pixels)] > 3).mean() < 0.01
     x, y = face.landmarks[[1, 4, 13, 14, 33, 61, 263, 291], :2].astype(int).T  # nose, lips, eyes
