@@ -8,6 +8,7 @@ import numba
 import numpy as np
 
 from portrait_anim.face import matte, mesh
+from portrait_anim.face.gaze import Sights
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
@@ -28,12 +29,13 @@ class Group:
     Attributes:
         photo: the picture.
         portraits: the faces, ready to be drawn.
-        size, still, facts: see :class:`portrait_anim.render.scene.Scene`.
+        size, still, facts, sights: see :class:`portrait_anim.render.scene.Scene`.
     """
 
     def __init__(self, photo: Photo, faces: Sequence[Face], models: Mapping[str, str] | None = None) -> None:
         self.photo, self.size, self.still = photo, photo.size, photo.pixels
         self.portraits = [Portrait(photo, face) for face in faces]
+        self.sights: Sequence[Sights] = [[(0.0, portrait.sight)] for portrait in self.portraits]
         self.facts = Facts((photo.origin,), {**(models or {}), **digests(mesh.WEIGHTS, matte.WEIGHTS)})
         boxes = np.array([portrait.box for portrait in self.portraits])
         self._box: Box = (*map(int, boxes[:, :2].min(0)), *map(int, boxes[:, 2:].max(0)))  # type: ignore[assignment]

@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.face.gaze import Sight
 from portrait_anim.face.matte import person_matte
 from portrait_anim.face.mesh import CHIN, LIPS_INNER, LIPS_INNER_UPPER
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
+from portrait_anim.render.eyes import EyeTurner
 from portrait_anim.render.head import HeadMesh
 from portrait_anim.render.lids import LidPainter, eyes_seen
 from portrait_anim.render.light import mouth_look
@@ -53,6 +55,7 @@ class Portrait:
         box: the part of the picture that can change.
         rest: (478, 3) IOD, the resting face that displacement 0 shows.
         pose: of the face in the picture.
+        sight: how it looks at the viewer.
     """
 
     def __init__(self, photo: Photo, face: Face) -> None:
@@ -69,6 +72,7 @@ class Portrait:
             rest = self._pose.to_face(landmarks)
         # mesh and warp, with the background held still
         self.rest, self.pose = rest, self._pose
+        self.sight = Sight.of(face.landmarks)
         scale = self._pose.scale  # px an IOD
         self._head = HeadMesh(landmarks, rest, self._pose, (width, height), grown_lips=self.mouth_open)
         step = max(GRID_STEP_PX, round(scale / IOD_PER_STEP))
@@ -112,6 +116,7 @@ class Portrait:
             warped[rows, columns] = cv2.inpaint(hollow, hidden, INPAINT_REACH * scale + 1, cv2.INPAINT_TELEA)
         x0, y0, x1, y1 = self.box
         self._pixels = np.ascontiguousarray(warped[y0:y1, x0:x1])  # what is warped
+        self._eyes = EyeTurner(face.landmarks, self._pose, self.sight.eyes, self.box)
 
     def render(self, state: FaceState) -> Image:
         """Return the frame (H, W, 3) uint8 for a state; outside the moving region it equals the photo."""
@@ -130,6 +135,11 @@ class Portrait:
         """
         if not self._blinks:
             state = replace(state, blink=np.zeros(2, np.float32))
+        eyes = self._pixels
+        if state.turned_eyes:
+            if self._blinks:
+                eyes = self._eyes.turned(self._pixels, state.gaze, frame)
+            state = replace(state, gaze=np.zeros(2, np.float32))
         given = state.displacement
         if other is not None:
             state = replace(state, displacement=given + other)
@@ -138,7 +148,7 @@ class Portrait:
         if moved is not None:
             x0, y0, mapping = moved
             view = frame[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
-            pixels = self._skin.shade(self._pixels, given)
+            pixels = self._skin.shade(eyes, given)
             view[...] = self._warp.sample(pixels, mapping)
             if self._lid_fine > 1 and state.blink.max() > LIDS_FINE_FROM:
                 left, top, lids = self._warp.lids(pixels, target, moved)
