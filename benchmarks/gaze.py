@@ -9,8 +9,10 @@ and a voice moves it (examples/speech.flac, head motion 2). The films' frames ar
 * spread: its standard deviation;
 * follows: what the irises make up for of the head's turn aside, 0: they stay in the head, 1: they stay on the viewer.
 
-The tracker gives irises less motion than they have: `drawn` is what the motion asks for, `follows` what is seen again.
-Last row: the mean of the sizes. Prints Markdown.
+The tracker sees less of a turned iris than is drawn; *drawn* is the turn that the motion asks for in the first frame of
+`camera`, whose head stands as in the photo.
+
+Last row: the mean, of sizes but for *follows*. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ def measured(frames: list[Frame], animator: Animator) -> dict[str, float]:
         face = finder.track(frame, face) or face
         found.append(face.landmarks)
     points, poses = normalise_clip(np.stack(found))
-    opening = np.mean([points[:, a[1], 1] - points[:, b[1], 1] for a, b, _ in ((u, d, c) for u, d, c in EYES)], axis=0)
+    opening = np.mean([points[:, upper[0], 1] - points[:, lower[0], 1] for upper, lower, _ in EYES], axis=0)
     counts = opening > OPEN_SHARE * np.quantile(opening, 0.8)
     irises = np.rad2deg(iris_angles(points)[counts, 0])
     camera = np.rad2deg(eyes_on_camera(np.stack([pose.rotation for pose in poses])))[counts, 0]
@@ -116,8 +118,11 @@ def main() -> None:
         rows.append([*row, drawn])
         print(f"| {path.stem} | " + " | ".join(f"{value:.1f}" for value in rows[-1]) + " |", flush=True)
         sheet.append(np.hstack(cells))
-    mean = np.nanmean(np.abs(np.array(rows)), axis=0)
-    print("| **mean size** | " + " | ".join(f"{value:.1f}" for value in mean) + " |")
+    table = np.array(rows)
+    sizes = np.arange(table.shape[1]) % 3 != 0
+    sizes[0] = True  # every third column is `follows`, whose sign counts
+    mean = np.nanmean(np.where(sizes, np.abs(table), table), axis=0)
+    print("| **mean** | " + " | ".join(f"{value:.1f}" for value in mean) + " |")
     if args.sheet:
         Image.fromarray(np.vstack(sheet)).save(args.sheet)
 

@@ -104,8 +104,8 @@ def animate(
         actor_face: which face of several in it, from the left in the first frame with any; default: the largest.
         actor_neutral: s, a moment at which the actor's face is at rest; default: found.
         lips: ``"actor"`` or ``"voice"``, if not as said above.
-        gaze: where the eyes look: ``"camera"``, ``"photo"`` or ``"actor"``; default: as in the
-            photo with a voice, as the actor's with an actor.
+        gaze: where the eyes look: ``"camera"``, ``"photo"`` or ``"actor"``; default: the
+            driver's own, which is ``"photo"`` of a voice and ``"actor"`` of an actor.
         emotion: neutral, happy, sad, angry, surprised, fearful, disgusted or auto (follows the voice), with a strength
             ``"sad:0.6"`` (0 to 1.5) and times ``"happy@0-4,sad:0.6@4-"`` (s).
         head_motion: 0 (perfectly still) to 2 (lively).

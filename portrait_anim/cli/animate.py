@@ -45,10 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     motion.add_argument("--head-motion", type=number, default=1.0, metavar="X", help="0 still to 2 lively (1)")
     motion.add_argument("--blinks", type=number, default=1.0, metavar="X", help="0 none to 3 times as often (1)")
     motion.add_argument(
-        "--gaze",
-        metavar="WHERE",
-        help="the eyes look into the camera, as in the photo, or as the actor's (driver's own)",
-    )
+        "--gaze", metavar="WHERE",
+        help="where the eyes look: camera; photo, as there; actor, as the actor's (as what moves the face says)",
+    )  # fmt: skip
     motion.add_argument("--seed", type=whole, default=0, metavar="N", help="another seed, other blinks and nods (0)")
     acting = parser.add_argument_group("acting", "a video or a motion file moves the photo")
     acting.add_argument("--actor", metavar="VIDEO", help="its face moves the photo's: lips, eyes, brows, head")

@@ -34,7 +34,7 @@ Float = npt.NDArray[np.float64]
 
 RIM = 1.2  # of the iris's radius: the strip that moves as a whole
 CORE = 0.7  # of it: what moves as a whole across the eye
-ROOM = 0.15  # of the eye's width that stays between the iris's middle less its radius and the corner, at least
+ROOM = 0.04  # of the eye's width that stays at least between iris and corner
 STRETCHED = (1.6, 2.6)  # times its length to which white is stretched: from here the other side's white is laid over it
 OVERLAID = 0.5  # opacity of that in the middle between iris and corner; it fades out towards both
 LID_FADE = 0.08  # of the opening, beyond the lids, over which the motion ends
@@ -142,8 +142,8 @@ class _Eye:
 
     def _along(self, u: Float, du: float) -> tuple[Float, Float, Float]:
         """Return for each u of the frame its u in the photo, one on the iris's other side, and the share of that."""
-        left = min(RIM * self._radius, 0.85 * self._u0)
-        right = min(RIM * self._radius, 0.85 * (self.width - self._u0))
+        left = min(RIM * self._radius, 0.85 * self._u0, 0.85 * (self._u0 + du))
+        right = min(RIM * self._radius, 0.85 * (self.width - self._u0), 0.85 * (self.width - self._u0 - du))
         a0, b0 = self._u0 - left, self._u0 + right
         a1, b1 = a0 + du, b0 + du
         from_u = np.interp(u, [0, a1, b1, self.width], [0, a0, b0, self.width])
