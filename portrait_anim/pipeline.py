@@ -52,7 +52,7 @@ from portrait_anim.options.morph import MorphLike, check_end
 from portrait_anim.provenance.label import Label, Style
 from portrait_anim.provenance.record import FilmMarker, Provenance
 from portrait_anim.render.choose import make_scene
-from portrait_anim.stages import draw, frame_rate, perform, stream
+from portrait_anim.stages import draw, frame_rate, gazes, perform, stream
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer
 
@@ -66,6 +66,7 @@ def animate(
     actor_face: int | None = None,
     actor_neutral: float | None = None,
     lips: str = "auto",
+    gaze: str | None = None,
     emotion: str | None = None,
     head_motion: float = 1.0,
     blinks: float = 1.0,
@@ -103,6 +104,8 @@ def animate(
         actor_face: which face of several in it, from the left in the first frame with any; default: the largest.
         actor_neutral: s, a moment at which the actor's face is at rest; default: found.
         lips: ``"actor"`` or ``"voice"``, if not as said above.
+        gaze: where the eyes look: ``"camera"``, ``"photo"`` or ``"actor"``; default: the
+            driver's own, which is ``"photo"`` of a voice and ``"actor"`` of an actor.
         emotion: neutral, happy, sad, angry, surprised, fearful, disgusted or auto (follows the voice), with a strength
             ``"sad:0.6"`` (0 to 1.5) and times ``"happy@0-4,sad:0.6@4-"`` (s).
         head_motion: 0 (perfectly still) to 2 (lively).
@@ -135,7 +138,7 @@ def animate(
         PortraitAnimError: every error is one of its kinds, see :mod:`portrait_anim.errors`; no file is left then.
     """
     options = FilmOptions(
-        emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion,
+        emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion, gaze,
         label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log, save_motion=save_motion,
     )  # fmt: skip
     seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style)
@@ -189,23 +192,31 @@ class Animator:
     def frames(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> Generator[Image, None, None]:
         """Return the film's marked frames one by one, (H, W, 3) uint8 RGB, as they are before encoding.
 
-        Keywords as in :func:`animate`: emotion, head_motion, blinks, seed, fps, max_duration, motion. Memory grows by
-        13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
+        Keywords as in :func:`animate`: emotion, head_motion, blinks, seed, fps, max_duration, motion, gaze. Memory
+        grows by 13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
         """
         options = MotionOptions(**choices)
         driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
         check_end(self._changes, driver.duration_s)
         record = Provenance.of(self._scene.facts, driver.facts(options), options)
         marker = record.marker(self._scene.still, frame_rate(options))
-        return _pixels(draw(perform(driver, self._targets, options), self._nets.space, self._scene, marker))
+        motions = perform(driver, self._targets, options, self._scene)
+        return _pixels(draw(motions, self._nets.space, self._scene, marker))
 
     def motions(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> tuple[Motion, ...]:
         """Return how each face moves to ``audio``, without rendering; keywords as in :meth:`frames`."""
         options = MotionOptions(**choices)
-        return perform(make_driver(as_sounds(audio), len(self.faces), self._nets, options), self._targets, options)
+        driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
+        return perform(driver, self._targets, options, self._scene)
 
     def live(
-        self, pieces: Iterable[Any], *, head_motion: float = 1.0, blinks: float = 1.0, seed: int = 0
+        self,
+        pieces: Iterable[Any],
+        *,
+        head_motion: float = 1.0,
+        blinks: float = 1.0,
+        seed: int = 0,
+        gaze: str | None = None,
     ) -> Generator[Image, None, None]:
         """Return marked frames at 25 fps while the sound still comes, each 200 ms to 360 ms after its sound.
 
@@ -215,8 +226,10 @@ class Animator:
             head_motion: 0 (perfectly still) to 2 (lively).
             blinks: 0 (none) to 3, times the natural rate.
             seed: of blinks, gaze and head motion.
+            gaze: ``"camera"`` or ``"photo"``; default: photo.
         """
-        options = MotionOptions(None, head_motion, blinks, seed)
+        options = MotionOptions(None, head_motion, blinks, seed, gaze=gaze)
+        looks = gazes(self._scene, options)
 
         def frames() -> Generator[Frame, None, None]:
             driver = StreamDriver(self._targets, self._nets, options)
@@ -224,7 +237,7 @@ class Animator:
             def marker() -> FilmMarker:
                 return Provenance.of(self._scene.facts, driver.facts(), options).marker(self._scene.still, FPS)
 
-            yield from stream(driver, self._nets.space, self._scene, marker, pieces)
+            yield from stream(driver, self._nets.space, self._scene, marker, pieces, looks)
 
         return _pixels(frames())
 
@@ -249,7 +262,7 @@ class Animator:
             metadata=record.metadata, before_rename=record.finish,
         )  # fmt: skip
         step("listening", 0, len(given))
-        motions = perform(driver, self._targets, options)
+        motions = perform(driver, self._targets, options, self._scene)
         del driver  # 230 MB an hour, and the film is still to be drawn
         step("listening", len(given), len(given))
         n_frames = len(motions[0])

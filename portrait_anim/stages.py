@@ -15,7 +15,9 @@ from portrait_anim.animation import Frame
 from portrait_anim.audio.waveform import PieceReader
 from portrait_anim.config import FPS
 from portrait_anim.drivers.base import Driver, LiveDriver, Target
+from portrait_anim.errors import OptionError
 from portrait_anim.face.state import FaceState
+from portrait_anim.motion.gaze import Gaze
 from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.options import MotionOptions
 from portrait_anim.provenance.record import FilmMarker
@@ -29,11 +31,32 @@ def frame_rate(options: MotionOptions) -> float:
     return float(check_fps(options.fps))
 
 
-def perform(driver: Driver, targets: Sequence[Target], options: MotionOptions) -> tuple[Motion, ...]:
-    """Return how each face moves, at the film's frame rate."""
+def perform(driver: Driver, targets: Sequence[Target], options: MotionOptions, scene: Scene) -> tuple[Motion, ...]:
+    """Return how each face moves, at the film's frame rate, its eyes looking where ``options`` say.
+
+    Raises:
+        OptionError: the eyes shall look into the camera and the irises were not found.
+    """
+    looks = gazes(scene, options)
     fps = frame_rate(options)
     n_frames = max(1, round(driver.duration_s * fps))
-    return tuple(driver.motion(target, options).resampled(fps, n_frames) for target in targets)
+    return tuple(
+        gaze.led(driver.motion(target, options).resampled(fps, n_frames))
+        for target, gaze in zip(targets, looks, strict=True)
+    )
+
+
+def gazes(scene: Scene, options: MotionOptions) -> list[Gaze]:
+    """Return where the eyes of each face look.
+
+    Raises:
+        OptionError: into the camera, and the irises were not found.
+    """
+    if options.gaze == "camera" and not all(sight.found for sights in scene.sights for _, sight in sights):
+        raise OptionError(
+            "gaze 'camera' needs the irises, which face-alignment does not find: use --landmarker facemesh"
+        )
+    return [Gaze(options, sights) for sights in scene.sights]
 
 
 def draw(
@@ -48,7 +71,12 @@ def draw(
 
 
 def stream(
-    driver: LiveDriver, space: MotionSpace, scene: Scene, marker_of: Callable[[], FilmMarker], pieces: Iterable[Any]
+    driver: LiveDriver,
+    space: MotionSpace,
+    scene: Scene,
+    marker_of: Callable[[], FilmMarker],
+    pieces: Iterable[Any],
+    looks: Sequence[Gaze],
 ) -> Generator[Frame, None, None]:
     """Return marked frames at 25 fps as pieces of sound come.
 
@@ -58,12 +86,14 @@ def stream(
         scene: the picture.
         marker_of: returns the marker; called once the driver has the first piece, which its mark depends on.
         pieces: see :meth:`Animator.live`.
+        looks: where the eyes of each face look.
     """
     read, end = PieceReader(), object()
     marker: FilmMarker | None = None
     n_frames = 0
     for piece in chain(pieces, [end]):
-        motions = driver.push(np.zeros(0, np.float32) if piece is end else read(piece), last=piece is end)
+        made = driver.push(np.zeros(0, np.float32) if piece is end else read(piece), last=piece is end)
+        motions = [gaze.led(motion, whole=False) for motion, gaze in zip(made, looks, strict=True)]
         marker = marker or marker_of()
         for i in range(len(motions[0])):
             yield _frame([space.state(motion, i) for motion in motions], scene, marker, n_frames, FPS)

@@ -198,7 +198,8 @@ def _rested(motion: Motion, name: str) -> Motion:
 def _faced(motion: Motion, name: str) -> Motion:
     """Return a motion whose head and eyes are relative to the photo's: what is held all through is taken off."""
     moved: dict[str, Any] = {}
-    for part, what in (("rotation", "head"), ("gaze", "eyes")):
+    parts = (("rotation", "head"),) if motion.turned_eyes else (("rotation", "head"), ("gaze", "eyes"))
+    for part, what in parts:
         track: Array = getattr(motion, part)
         held = np.median(track, axis=0)
         if np.abs(held).max() > HELD_RAD:
@@ -213,7 +214,8 @@ def _faced(motion: Motion, name: str) -> Motion:
 def _shown(motion: Motion, options: MotionOptions) -> Motion:
     """Return a motion with head and blinks as the options want them, head and eyes within what a photo shows."""
     turned = motion.rotation * np.float32(options.head_motion)
-    bent, gaze = limited(turned), _bend(motion.gaze, SHOWN_GAZE_RAD, ROOM_GAZE_RAD)
+    bent = limited(turned)
+    gaze = motion.gaze if motion.turned_eyes else _bend(motion.gaze, SHOWN_GAZE_RAD, ROOM_GAZE_RAD)
     beyond = np.rad2deg(float(np.abs(turned).max()))
     if np.abs(bent - turned).max() > np.deg2rad(0.5):
         logger.info("the head turns by %.0f degrees: more than a photo shows, so it turns less far", beyond)

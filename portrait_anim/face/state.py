@@ -31,6 +31,8 @@ class FaceState:
             picture).
         shift: (3,) IOD, relative to the photo.
         breath: IOD by which shoulders and chest have risen.
+        turned_eyes: the irises turn as wholes, see :mod:`portrait_anim.render.eyes`; else their middles alone move,
+            as the mesh does it, which is right for darts.
     """
 
     displacement: Array
@@ -39,6 +41,7 @@ class FaceState:
     rotation: Array
     shift: Array
     breath: float = 0.0
+    turned_eyes: bool = False
 
     @classmethod
     def rest(cls) -> FaceState:

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".npz", ".csv")
 FORMAT, VERSION = "portrait_anim motion", 1
-PARTS = ("format", "version", "fps", "basis", *Motion.rest(0).tracks())
+PARTS = ("format", "version", "fps", "basis", "turned_eyes", *Motion.rest(0).tracks())
 WIDTHS = {"blink": 2, "brows": 2, "gaze": 2, "rotation": 3, "shift": 3}  # columns of the (T, n) tracks
 
 
@@ -84,7 +84,7 @@ def _read_npz(path: Path, space: MotionSpace) -> Motion:
         raise MotionError(
             f"motion {name} was made with other weights: use the same --weights, or a csv, which any weights play"
         )
-    return Motion(**tracks, fps=fps)
+    return Motion(**tracks, fps=fps, turned_eyes=bool(np.any(arrays.get("turned_eyes", False))))
 
 
 def _check_tracks(tracks: dict[str, npt.NDArray[Any]], name: str, space: MotionSpace) -> None:
@@ -154,6 +154,8 @@ class MotionFiles:
                         write_csv(file, motion.to_arkit(space), motion.fps)
                 else:
                     tag = {"format": FORMAT, "version": VERSION, "fps": motion.fps, "basis": space.digest}
+                    if motion.turned_eyes:
+                        tag["turned_eyes"] = True
                     np.savez_compressed(temporary, **tag, **motion.tracks())  # type: ignore[arg-type]
             except OSError as e:
                 raise OutputError(f"cannot write {printable(path)} ({e.strerror}): free some space there") from e

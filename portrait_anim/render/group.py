@@ -8,6 +8,7 @@ import numba
 import numpy as np
 
 from portrait_anim.face import matte, mesh
+from portrait_anim.face.gaze import Sights
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face, Landmarker
@@ -30,13 +31,14 @@ class Group:
         photo: the picture.
         portraits: the faces, ready to be drawn.
         turnings: how far each turns.
-        size, still, facts: see :class:`portrait_anim.render.scene.Scene`.
+        size, still, facts, sights: see :class:`portrait_anim.render.scene.Scene`.
     """
 
     def __init__(self, photo: Photo, faces: Sequence[Face], landmarker: Landmarker | None = None) -> None:
         self.photo, self.size, self.still = photo, photo.size, photo.pixels
         self.portraits = [Portrait(photo, face) for face in faces]
         self.turnings = [measured(*each, landmarker) for each in zip(self.portraits, faces, strict=True)]
+        self.sights: Sequence[Sights] = [[(0.0, portrait.sight)] for portrait in self.portraits]
         models = {} if landmarker is None else landmarker.models()
         self.facts = Facts((photo.origin,), {**models, **digests(mesh.WEIGHTS, matte.WEIGHTS)})
         boxes = np.array([portrait.box for portrait in self.portraits])

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from portrait_anim.face import matte, mesh
+from portrait_anim.face.gaze import Sights
 from portrait_anim.face.mesh import FACE_OVAL
 from portrait_anim.face.normalise import Pose, normalise
 from portrait_anim.face.photo import Photo
@@ -76,7 +77,7 @@ class Morph:
 
     Attributes:
         portraits: the different faces, ready to be drawn; the first photo's comes first.
-        size, still, facts: see :class:`portrait_anim.render.scene.Scene`.
+        size, still, facts, sights: see :class:`portrait_anim.render.scene.Scene`.
     """
 
     def __init__(
@@ -103,6 +104,11 @@ class Morph:
             if after != now:
                 self._changes.append(_Change(change.start_s, change.length_s, now, after, self._when(now, after)))
             now = after
+        shown = [(0.0, self.portraits[0].sight)]
+        for each in self._changes:
+            shown.append((each.start_s, self.portraits[each.before].sight))
+            shown.append((each.start_s + each.length_s, self.portraits[each.after].sight))
+        self.sights: Sequence[Sights] = [shown]
         boxes = np.array([portrait.box for portrait in self.portraits])
         self._box: Box = (*map(int, boxes[:, :2].min(0)), *map(int, boxes[:, 2:].max(0)))  # type: ignore[assignment]
         if self._whole and len(self.portraits) > 1:

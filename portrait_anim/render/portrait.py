@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.face.gaze import Sight
 from portrait_anim.face.matte import person_matte
 from portrait_anim.face.mesh import CHIN, LIPS_INNER, LIPS_INNER_UPPER
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
+from portrait_anim.render.eyes import EyeTurner
 from portrait_anim.render.head import HeadMesh
 from portrait_anim.render.layers import head_outline, taken_apart
 from portrait_anim.render.lids import LidPainter, eyes_seen
@@ -53,6 +55,7 @@ class Portrait:
         box: the part of the picture that can change.
         rest: (478, 3) IOD, the resting face that displacement 0 shows.
         pose: of the face in the picture.
+        sight: how it looks at the viewer.
     """
 
     def __init__(self, photo: Photo, face: Face) -> None:
@@ -69,6 +72,7 @@ class Portrait:
             rest = self._pose.to_face(landmarks)
         # mesh and warp, with the background held still
         self.rest, self.pose = rest, self._pose
+        self.sight = Sight.of(face.landmarks)
         scale = self._pose.scale  # px an IOD
         matte, to_matte = person_matte(pixels, face)
         outline = head_outline(matte, to_matte, landmarks)
@@ -113,6 +117,7 @@ class Portrait:
             self._person[..., :3] = np.where(
                 self._person[..., 3:] == OPAQUE, warped[y0:y1, x0:x1], self._person[..., :3]
             )
+        self._eyes = EyeTurner(face.landmarks, self._pose, self.sight.eyes, self.box)
 
     def render(self, state: FaceState) -> Image:
         """Return the frame (H, W, 3) uint8 for a state; outside the moving region it equals the photo."""
@@ -133,6 +138,11 @@ class Portrait:
             state = replace(state, blink=np.zeros(2, np.float32))
         if not self._layers.apart:
             state = replace(state, breath=0.0)  # the wall would breathe with the shoulders
+        eyes = self._person
+        if state.turned_eyes:
+            if self._blinks:
+                eyes = self._eyes.turned(self._person, state.gaze, frame)
+            state = replace(state, gaze=np.zeros(2, np.float32))
         given = state.displacement
         if other is not None:
             state = replace(state, displacement=given + other)
@@ -141,7 +151,7 @@ class Portrait:
         if moved is not None:
             x0, y0, mapping = moved
             view = frame[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
-            person = self._skin.shade(self._person, given)
+            person = self._skin.shade(eyes, given)
             drawn = self._warp.sample(person, mapping)
             self._warp.refine(person, target, moved, drawn, lids=state.blink.max() > LIDS_FINE_FROM)
             self._layers.lay(drawn, x0 - self.box[0], y0 - self.box[1], view)
