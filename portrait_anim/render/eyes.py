@@ -39,6 +39,7 @@ STRETCHED = (1.6, 2.6)  # times its length to which white is stretched: from her
 OVERLAID = 0.5  # opacity of that in the middle between iris and corner; it fades out towards both
 LID_FADE = 0.08  # of the opening, beyond the lids, over which the motion ends
 SHUT, OPEN = 0.10, 0.16  # opening over width from which an eye turns, and from which it turns wholly
+OUTSIDE = 0.05  # of the eye's width from a corner: no iris's middle is there
 MARGIN_PX = 3
 
 
@@ -75,7 +76,7 @@ class EyeTurner:
         shift = (self._pose.scale * EYEBALL * (self._pose.rotation @ way) * IMAGE_TO_FACE)[:2]  # px of the photo
         share = min(eye.share(shift) for eye in self._sides)  # both alike: nobody squints
         out, (x0, y0, x1, y1) = pixels.copy(), self._box
-        for eye in self._sides:
+        for eye in self._sides if share > 0 else ():
             eye.move(pixels, out, shift * share)
             rows, columns = eye.part
             frame[y0:y1, x0:x1][rows, columns] = out[rows, columns, :3]
@@ -97,7 +98,8 @@ class _Eye:
         self._u0, self._w0 = (iris[0] - self._corner) @ self._axes.T
         self._radius = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean())
         opening = (np.interp(self._u0, *self._lower.T) - np.interp(self._u0, *self._upper.T)) / self.width
-        self._open = float(np.clip((opening - SHUT) / (OPEN - SHUT), 0, 1))
+        within = OUTSIDE * self.width < self._u0 < (1 - OUTSIDE) * self.width  # else it was not found
+        self._open = float(np.clip((opening - SHUT) / (OPEN - SHUT), 0, 1)) if within else 0.0
         # the pixels round the eye
         around = np.concatenate([upper, lower])
         low = np.clip(np.floor(around.min(0)).astype(int) - MARGIN_PX, 0, size)
@@ -174,7 +176,6 @@ class _Eye:
         upwards = top + (w - self._top) * (self._w0 - above - top) / np.maximum(high - self._top, 1e-3)
         downwards = bottom - (self._bottom - w) * (bottom - self._w0 - below) / np.maximum(self._bottom - low, 1e-3)
         from_w = np.where(w < high, upwards, np.where(w > low, downwards, w - dw))
-        # beyond the lids everything stays as it is, and near them it hardly moves
         at = self._corner + np.stack([from_u, from_w], -1) @ self._axes
         return np.asarray(
             cv2.remap(pixels, at.astype(np.float32), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)

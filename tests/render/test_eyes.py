@@ -10,7 +10,7 @@ from conftest import EXAMPLES
 
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.gaze import iris_angles
-from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT
+from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, IRIS_LEFT
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
@@ -86,6 +86,16 @@ def test_a_shut_eye_does_not_turn(portrait: Portrait) -> None:
     x0, y0, x1, y1 = portrait.box
     pixels, frame = portrait.photo.pixels[y0:y1, x0:x1].copy(), portrait.photo.pixels.copy()
     np.testing.assert_array_equal(shut.turned(pixels, np.array([0.3, 0]), frame), pixels)
+
+
+def test_an_iris_that_was_found_outside_its_eye_does_not_turn(portrait: Portrait) -> None:
+    landmarks = shared_landmarker("facemesh").detect(portrait.photo.pixels)[0].landmarks.copy()
+    landmarks[list(IRIS_LEFT), 0] -= 60
+    lost = type(portrait._eyes)(landmarks, portrait.pose, portrait.sight.eyes, portrait.box)
+    x0, y0, x1, y1 = portrait.box
+    pixels, frame = portrait.photo.pixels[y0:y1, x0:x1].copy(), portrait.photo.pixels.copy()
+    for gaze in ((0.3, 0.0), (-0.3, 0.0), (0.0, 0.1)):
+        np.testing.assert_array_equal(lost.turned(pixels, np.array(gaze), frame), pixels)
 
 
 def test_the_rest_of_the_face_moves_as_ever(portrait: Portrait) -> None:
