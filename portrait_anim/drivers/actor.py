@@ -14,6 +14,7 @@ from portrait_anim.drivers.base import Target
 from portrait_anim.drivers.voice import VoiceNets
 from portrait_anim.errors import OptionError, VideoError
 from portrait_anim.face.actor_track import ChosenTrack, follow_chosen
+from portrait_anim.face.blendshapes import WEIGHTS as BLENDSHAPES
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.types import Image
 from portrait_anim.motion.emotion import activations, keep_closures
@@ -87,9 +88,9 @@ class ActorDriver:
 
     def facts(self, options: MotionOptions) -> Facts:
         """Return the sound's and the video's sources and the weight files that made motion of them."""
-        models = {**self._models, **digests(self._nets.name)}
+        models = {**self._models, **digests(self._nets.name, BLENDSHAPES)}
         if self._nets.weights == "default":
-            models |= digests("action_units")  # of held smiles and emotions
+            models |= digests("action_units")  # of held expressions and emotions
         return Facts(tuple(sound.source for sound in self.sounds), models, {"actor": (self._source,)})
 
     def motion(self, target: Target, options: MotionOptions, n_frames: int | None = None) -> Motion:
@@ -98,8 +99,8 @@ class ActorDriver:
         n_frames = max(1, round(self.duration_s * FPS)) if n_frames is None else n_frames
         actor = self.performance.lasting(n_frames)
         motion = retargeted(
-            actor, target.shape, target.smile, space.n_components, head_motion=options.head_motion,
-            blinks=options.blinks, seed=options.seed + target.number,
+            actor, target.shape, space.expressions, space.n_components, head_motion=options.head_motion,
+            blinks=options.blinks, seed=options.seed + target.number, trial=target.trial,
         )  # fmt: skip
         if options.timeline.neutral:
             return motion
