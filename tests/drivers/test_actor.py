@@ -153,6 +153,51 @@ def test_other_frame_rates_stay_in_step(painting: Animator, acting: Path, tmp_pa
     assert r > 0.9
 
 
+def envelope(path: Path, seconds: float) -> np.ndarray:
+    """Return how loud a file's sound is every 10 ms."""
+    done = subprocess.run(
+        [ffmpeg_exe(), "-nostdin", "-v", "error", "-i", str(path), "-f", "f32le", "-ac", "1", "-ar", "16000", "-"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    samples = np.frombuffer(done.stdout, np.float32)[: round(seconds * 16000)]
+    return np.sqrt((samples[: len(samples) // 160 * 160].reshape(-1, 160) ** 2).mean(1))
+
+
+def test_sound_and_picture_stay_together_at_a_variable_frame_rate(
+    painting: Animator, acting: Path, tmp_path: Path
+) -> None:
+    """25 frames/s in the first second, then 50, then 12.5: each frame is shown when it was before.
+
+    Frames that were taken as equally long would be late by half a second after two.
+    """
+    pieces = "lt(t,.999)*not(mod(n,2))+between(t,.999,1.999)+gte(t,1.999)*not(mod(n,4))"
+    variable = converted(
+        acting, tmp_path / "variable.mp4", "-vf", f"minterpolate=fps=50:mi_mode=blend,select='{pieces}'",
+        "-fps_mode", "vfr", "-c:a", "copy",
+    )  # fmt: skip
+    stored = len(list(read_frames(variable)))
+    assert 80 < stored < 95  # about 25 + 50 + 12
+    film = painting.animate(None, tmp_path / "film.mp4", actor=variable)
+    assert abs(film.n_frames - SECONDS * 25) <= 1
+    real, made = (opening(painting.motions(actor=path)[0]) for path in (acting, variable))
+    n = min(len(real), len(made))
+    for part in (slice(10, n - 10), slice(10, 30), slice(25, 50), slice(45, n - 10)):
+        _, lag = best_offset(made[part], real[part])
+        assert abs(lag) <= 1, part
+    assert correlation(made[10 : n - 10], real[10 : n - 10]) > 0.85
+    at_one_rate = np.interp(np.arange(stored) * n / stored, np.arange(n), real)[
+        :n
+    ]  # were each frame shown equally long
+    assert abs(len(at_one_rate) - stored) > 5 or correlation(at_one_rate[10 : n - 10], real[10 : n - 10]) < 0.85
+    a, b = envelope(acting, SECONDS), envelope(film.path, SECONDS)
+    m = min(len(a), len(b))
+    assert best_offset(b[:m], a[:m])[1] == 0  # within 10 ms
+    upper, lower = INNER_LIPS
+    shapes = [shared_landmarker().detect(frame)[0].landmarks for frame in read_frames(film.path)]
+    seen = np.array([np.linalg.norm(points[upper] - points[lower]) for points in shapes])
+    assert abs(best_offset(seen[10 : n - 10], real[10 : n - 10])[1]) <= 1  # in the film as it plays
+
+
 def test_turned_phone_video_is_set_upright(painting: Animator, acting: Path, tmp_path: Path) -> None:
     lying = converted(acting, tmp_path / "lying.mp4", "-vf", "transpose=1", "-an")
     turned = converted(lying, tmp_path / "turned.mp4", "-c", "copy", before=("-display_rotation:v:0", "90"))
