@@ -27,6 +27,7 @@ NETS = {
     "face_landmarks_detector": "face_landmarks_detector.tflite",
     "face_blendshapes": "face_blendshapes.tflite",
 }
+CARDS = {"face_blendshapes": "blendshape model card"}
 LICENCE = "Apache-2.0 (Google, MediaPipe)"
 COMMAND = "python -m portrait_anim.training.convert.facemesh"
 
@@ -112,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
             name,
             args.out / file,
             licence=LICENCE,
-            training_data=["Google's own (see the MediaPipe face mesh and BlazeFace model cards)"],
+            training_data=[f"Google's own (see the MediaPipe {CARDS.get(name, 'face mesh and BlazeFace model cards')})"],
             source=f"face_landmarker.task in {PACKAGE}",
             command=COMMAND,
         )
