@@ -27,7 +27,8 @@ NETS = {
     "face_landmarks_detector": "face_landmarks_detector.tflite",
     "face_blendshapes": "face_blendshapes.tflite",
 }
-CARDS = {"face_blendshapes": "blendshape model card"}
+CARDS = {"face_blendshapes": "blendshape model card"}  # of the others: CARD
+CARD = "face mesh and BlazeFace model cards"
 LICENCE = "Apache-2.0 (Google, MediaPipe)"
 COMMAND = "python -m portrait_anim.training.convert.facemesh"
 
@@ -113,7 +114,7 @@ def main(argv: list[str] | None = None) -> None:
             name,
             args.out / file,
             licence=LICENCE,
-            training_data=[f"Google's own (see the MediaPipe {CARDS.get(name, 'face mesh and BlazeFace model cards')})"],
+            training_data=[f"Google's own (see the MediaPipe {CARDS.get(name, CARD)})"],
             source=f"face_landmarker.task in {PACKAGE}",
             command=COMMAND,
         )
