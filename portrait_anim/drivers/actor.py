@@ -88,7 +88,9 @@ class ActorDriver:
 
     def facts(self, options: MotionOptions) -> Facts:
         """Return the sound's and the video's sources and the weight files that made motion of them."""
-        models = {**self._models, **digests(self._nets.name, BLENDSHAPES)}
+        models = {**self._models, **digests(self._nets.name)}
+        if _holds(options):
+            models |= digests(BLENDSHAPES)
         if self._nets.weights == "default":
             models |= digests("action_units")  # of held expressions and emotions
         return Facts(tuple(sound.source for sound in self.sounds), models, {"actor": (self._source,)})
@@ -99,7 +101,7 @@ class ActorDriver:
         n_frames = max(1, round(self.duration_s * FPS)) if n_frames is None else n_frames
         actor = self.performance.lasting(n_frames)
         motion = retargeted(
-            actor, target.shape, space.expressions, space.n_components, head_motion=options.head_motion,
+            actor, target.shape, space.expressions if _holds(options) else None, space.n_components, head_motion=options.head_motion,
             blinks=options.blinks, seed=options.seed + target.number, trial=target.trial,
         )  # fmt: skip
         if options.timeline.neutral:
@@ -107,6 +109,11 @@ class ActorDriver:
         waveform = self.sounds[target.number % len(self.sounds)].waveform if self.sounds else None
         shown = activations(options.timeline, n_frames, FPS, options.seed + target.number, waveform, target.smile)
         return replace(motion, expression=motion.expression + keep_closures(shown, actor.opening, FPS))
+
+
+def _holds(options: MotionOptions) -> bool:
+    """Return whether an expression may be held: a moment that is named shows the face at rest, as it is."""
+    return options.actor_neutral is None
 
 
 def _frames(options: MotionOptions, name: str) -> Iterator[Image]:

@@ -55,7 +55,7 @@ class Expression:
 
 
 EXPRESSIONS = (
-    Expression("browDown", (0.31, 0.60), {"AU4": 1.0, "AU7": 0.5, "AU9": 0.45}, 1.15, 0.5),
+    Expression("browDown", (0.31, 0.60), {"AU4": 1.0, "AU7": 0.5, "AU9": 0.25}, 1.15, 0.5),
     Expression("browInnerUp", (0.10, 0.35), {"AU1": 1.0, "AU2": 0.3}, 1.1, 0.5),
     Expression("browOuterUp", (0.15, 0.40), {"AU2": 1.0, "AU1": 0.3}, 1.1, 0.5),
     Expression("mouthSmile", (0.05, 0.25), {"AU6": 0.65, "AU12": 1.0}, 1.1, 0.75),
@@ -63,7 +63,7 @@ EXPRESSIONS = (
 MOST = 1.2  # activation of any unit
 SEEN = np.array([expression.seen for expression in EXPRESSIONS])
 HIDDEN = 0.2  # share seen below which the photo does not show it: rims, hats, fringes
-SEEN_RANGE = (0.3, 1.0)  # limits of the share: a trial is a noisy measure
+SEEN_RANGE = (0.4, 1.0)  # limits of the share: a trial is a noisy measure
 TRIALS = 2
 SMILE_LOWERS = 0.8  # share of lowered brows that a sure smile accounts for: it narrows the eyes by itself
 

@@ -27,7 +27,7 @@ from portrait_anim.face.mesh import (
 from portrait_anim.face.normalise import IMAGE_TO_FACE, Pose, normalise_clip
 from portrait_anim.face.state import NECK, FaceState
 from portrait_anim.face.types import Trial
-from portrait_anim.motion.action_units import drawn_units
+from portrait_anim.motion.action_units import TRACKS, drawn_units
 from portrait_anim.motion.blinks import BlinkPacer
 from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.held import held
@@ -52,7 +52,7 @@ SKIN_OF_LIDS = (  # rows of skin above the lids, and how much of the actor's mot
 
 
 def retargeted(
-    actor: Performance, shape: npt.NDArray[np.floating], fields: npt.NDArray[np.floating], n_components: int, *,
+    actor: Performance, shape: npt.NDArray[np.floating], fields: npt.NDArray[np.floating] | None, n_components: int, *,
     head_motion: float = 1.0, blinks: float = 1.0, seed: int = 0, trial: Trial | None = None,
 ) -> Motion:  # fmt: skip
     """Bring an actor's performance to a photo.
@@ -60,7 +60,8 @@ def retargeted(
     Args:
         actor: T frames at 25 fps.
         shape: (478, 3) IOD, the photo's face with its pose removed.
-        fields: (A, 478, 3) IOD, the action units at activation 1, of which held expressions are made.
+        fields: (A, 478, 3) IOD, the action units at activation 1, of which held expressions are made; None: nothing
+            is held.
         n_components: coefficients of the mouth that the motion has; all 0, the whole face moves as a mesh.
         head_motion: 0 (still) to 2, times the actor's.
         blinks: 0 (none) to 3, times the actor's.
@@ -72,6 +73,7 @@ def retargeted(
     """
     n_frames = len(actor)
     ease = (ends_at_rest(np.arange(n_frames), n_frames) * actor.weight).astype(np.float32)[:, None]
+    expression = np.zeros((n_frames, len(TRACKS)), np.float32) if fields is None else held(actor, shape, fields, trial)
     mesh = in_room(met(actor.mesh * _kept()[:, None], actor.opening), shape)
     return replace(
         Motion.rest(n_frames, n_components),
@@ -80,7 +82,7 @@ def retargeted(
         gaze=actor.gaze * ease,
         rotation=limited(actor.rotation * head_motion) * ease,
         shift=(actor.shift * head_motion * ease).astype(np.float32),
-        expression=held(actor, shape, fields, trial) * ease,
+        expression=expression * ease,
     )
 
 

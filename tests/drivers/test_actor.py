@@ -16,6 +16,7 @@ from portrait_anim import Animator, animate
 from portrait_anim.errors import NoFaceError, OptionError, OutputError, VideoError
 from portrait_anim.face.actor_track import follow_chosen
 from portrait_anim.face.detect import shared_landmarker
+from portrait_anim.motion.action_units import TRACKS
 from portrait_anim.motion.metrics import best_offset, correlation
 from portrait_anim.motion.space import INNER_LIPS, Motion
 from portrait_anim.provenance.verify import verify
@@ -287,6 +288,13 @@ def test_the_neutral_moment_can_be_named(painting: Animator, acting: Path) -> No
     assert abs(opening(motion)[38:43].mean()) < 0.02
     with pytest.raises(OptionError, match=r"beyond the end of actor video .*: it lasts 3\.0 s"):
         painting.motions(actor=acting, actor_neutral=99)
+
+
+def test_a_smile_is_held_unless_the_neutral_moment_is_named(painting: Animator, acting: Path) -> None:
+    (motion,), (named,) = painting.motions(actor=acting), painting.motions(actor=acting, actor_neutral=1.6)
+    smile = TRACKS.index("AU12_image_left")  # the actor's film is of the astronaut, who smiles; the painting does not
+    assert motion.expression[20:-20, smile].min() > 0.5
+    assert not named.expression.any()
 
 
 def test_head_motion_and_blinks_scale_the_actors(painting: Animator, acting: Path) -> None:
