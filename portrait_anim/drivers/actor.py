@@ -100,9 +100,10 @@ class ActorDriver:
         space = self._nets.space
         n_frames = max(1, round(self.duration_s * FPS)) if n_frames is None else n_frames
         actor = self.performance.lasting(n_frames)
+        units = space.expressions if _holds(options) else None
         motion = retargeted(
-            actor, target.shape, space.expressions if _holds(options) else None, space.n_components, head_motion=options.head_motion,
-            blinks=options.blinks, seed=options.seed + target.number, trial=target.trial,
+            actor, target.shape, units, space.n_components, head_motion=options.head_motion, blinks=options.blinks,
+            seed=options.seed + target.number, trial=target.trial,
         )  # fmt: skip
         if options.timeline.neutral:
             return motion
