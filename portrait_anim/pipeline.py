@@ -28,7 +28,6 @@ from portrait_anim.animation import (
     as_sounds,
 )
 from portrait_anim.config import FPS
-from portrait_anim.drivers.base import Target
 from portrait_anim.drivers.choose import make_driver
 from portrait_anim.drivers.stream import StreamDriver
 from portrait_anim.drivers.voice import VoiceNets
@@ -52,7 +51,7 @@ from portrait_anim.options.morph import MorphLike, check_end
 from portrait_anim.provenance.label import Label, Style
 from portrait_anim.provenance.record import FilmMarker, Provenance
 from portrait_anim.render.choose import make_scene
-from portrait_anim.stages import draw, frame_rate, gazes, perform, stream
+from portrait_anim.stages import draw, frame_rate, gazes, perform, stream, targets_of
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer
 
@@ -169,7 +168,7 @@ class Animator:
         finder = shared_landmarker(options.landmarker)
         self.faces = choose_faces(self.photo, finder, options.face)
         self._scene, self._changes = make_scene(self.photo, self.faces, finder, options), options.changes
-        self._targets = [Target.of(face, number) for number, face in enumerate(self.faces)]
+        self._targets = targets_of(self.faces, self._scene)
         self._nets = VoiceNets(options.weights, options.device)
 
     @property

@@ -6,6 +6,7 @@ Whole recordings go through :func:`perform` and :func:`draw`, sound that still c
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -16,7 +17,11 @@ from portrait_anim.audio.waveform import PieceReader
 from portrait_anim.config import FPS
 from portrait_anim.drivers.base import Driver, LiveDriver, Target
 from portrait_anim.errors import OptionError
+from portrait_anim.face.crops import crop_of
+from portrait_anim.face.detect import shared_landmarker
+from portrait_anim.face.normalise import normalise
 from portrait_anim.face.state import FaceState
+from portrait_anim.face.types import Array, Face, Trial
 from portrait_anim.motion.gaze import Gaze
 from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.options import MotionOptions
@@ -29,6 +34,23 @@ from portrait_anim.video.writer import check_fps
 def frame_rate(options: MotionOptions) -> float:
     """Return the film's exact frame rate: 29.97 means 30000/1001."""
     return float(check_fps(options.fps))
+
+
+def targets_of(faces: Sequence[Face], scene: Scene) -> list[Target]:
+    """Return what drivers may know of the faces of a scene."""
+
+    def trial(number: int) -> Trial:
+        def look(displacement: Array) -> Array | None:
+            states = [FaceState.rest() for _ in faces]
+            states[number] = replace(states[number], displacement=displacement)
+            shown = scene.still.copy()
+            scene.draw(states, 0.0, shown)
+            found = shared_landmarker("facemesh").nets.place(shown, crop_of(faces[number].landmarks))
+            return None if found is None else normalise(found.landmarks)[0]
+
+        return look
+
+    return [Target.of(face, number, trial(number)) for number, face in enumerate(faces)]
 
 
 def perform(driver: Driver, targets: Sequence[Target], options: MotionOptions, scene: Scene) -> tuple[Motion, ...]:
