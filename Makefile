@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 FILM ?= demo.mp4
 
-.PHONY: help demo heart check test lint clean
+.PHONY: help demo films heart check test lint clean
 .DEFAULT_GOAL := demo
 
 help:  ## this list
@@ -15,7 +15,16 @@ demo: $(VENV)/core  ## a new environment, the program in it, and the first film 
 	$(BIN)/animate examples/astronaut.jpg examples/speech.flac --output $(FILM) --force
 	@echo "$(abspath $(FILM))"
 
-heart: $(VENV)/core  ## one singer whose face becomes four others' along a song, in two styles: heart_face.mp4, heart_photo.mp4
+films: $(VENV)/core  ## Einstein lectures, Rasputin sings, an address moves two paintings: einstein.mp4, rasputin.mp4, address_*.mp4
+	$(BIN)/animate examples/portraits/unknown_albert_einstein_1921.jpg examples/kennedy_moon_congress_1961.flac \
+	  --output einstein.mp4 --force
+	$(BIN)/animate examples/portraits/unknown_grigori_rasputin_1916.jpg examples/hobbs_lets_go_fishin.opus \
+	  --output rasputin.mp4 --force
+	for who in isidora_master_isidora_100 moller_gogol_1841; do \
+	  $(BIN)/animate examples/portraits/$$who.jpg --actor examples/address.mp4 --output address_$$who.mp4 --force || exit 1; \
+	done
+
+heart: $(VENV)/core  ## one singer whose face becomes five others' along a song, in two styles: heart_face.mp4, heart_photo.mp4
 	for style in face photo; do \
 	  $(BIN)/animate examples/astronaut.jpg examples/song.flac --morph examples/heart.lrc --morph-style $$style \
 	    --output heart_$$style.mp4 --force || exit 1; \
@@ -44,4 +53,4 @@ $(VENV)/test $(VENV)/dev: $(VENV)/%: pyproject.toml constraints.txt | $(BIN)/pyt
 	@touch $@
 
 clean:  ## remove the environment and what was built
-	rm -rf $(VENV) demo.mp4 heart_face.mp4 heart_photo.mp4 dist build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) demo.mp4 einstein.mp4 rasputin.mp4 address_*.mp4 heart_face.mp4 heart_photo.mp4 dist build .mypy_cache .ruff_cache .pytest_cache

@@ -4,10 +4,12 @@ r"""Contact sheets of rendered faces, to be looked at.
     python benchmarks/contact_sheet.py docs/images/film.png PHOTO --film SOUND
     python benchmarks/contact_sheet.py docs/images/heart.jpg examples/astronaut.jpg --film examples/song.flac \
         --morph examples/heart.lrc --cell 150
+    python benchmarks/contact_sheet.py docs/images/address.jpg PHOTO [PHOTO ...] --actor examples/address.mp4 --every 20
     python benchmarks/contact_sheet.py docs/images/emotions.jpg PHOTO [PHOTO ...] --emotions [STRENGTH]
 
 Columns: the photo, lips apart, open, wide, round, blink, head turned left and right with gaze. With ``--film``:
-frames of a film made from SOUND, every fifth; with ``--morph`` too, for each style: the photo, then two frames in
+frames of a film made from SOUND, every fifth (``--every``); with ``--actor``: the actor's frames, and the same of each
+photo's film below; with ``--morph`` too, for each style: the photo, then two frames in
 each change and one after it. With ``--emotions``: neutral, happy, sad, angry, surprised, fearful, disgusted.
 """
 
@@ -34,6 +36,7 @@ from portrait_anim.motion.model import MotionModel
 from portrait_anim.options import EMOTIONS
 from portrait_anim.options.morph import STYLES, parse_morph
 from portrait_anim.render.portrait import Portrait
+from portrait_anim.video.reader import read_frames
 
 Frame = npt.NDArray[np.uint8]
 ZOOMS = {"face": ((33, 263, 152, 10), 1.45), "mouth": ((13, 14), 0.5), "eyes": ((33, 263), 0.75)}
@@ -117,11 +120,17 @@ def main() -> None:
     parser.add_argument("--zoom", choices=tuple(ZOOMS), default="face")
     parser.add_argument("--cell", type=int, default=200)
     parser.add_argument("--film", type=Path, help="sound to make the frames from")
+    parser.add_argument("--actor", type=Path, help="a video to make the frames from")
+    parser.add_argument("--every", type=int, default=5, help="frames from one column to the next")
     parser.add_argument("--morph", metavar="M", help="with --film: as of animate")
     parser.add_argument("--emotions", type=float, nargs="?", const=1.0, metavar="STRENGTH")
     parser.add_argument("--skip", type=int, default=20, help="frames left out at the start of a film")
     args = parser.parse_args()
     rows = []
+    if args.actor:
+        frames = list(islice(read_frames(args.actor), args.skip, args.skip + 8 * args.every, args.every))
+        centre = np.array(frames[0].shape[1::-1]) / 2
+        rows.append(np.hstack([crop(frame, centre, float(centre.min()), args.cell) for frame in frames]))
     for path in args.photos:
         if args.film and args.morph:
             rows += morph_rows(path, args.film, args.morph, args.cell)
@@ -131,8 +140,9 @@ def main() -> None:
         _, pose = normalise(face.landmarks)
         points, size = ZOOMS[args.zoom]
         centre = face.landmarks[list(points), :2].mean(0)
-        if args.film:
-            frames = list(islice(Animator(path).frames(args.film), args.skip, args.skip + 40, 5))
+        if args.film or args.actor:
+            taken = Animator(path).frames(args.film) if args.film else Animator(path).frames(actor=args.actor)
+            frames = list(islice(taken, args.skip, args.skip + 8 * args.every, args.every))
         else:
             portrait = Portrait(photo, face)
             columns = states() if args.emotions is None else emotions(face, args.emotions)

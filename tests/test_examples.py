@@ -35,6 +35,6 @@ def test_song_is_not_clipped_and_has_a_break_in_which_the_mouth_rests() -> None:
 
 def test_the_heart_film_names_photos_that_are_there() -> None:
     changes = parse_morph(EXAMPLES / "heart.lrc")
-    assert len(changes) == 5
+    assert len(changes) == 6
     assert all(change.photo.is_file() for change in changes)
     check_end(changes, soundfile.info(EXAMPLES / "song.flac").duration)
