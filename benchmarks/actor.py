@@ -51,6 +51,7 @@ from portrait_anim.motion.ends import REST_S
 from portrait_anim.motion.held import EXPRESSIONS, expression_scores, sureness
 from portrait_anim.motion.lids import closures, openings
 from portrait_anim.motion.metrics import amplitude, correlation
+from portrait_anim.motion.performance import analyse
 from portrait_anim.motion.retarget import oracle_states
 from portrait_anim.motion.space import INNER_LIPS, neutral_face
 from portrait_anim.render.portrait import Portrait
@@ -280,8 +281,9 @@ def held(actors: Sequence[Path], photos: Sequence[Path], seconds: float, folder:
 
     for video in actors:
         clip = clip_of(video, seconds, folder)
-        theirs = scored(tracked(read_frames(clip, FPS)))
-        holds = sureness(theirs) > 0.5
+        landmarks = tracked(read_frames(clip, FPS))
+        theirs = scored(landmarks)
+        holds = sureness(expression_scores(analyse(landmarks).neutrals[0])) > 0.5  # held: the neutral face has it, too
         for photo in photos:
             animator = Animator(photo, max_size=SIZE_PX, weights=weights)
             shape = animator._targets[0].shape
