@@ -149,12 +149,15 @@ class Portrait:
         target = self._head.place(state)
         moved = self._warp.map(target)
         if moved is not None:
-            x0, y0, mapping = moved
+            x0, y0, mapping, bands = moved
             view = frame[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
             person = self._skin.shade(eyes, given)
-            drawn = self._warp.sample(person, mapping)
+            drawn = self._warp.draw(person, moved)
             self._warp.refine(person, target, moved, drawn, lids=state.blink.max() > LIDS_FINE_FROM)
-            self._layers.lay(drawn, x0 - self.box[0], y0 - self.box[1], view)
+            for band in bands:
+                rows, columns = band
+                left, top = x0 - self.box[0] + columns.start, y0 - self.box[1] + rows.start
+                self._layers.lay(drawn[band], left, top, view[band])
         if state.blink.max() > 0:
             opened = self._head.place(replace(state, blink=np.zeros(2, np.float32)))
             self._lids.paint(frame, opened, target, state.blink)

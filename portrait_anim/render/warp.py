@@ -11,6 +11,8 @@ Convention:
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
+Bands: TypeAlias = "list[tuple[slice, slice]]"  # rows and columns
 
 STILL_PX = 0.01  # px; smaller motion counts as none
 FLAT_PX2 = 1e-9  # px^2, twice the area below which a triangle is not drawn
@@ -31,6 +34,7 @@ FINE = 2  # times finer along x and y, that it is drawn there
 SUBPIXEL_BITS = 4
 SUBPIXELS = 1 << SUBPIXEL_BITS  # cv2 draws polygons with so many steps a pixel
 MOST_ROWS = 30000
+BAND = 16  # grid points, height of the bands that are drawn: what is still on both sides of each is left out
 BOX_MARGIN_PX = 2  # px beyond the mesh that :meth:`Warp.sample` may read
 
 
@@ -169,15 +173,15 @@ class Warp:
             there = whole.reshape(rows, step, columns, step).any(axis=(1, 3))
             self._to_person = cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
 
-    def map(self, target: Array) -> tuple[int, int, Array] | None:
+    def map(self, target: Array) -> tuple[int, int, Array, Bands] | None:
         """Return where the pixels of the frame's moving part come from.
 
         Args:
             target: (N, 2) px, the vertices in the frame.
 
         Returns:
-            First column and first row of the part, and its absolute map (h, w, 2): px of the photo. None when nothing
-            moves.
+            First column and first row of the part, its absolute map (h, w, 2): px of the photo, and the bands of it
+            outside which nothing moves. None when nothing moves.
         """
         x0, y0, x1, y1 = self.box
         step = self.step
@@ -208,9 +212,17 @@ class Warp:
             fine = np.ascontiguousarray(fine)
             draw((target - np.array([x0 + left, y0 + top])).astype(np.float32), move, self._fine, fine)
         fine = cv2.add(fine, self._identity[top : top + fine.shape[0], left : left + fine.shape[1]])
-        return x0 + int(left), y0 + int(top), fine
+        bands = []
+        for first in range(0, r1 - r0, BAND):
+            there = np.flatnonzero(busy[r0 + first : min(r0 + first + BAND, r1), c0:c1].any(axis=0))
+            if len(there):
+                low, high = max(0, there[0] - 1) * step, min(c1 - c0, there[-1] + 2) * step
+                bands.append((slice(first * step, (first + BAND) * step), slice(int(low), int(high))))
+        return x0 + int(left), y0 + int(top), fine, bands
 
-    def refine(self, pixels: Image, target: Array, moved: tuple[int, int, Array], drawn: Image, *, lids: bool) -> None:
+    def refine(
+        self, pixels: Image, target: Array, moved: tuple[int, int, Array, Bands], drawn: Image, *, lids: bool
+    ) -> None:
         """Draw again what looks like stairs when it is drawn pixel by pixel, on a finer grid and averaged, in place.
 
         That is skin which is pressed together where the head turns away, and the line of a shut lid.
@@ -219,10 +231,10 @@ class Warp:
             pixels: the photo's part in ``box``, (box height, box width, C) uint8.
             target: (N, 2) px, the vertices in the frame.
             moved: what :meth:`map` returned for them.
-            drawn: (h, w, C) what :meth:`sample` returned for that.
+            drawn: (h, w, C) what :meth:`draw` returned for that.
             lids: whether the lids are drawn finely, too.
         """
-        x0, y0, mapping = moved
+        x0, y0, mapping, _ = moved
         at = (target - np.array([x0, y0])).astype(np.float32)
         corners = at[self._triangles]  # (M, 3, 2)
         chosen = _areas(corners) * self._per_area < PRESSED
@@ -259,6 +271,14 @@ class Warp:
             part = slice(first, first + MOST_ROWS)
             several = self.sample(pixels, finer[part])  # (P, many^2, C)
             drawn[rows[part], columns[part]] = cv2.reduce(several, 1, cv2.REDUCE_AVG)[:, 0]
+
+    def draw(self, pixels: Image, moved: tuple[int, int, Array, Bands]) -> Image:
+        """Return the moving part (h, w, C) as :meth:`map` says; what lies outside its bands is any."""
+        mapping, bands = moved[2:]
+        out = np.empty((*mapping.shape[:2], pixels.shape[2]), np.uint8)
+        for band in bands:
+            out[band] = self.sample(pixels, mapping[band])
+        return out
 
     def sample(self, pixels: Image, mapping: Array) -> Image:
         """Return the picture that an absolute map takes from the photo, by cubic interpolation.

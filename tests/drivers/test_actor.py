@@ -205,7 +205,7 @@ def test_turned_phone_video_is_set_upright(painting: Animator, acting: Path, tmp
     assert probe(turned).size == probe(acting).size
     a, b = (painting.motions(actor=path)[0] for path in (acting, turned))
     assert correlation(opening(a)[10:-10], opening(b)[10:-10]) > 0.95
-    assert correlation(a.rotation[10:-10, 1], b.rotation[10:-10, 1]) > 0.95
+    assert correlation(a.rotation[10:-10, 1], b.rotation[10:-10, 1]) > 0.9  # it is encoded once more
 
 
 @pytest.fixture(scope="module")
