@@ -33,9 +33,7 @@ from portrait_anim.drivers.choose import make_driver
 from portrait_anim.drivers.stream import StreamDriver
 from portrait_anim.drivers.voice import VoiceNets
 from portrait_anim.errors import OutputError
-from portrait_anim.face.choose import choose_faces
 from portrait_anim.face.detect import shared_landmarker
-from portrait_anim.face.photo import load_photo
 from portrait_anim.motion.files import MotionFiles
 from portrait_anim.motion.space import Motion
 from portrait_anim.options import (
@@ -51,7 +49,7 @@ from portrait_anim.options import (
 from portrait_anim.options.morph import MorphLike, check_end
 from portrait_anim.provenance.label import Label, Style
 from portrait_anim.provenance.record import FilmMarker, Provenance
-from portrait_anim.render.choose import make_scene
+from portrait_anim.render.choose import make_scene, shown_photo
 from portrait_anim.stages import draw, frame_rate, perform, stream
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer
@@ -79,6 +77,8 @@ def animate(
     landmarker: str = "facemesh",
     morph: MorphLike = None,
     morph_style: str = "face",
+    aspect: str | None = None,
+    fill: str | None = None,
     label: str | None = None,
     sign_cert: PathLike | None = None,
     sign_key: PathLike | None = None,
@@ -119,6 +119,8 @@ def animate(
             length of the change in s, default 0.8; ``name.jpg#2``: the second face from the left), the path of an .lrc
             file with lines ``[00:12.50]second.jpg``, or ``(photo, second[, length])`` tuples.
         morph_style: ``"face"`` (the first photo's hair, body and room stay) or ``"photo"`` (everything changes).
+        aspect: the film's width to height: ``"9:16"``, ``"1:1"``, ``"4:5"``, ``"16:9"``; default: the photo's own.
+        fill: with it: ``"crop"``, ``"blur"``, a colour ``"#202020"``; default: crop where no head is cut, else blur.
         label: a visible label: ``"auto"``, ``"eu"``, ``"cn"`` or a text.
         sign_cert: PEM certificate chain that signs the film; default: this machine's own.
         sign_key: its PEM key.
@@ -138,7 +140,7 @@ def animate(
         emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion,
         label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log, save_motion=save_motion,
     )  # fmt: skip
-    seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style)
+    seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, aspect, fill)
     sounds = as_sounds(audio)
     output = film_target(photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions)
     if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
@@ -152,7 +154,7 @@ class Animator:
 
     Args:
         photo: as in :func:`animate`.
-        choices: face, max_size, weights, device, landmarker, morph and morph_style, as in :func:`animate`.
+        choices: those of :class:`PhotoOptions` (face, max_size, weights, ..., fill), as in :func:`animate`.
 
     Attributes:
         photo: the picture.
@@ -162,9 +164,8 @@ class Animator:
     def __init__(self, photo: PhotoLike, **choices: Unpack[PhotoChoices]) -> None:
         options = PhotoOptions(**choices)
         self._given = photo
-        self.photo = load_photo(photo, options.max_size)
         finder = shared_landmarker(options.landmarker)
-        self.faces = choose_faces(self.photo, finder, options.face)
+        self.photo, self.faces = shown_photo(photo, finder, options)
         self._scene, self._changes = make_scene(self.photo, self.faces, finder, options), options.changes
         self._targets = [Target.of(face, number) for number, face in enumerate(self.faces)]
         self._nets = VoiceNets(options.weights, options.device)

@@ -18,6 +18,7 @@ examples:
   {prog} photo.jpg song.wav --emotion "happy@0-4,sad:0.6@4-"
   {prog} photo.jpg song.wav --motion face.csv     motion recorded with a phone, or saved with --save-motion
   {prog} photo.jpg song.wav --morph "second.jpg@12.5,third.jpg@20:1.5"
+  {prog} photo.jpg voice.mp3 --aspect 9:16        for a phone, with the eyes at the upper third
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
   {prog} photo.jpg --actor acting.mp4             the video's face moves the photo's, and its sound is played
   {prog} photo.jpg voice.wav --actor acting.mp4   lips from the voice, all else from the video
@@ -62,6 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     picture.add_argument("--fps", type=frame_rate, default=25, metavar="N", help="frames a second, 1 to 60 (25)")
     picture.add_argument("--max-size", type=whole, metavar="PX", help="reduce the longer side to PX (not reduced)")
+    picture.add_argument("--aspect", metavar="W:H", help="shape of the film: 9:16, 4:5, 1:1, 16:9 (the photo's own)")
+    picture.add_argument(
+        "--fill", metavar="HOW", help="with --aspect: crop, blur, #RRGGBB (crop where no head is cut, else blur)"
+    )
     morph = parser.add_argument_group(
         "faces that change", "a comma separates photos only after @SECOND: names may hold commas, @ and colons"
     )
@@ -98,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
             max_duration=args.max_duration,
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
             motion=args.motion, save_motion=args.save_motion, morph=args.morph, morph_style=args.morph_style,
+            aspect=args.aspect, fill=args.fill,
             sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,
             progress=progress, overwrite=args.force,
         )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypedDict
 from portrait_anim.config import FPS
 from portrait_anim.errors import OptionError
 from portrait_anim.options.checks import check_choice, check_range, check_whole
+from portrait_anim.options.format import Format, parse_format
 from portrait_anim.options.morph import STYLES, MorphChange, MorphLike, parse_morph
 from portrait_anim.options.timeline import EmotionTimeline, parse_emotion
 
@@ -41,7 +42,10 @@ class PhotoOptions:
         landmarker: ``"facemesh"`` or ``"face-alignment"``.
         morph: other faces that the face becomes, see :func:`portrait_anim.options.morph.parse_morph`; None: none.
         morph_style: ``"face"`` (hair, body and room stay) or ``"photo"`` (everything changes).
+        aspect: the film's width to height, as ``"9:16"``; None: the photo's own.
+        fill: what a film of another shape shows: ``"crop"``, ``"blur"``, a colour ``"#202020"``, or ``"auto"`` (None).
         changes: ``morph``, read.
+        format: ``aspect`` and ``fill``, read.
 
     Raises:
         OptionError: a value outside its range.
@@ -54,11 +58,15 @@ class PhotoOptions:
     landmarker: str = "facemesh"
     morph: MorphLike = None
     morph_style: str = "face"
+    aspect: str | None = None
+    fill: str | None = None
     changes: tuple[MorphChange, ...] = field(init=False, repr=False)
+    format: Format | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_choice("morph_style", self.morph_style, STYLES)
         object.__setattr__(self, "changes", parse_morph(self.morph))
+        object.__setattr__(self, "format", parse_format(self.aspect, self.fill))
         check_choice("weights", self.weights, WEIGHT_SETS)
         check_choice("device", self.device, DEVICES)
         check_choice("landmarker", self.landmarker, LANDMARKERS)
@@ -164,6 +172,8 @@ class PhotoChoices(TypedDict, total=False):
     landmarker: str
     morph: MorphLike
     morph_style: str
+    aspect: str | None
+    fill: str | None
 
 
 class MotionChoices(TypedDict, total=False):
