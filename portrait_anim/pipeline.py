@@ -27,6 +27,7 @@ from portrait_anim.animation import (
     Steps,
     as_sounds,
 )
+from portrait_anim.captions.film import FilmCaptions
 from portrait_anim.config import FPS
 from portrait_anim.drivers.base import Target
 from portrait_anim.drivers.choose import make_driver
@@ -83,6 +84,10 @@ def animate(
     sign_cert: PathLike | None = None,
     sign_key: PathLike | None = None,
     audit_log: PathLike | None = None,
+    captions: PathLike | None = None,
+    caption_style: str | None = None,
+    karaoke: bool = False,
+    caption_font: PathLike | None = None,
     motion: MotionsLike | None = None,
     save_motion: PathLike | None = None,
     progress: Progress | None = None,
@@ -125,6 +130,10 @@ def animate(
         sign_cert: PEM certificate chain that signs the film; default: this machine's own.
         sign_key: its PEM key.
         audit_log: a file that gets a line for this film.
+        captions: lines with times: .srt, .vtt, .lrc, or .json with a time for every word; docs/formats.md.
+        caption_style: ``"track"`` (players show it; the default) or ``"burned"`` (in the pixels, never over a mouth).
+        karaoke: burned, and words change their colour when they are said.
+        caption_font: a font file for burned captions; default: one of this machine's that has the letters.
         motion: a motion file (.npz of ``save_motion``, .csv of Live Link Face) or a :class:`Motion` that moves the face
             instead of the voice; a list: one for each face.
         save_motion: an .npz (all of the motion) or .csv (ARKit's values) to write the motion to; several faces:
@@ -139,6 +148,7 @@ def animate(
     options = FilmOptions(
         emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion,
         label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log, save_motion=save_motion,
+        captions=captions, caption_style=caption_style, karaoke=karaoke, caption_font=caption_font,
     )  # fmt: skip
     seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, aspect, fill)
     sounds = as_sounds(audio)
@@ -236,18 +246,19 @@ class Animator:
             self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions
         )  # fmt: skip
         saved = self._motion_files(options, given, overwrite=overwrite)
-        if options.label is not None:
-            Label(Style.parse(options.label), self.size, options.fps)  # it fits, or this is said at once
+        label = None if options.label is None else Label(Style.parse(options.label), self.size, options.fps)  # it fits
+        captions = FilmCaptions.load(options)
         step("reading", 0, len(given))
         driver = make_driver(given, len(self.faces), self._nets, options)
         check_end(self._changes, driver.duration_s)
         step("reading", len(given), len(given))
-        record = Provenance.of(self._scene.facts, driver.facts(options), options, target)
+        record = Provenance.of(self._scene.facts, captions.facts(driver.facts(options)), options, target)
         fps = frame_rate(options)
-        marker = record.marker(self._scene.still, fps)
+        captions.fit(self.size, fps, driver.duration_s, self.faces, None if label is None else label.box)
+        marker = record.marker(self._scene.still, fps, captions.painter)
         writer = Writer(
             target, self.size, options.fps, [sound.film for sound in driver.sounds], overwrite=overwrite,
-            metadata=record.metadata, before_rename=record.finish,
+            metadata=record.metadata, captions=captions.track, before_rename=record.finish,
         )  # fmt: skip
         step("listening", 0, len(given))
         motions = perform(driver, self._targets, options)

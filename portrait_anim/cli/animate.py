@@ -19,6 +19,7 @@ examples:
   {prog} photo.jpg song.wav --motion face.csv     motion recorded with a phone, or saved with --save-motion
   {prog} photo.jpg song.wav --morph "second.jpg@12.5,third.jpg@20:1.5"
   {prog} photo.jpg voice.mp3 --aspect 9:16        for a phone, with the eyes at the upper third
+  {prog} photo.jpg song.mp3 --captions song.lrc --karaoke
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
   {prog} photo.jpg --actor acting.mp4             the video's face moves the photo's, and its sound is played
   {prog} photo.jpg voice.wav --actor acting.mp4   lips from the voice, all else from the video
@@ -79,6 +80,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--morph-style", default="face", metavar="NAME",
         help="face (hair, body and room of PHOTO stay) or photo (everything changes) (face)",
     )  # fmt: skip
+    captions = parser.add_argument_group("captions", "lines with times: .srt, .vtt, .lrc, or .json with words' times")
+    captions.add_argument("--captions", metavar="FILE", help="a track of the film, which players can show")
+    captions.add_argument(
+        "--caption-style", metavar="HOW", help="track, or burned: into the picture, off mouths (track)"
+    )
+    captions.add_argument("--karaoke", action="store_true", help="burned, and words change colour when they are said")
+    captions.add_argument("--caption-font", metavar="FILE", help="for burned ones: .ttf, .otf, .ttc (found)")
     nets = parser.add_argument_group("nets")
     nets.add_argument("--weights", default="default", metavar="SET", help="default (CC BY-NC 4.0) or open (any use)")
     nets.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or mps (auto)")
@@ -104,6 +112,8 @@ def run(args: argparse.Namespace) -> int:
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
             motion=args.motion, save_motion=args.save_motion, morph=args.morph, morph_style=args.morph_style,
             aspect=args.aspect, fill=args.fill,
+            captions=args.captions, caption_style=args.caption_style, karaoke=args.karaoke,
+            caption_font=args.caption_font,
             sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,
             progress=progress, overwrite=args.force,
         )  # fmt: skip

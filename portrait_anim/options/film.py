@@ -16,6 +16,7 @@ from portrait_anim.options.timeline import EmotionTimeline, parse_emotion
 
 ALL = "all"
 LIPS = ("auto", "actor", "voice")
+CAPTION_STYLES = ("track", "burned")
 Which: TypeAlias = "int | str | Sequence[int] | None"  # faces of a photo
 WEIGHT_SETS = {"default": "CC-BY-NC-4.0", "open": "CC-BY-4.0"}  # of the motion model, with their licences
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -153,6 +154,13 @@ class FilmOptions(MotionOptions):
         sign_key: its PEM key.
         audit_log: a file that gets a line for this film.
         save_motion: an .npz or .csv file that gets how the face moves; several faces: NAME-1.npz, NAME-2.npz, ...
+        captions: an .srt, .vtt, .lrc or .json file of lines and their times.
+        caption_style: ``"track"`` (of the film) or ``"burned"`` (into its pixels); None: a track, burned with karaoke.
+        karaoke: whether words change their colour when they are said.
+        caption_font: a font file that is tried before this machine's.
+
+    Raises:
+        OptionError: a value outside its range, or one of captions without captions.
     """
 
     label: str | None = None
@@ -160,6 +168,24 @@ class FilmOptions(MotionOptions):
     sign_key: str | os.PathLike[str] | None = None
     audit_log: str | os.PathLike[str] | None = None
     save_motion: str | os.PathLike[str] | None = None
+    captions: str | os.PathLike[str] | None = None
+    caption_style: str | None = None
+    karaoke: bool = False
+    caption_font: str | os.PathLike[str] | None = None
+
+    @property
+    def burned(self) -> bool:
+        """Whether captions are drawn into the pixels."""
+        return self.karaoke or self.caption_style == "burned"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.caption_style is not None:
+            check_choice("caption_style", self.caption_style, CAPTION_STYLES)
+        if self.captions is None and (self.caption_style, self.karaoke, self.caption_font) != (None, False, None):
+            raise OptionError("caption_style, karaoke and caption_font are of captions: name them with --captions FILE")
+        if self.karaoke and self.caption_style == "track":
+            raise OptionError("karaoke colours words in the picture, which a track cannot: leave out --caption-style")
 
 
 class PhotoChoices(TypedDict, total=False):
@@ -200,6 +226,10 @@ class FilmChoices(MotionChoices, total=False):
     sign_key: str | os.PathLike[str] | None
     audit_log: str | os.PathLike[str] | None
     save_motion: str | os.PathLike[str] | None
+    captions: str | os.PathLike[str] | None
+    caption_style: str | None
+    karaoke: bool
+    caption_font: str | os.PathLike[str] | None
 
 
 def _faces(which: object) -> int | str | tuple[int, ...] | None:
