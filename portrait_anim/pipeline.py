@@ -10,7 +10,7 @@ sounds -> driver -> perform -> motions -------'
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import fields, replace
 from typing import Any, Unpack
 
@@ -33,7 +33,6 @@ from portrait_anim.drivers.base import Target
 from portrait_anim.drivers.choose import make_driver
 from portrait_anim.drivers.stream import StreamDriver
 from portrait_anim.drivers.voice import VoiceNets
-from portrait_anim.errors import OutputError
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.motion.files import MotionFiles
 from portrait_anim.motion.space import Motion
@@ -51,7 +50,7 @@ from portrait_anim.options.morph import MorphLike, check_end
 from portrait_anim.provenance.label import Label, Style
 from portrait_anim.provenance.record import FilmMarker, Provenance
 from portrait_anim.render.choose import make_scene, shown_photo
-from portrait_anim.stages import draw, frame_rate, perform, stream
+from portrait_anim.stages import draw, frame_rate, perform, stream, write_film
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer
 
@@ -89,6 +88,8 @@ def animate(
     karaoke: bool = False,
     caption_font: PathLike | None = None,
     motion: MotionsLike | None = None,
+    idle: float | None = None,
+    loop: bool = False,
     save_motion: PathLike | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
@@ -136,6 +137,8 @@ def animate(
         caption_font: a font file for burned captions; default: one of this machine's that has the letters.
         motion: a motion file (.npz of ``save_motion``, .csv of Live Link Face) or a :class:`Motion` that moves the face
             instead of the voice; a list: one for each face.
+        idle: s; a silent film of a face that waits, blinks and breathes, instead of a sound.
+        loop: the film's last frame goes over into its first.
         save_motion: an .npz (all of the motion) or .csv (ARKit's values) to write the motion to; several faces:
             NAME-1.npz, NAME-2.npz, ...
         progress: called as ``progress(frames_done, frames_total)`` after every frame; one with three parameters also
@@ -149,10 +152,13 @@ def animate(
         emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion,
         label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log, save_motion=save_motion,
         captions=captions, caption_style=caption_style, karaoke=karaoke, caption_font=caption_font,
+        idle=idle, loop=loop,
     )  # fmt: skip
     seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, aspect, fill)
     sounds = as_sounds(audio)
-    output = film_target(photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions)
+    output = film_target(
+        photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions, idle=idle is not None
+    )
     if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
         seen = replace(seen, face=tuple(range(1, n_faces + 1)))
     animator = Animator(photo, **{part.name: getattr(seen, part.name) for part in fields(seen) if part.init})
@@ -200,12 +206,12 @@ class Animator:
     def frames(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> Generator[Image, None, None]:
         """Return the film's marked frames one by one, (H, W, 3) uint8 RGB, as they are before encoding.
 
-        Keywords as in :func:`animate`: emotion, head_motion, blinks, seed, fps, max_duration, motion. Memory grows by
-        13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
+        Keywords as in :func:`animate`, those of :class:`MotionOptions`: emotion, head_motion, ..., loop. Memory
+        grows by 13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
         """
         options = MotionOptions(**choices)
         driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
-        check_end(self._changes, driver.duration_s)
+        check_end(self._changes, driver.duration_s, self._given if options.loop else None)
         record = Provenance.of(self._scene.facts, driver.facts(options), options)
         marker = record.marker(self._scene.still, frame_rate(options))
         return _pixels(draw(perform(driver, self._targets, options), self._nets.space, self._scene, marker))
@@ -243,14 +249,15 @@ class Animator:
         self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
     ) -> Animation:
         target = film_target(
-            self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions
+            self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions,
+            idle=options.idle is not None,
         )  # fmt: skip
         saved = self._motion_files(options, given, overwrite=overwrite)
         label = None if options.label is None else Label(Style.parse(options.label), self.size, options.fps)  # it fits
         captions = FilmCaptions.load(options)
         step("reading", 0, len(given))
         driver = make_driver(given, len(self.faces), self._nets, options)
-        check_end(self._changes, driver.duration_s)
+        check_end(self._changes, driver.duration_s, self._given if options.loop else None)
         step("reading", len(given), len(given))
         record = Provenance.of(self._scene.facts, captions.facts(driver.facts(options)), options, target)
         fps = frame_rate(options)
@@ -264,26 +271,8 @@ class Animator:
         motions = perform(driver, self._targets, options)
         del driver  # 230 MB an hour, and the film is still to be drawn
         step("listening", len(given), len(given))
+        write_film(motions, self._nets.space, self._scene, marker, writer, record, saved, step)
         n_frames = len(motions[0])
-        try:
-            with (
-                saved or nullcontext(),
-                writer,
-                closing(draw(motions, self._nets.space, self._scene, marker)) as frames,
-            ):
-                record.check_files()
-                step("drawing", 0, n_frames)
-                for done, frame in enumerate(frames, 1):
-                    writer.write(frame.pixels)
-                    step("drawing", done, n_frames)
-                if saved is not None:
-                    saved.write(motions, self._nets.space)
-                step("signing", 0, 1)
-        except OutputError:
-            record.check_files()  # it may have stopped because its sound changed: then that is the reason to tell
-            raise
-        record.record(writer.path)
-        step("signing", 1, 1)
         return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)
 
     def _motion_files(self, options: FilmOptions, given: list[SoundLike], *, overwrite: bool) -> MotionFiles | None:

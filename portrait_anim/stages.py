@@ -6,22 +6,26 @@ Whole recordings go through :func:`perform` and :func:`draw`, sound that still c
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, nullcontext
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from portrait_anim.animation import Frame
+from portrait_anim.animation import Frame, Steps
 from portrait_anim.audio.waveform import PieceReader
 from portrait_anim.config import FPS
 from portrait_anim.drivers.base import Driver, LiveDriver, Target
+from portrait_anim.errors import OutputError
 from portrait_anim.face.state import FaceState
+from portrait_anim.motion.files import MotionFiles
+from portrait_anim.motion.loop import looped
 from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.options import MotionOptions
-from portrait_anim.provenance.record import FilmMarker
+from portrait_anim.provenance.record import FilmMarker, Provenance
 from portrait_anim.render.scene import Scene
 from portrait_anim.system.threads import in_order
-from portrait_anim.video.writer import check_fps
+from portrait_anim.video.writer import Writer, check_fps
 
 
 def frame_rate(options: MotionOptions) -> float:
@@ -33,7 +37,9 @@ def perform(driver: Driver, targets: Sequence[Target], options: MotionOptions) -
     """Return how each face moves, at the film's frame rate."""
     fps = frame_rate(options)
     n_frames = max(1, round(driver.duration_s * fps))
-    return tuple(driver.motion(target, options).resampled(fps, n_frames) for target in targets)
+    motions = (driver.motion(target, options).resampled(fps, n_frames) for target in targets)
+    closes = options.loop and options.idle is None  # a face that waits comes round by itself
+    return tuple(looped(motion) if closes else motion for motion in motions)
 
 
 def draw(
@@ -45,6 +51,44 @@ def draw(
         return _frame([space.state(motion, i) for motion in motions], scene, marker, i, motions[0].fps)
 
     return in_order(frame, len(motions[0]))
+
+
+def write_film(
+    motions: Sequence[Motion], space: MotionSpace, scene: Scene, marker: FilmMarker, writer: Writer,
+    record: Provenance, saved: MotionFiles | None, step: Steps,
+) -> None:  # fmt: skip
+    """Draw the frames and write them, and the motion files if there are any.
+
+    Args:
+        motions: one a face.
+        space: of the motions.
+        scene: the picture.
+        marker: of the frames.
+        writer: of the film, not yet open.
+        record: of the film; its files must not change meanwhile.
+        saved: the motion files, not yet open.
+        step: is told how far it is.
+
+    Raises:
+        OutputError: as of the writer.
+        PhotoError, AudioError, ...: a file that the film is made of has changed.
+    """
+    n_frames = len(motions[0])
+    try:
+        with saved or nullcontext(), writer, closing(draw(motions, space, scene, marker)) as frames:
+            record.check_files()
+            step("drawing", 0, n_frames)
+            for done, frame in enumerate(frames, 1):
+                writer.write(frame.pixels)
+                step("drawing", done, n_frames)
+            if saved is not None:
+                saved.write(motions, space)
+            step("signing", 0, 1)
+    except OutputError:
+        record.check_files()  # it may have stopped because its sound changed: then that is the reason to tell
+        raise
+    record.record(writer.path)
+    step("signing", 1, 1)
 
 
 def stream(

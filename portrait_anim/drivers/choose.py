@@ -27,6 +27,12 @@ def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: Mo
         AudioError: as of :func:`portrait_anim.audio.load.load_sound`.
         VideoError, NoFaceError: as of :meth:`portrait_anim.drivers.actor.ActorDriver.load`.
     """
+    if options.idle is not None:
+        if given:
+            raise OptionError("idle is a film without a sound: give a sound or --idle SECONDS, not both")
+        from portrait_anim.drivers.idle import IdleDriver
+
+        return IdleDriver(options.idle, nets)
     if options.actor is not None and options.motion is not None:
         raise OptionError("an actor's video and a motion file both move the face: give --actor or --motion, not both")
     if options.actor is not None:
@@ -36,7 +42,7 @@ def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: Mo
 
         return CurvesDriver.load(given, n_faces, nets, options)
     if not given:
-        raise OptionError("nothing moves the photo: give a sound, --actor VIDEO or --motion FILE")
+        raise OptionError("nothing moves the photo: give a sound, --actor VIDEO, --motion FILE or --idle SECONDS")
     return VoiceDriver.load(given, n_faces, nets, options)
 
 

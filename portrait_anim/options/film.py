@@ -28,6 +28,7 @@ MIN_FPS, MAX_FPS = 1, 60
 MAX_SEED = 2**63 - 1
 MIN_MAX_SIZE_PX = 64
 MAX_DURATION_S = 3 * 3600.0  # of a sound, unless more is asked for; an hour takes about 1 GB of memory
+MIN_IDLE_S = 1.0
 LONGEST_S = 1000 * 3600.0  # that can be asked for
 
 
@@ -93,6 +94,8 @@ class MotionOptions:
         actor_neutral: s, when the actor's face is at rest; None: found.
         lips: what moves them: ``"actor"``, ``"voice"``, or ``"auto"``: the voice where a sound is given.
         motion: what moves the faces instead of a voice: a motion file, a ``Motion``, or a list of them, one a face.
+        idle: s of a silent film in which nothing moves the faces from outside: they wait, blink and breathe.
+        loop: whether the film's last frame goes over into its first.
         timeline: ``emotion``, read.
 
     Raises:
@@ -110,6 +113,8 @@ class MotionOptions:
     actor_neutral: float | None = None
     lips: str = "auto"
     motion: Any = None
+    idle: float | None = None
+    loop: bool = False
     timeline: EmotionTimeline = field(init=False, repr=False)
 
     @property
@@ -137,6 +142,10 @@ class MotionOptions:
             plain["actor_face"] = check_whole("actor_face", self.actor_face, 1)
         if self.actor_neutral is not None:
             plain["actor_neutral"] = check_range("actor_neutral", self.actor_neutral, 0, LONGEST_S)
+        if self.idle is not None:
+            plain["idle"] = check_range("idle", self.idle, MIN_IDLE_S, self.max_duration)
+            if self.actor is not None or self.motion is not None:
+                raise OptionError("with idle nothing moves the face from outside: leave out --actor and --motion")
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         if self.motion is not None and not self.motions:
@@ -216,6 +225,8 @@ class MotionChoices(TypedDict, total=False):
     actor_neutral: float | None
     lips: str
     motion: Any
+    idle: float | None
+    loop: bool
 
 
 class FilmChoices(MotionChoices, total=False):
