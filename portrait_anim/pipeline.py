@@ -90,6 +90,8 @@ def animate(
     motion: MotionsLike | None = None,
     idle: float | None = None,
     loop: bool = False,
+    say: str | None = None,
+    voice: str | None = None,
     save_motion: PathLike | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
@@ -139,6 +141,8 @@ def animate(
             instead of the voice; a list: one for each face.
         idle: s; a silent film of a face that waits, blinks and breathes, instead of a sound.
         loop: the film's last frame goes over into its first.
+        say: a text that espeak-ng, if it is installed, speaks instead of a sound.
+        voice: of espeak-ng: ``"en-us"`` (the default), ``"de"``, ``"fr+f3"``.
         save_motion: an .npz (all of the motion) or .csv (ARKit's values) to write the motion to; several faces:
             NAME-1.npz, NAME-2.npz, ...
         progress: called as ``progress(frames_done, frames_total)`` after every frame; one with three parameters also
@@ -152,12 +156,12 @@ def animate(
         emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion,
         label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log, save_motion=save_motion,
         captions=captions, caption_style=caption_style, karaoke=karaoke, caption_font=caption_font,
-        idle=idle, loop=loop,
+        idle=idle, loop=loop, say=say, voice=voice,
     )  # fmt: skip
     seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, aspect, fill)
     sounds = as_sounds(audio)
     output = film_target(
-        photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions, idle=idle is not None
+        photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions, otherwise=_kind(options)
     )
     if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
         seen = replace(seen, face=tuple(range(1, n_faces + 1)))
@@ -250,7 +254,7 @@ class Animator:
     ) -> Animation:
         target = film_target(
             self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions,
-            idle=options.idle is not None,
+            otherwise=_kind(options),
         )  # fmt: skip
         saved = self._motion_files(options, given, overwrite=overwrite)
         label = None if options.label is None else Label(Style.parse(options.label), self.size, options.fps)  # it fits
@@ -280,6 +284,11 @@ class Animator:
             return None
         inputs = (self._given, *given, *options.motions)
         return MotionFiles(options.save_motion, len(self.faces), overwrite=overwrite, inputs=inputs)
+
+
+def _kind(options: MotionOptions) -> str | None:
+    """Return what a film without a file that moves it is called."""
+    return "idle" if options.idle is not None else "said" if options.say is not None else None
 
 
 def _pixels(frames: Generator[Frame, None, None]) -> Generator[Image, None, None]:

@@ -20,6 +20,7 @@ examples:
   {prog} photo.jpg song.wav --morph "second.jpg@12.5,third.jpg@20:1.5"
   {prog} photo.jpg voice.mp3 --aspect 9:16        for a phone, with the eyes at the upper third
   {prog} photo.jpg song.mp3 --captions song.lrc --karaoke
+  {prog} photo.jpg --say "Hello there." --voice en-gb
   {prog} photo.jpg --idle 20 --loop               waits, to be played again and again
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
   {prog} photo.jpg --actor acting.mp4             the video's face moves the photo's, and its sound is played
@@ -44,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="refuse a longer sound: seconds, MM:SS or HH:MM:SS (3:00:00; an hour takes about 1 GB of memory)",
     )  # fmt: skip
     parser.add_argument("--idle", type=duration, metavar="T", help="no sound: a face that waits, blinks and breathes")
+    parser.add_argument("--say", metavar="TEXT", help="no sound: a text, spoken by the program espeak-ng")
+    parser.add_argument("--voice", metavar="NAME", help="of espeak-ng, as its --voices lists them (en-us)")
     parser.add_argument("--loop", action="store_true", help="the film's last frame goes over into its first")
     motion = parser.add_argument_group("motion")
     motion.add_argument("--emotion", metavar="E", help=f"{', '.join(EMOTIONS)}, auto; sad:0.6; happy@0-4,sad@4-")
@@ -115,7 +118,8 @@ def run(args: argparse.Namespace) -> int:
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
             motion=args.motion, save_motion=args.save_motion, morph=args.morph, morph_style=args.morph_style,
             aspect=args.aspect, fill=args.fill,
-            idle=args.idle, loop=args.loop, captions=args.captions, caption_style=args.caption_style,
+            idle=args.idle, loop=args.loop, say=args.say, voice=args.voice,
+            captions=args.captions, caption_style=args.caption_style,
             karaoke=args.karaoke, caption_font=args.caption_font,
             sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,
             progress=progress, overwrite=args.force,

@@ -12,6 +12,7 @@ from portrait_anim.errors import OptionError
 from portrait_anim.options.checks import check_choice, check_range, check_whole
 from portrait_anim.options.format import Format, parse_format
 from portrait_anim.options.morph import STYLES, MorphChange, MorphLike, parse_morph
+from portrait_anim.options.say import check_say
 from portrait_anim.options.timeline import EmotionTimeline, parse_emotion
 
 ALL = "all"
@@ -96,6 +97,8 @@ class MotionOptions:
         motion: what moves the faces instead of a voice: a motion file, a ``Motion``, or a list of them, one a face.
         idle: s of a silent film in which nothing moves the faces from outside: they wait, blink and breathe.
         loop: whether the film's last frame goes over into its first.
+        say: a text that is spoken instead of a sound.
+        voice: of espeak-ng, which speaks it; None: ``"en-us"``.
         timeline: ``emotion``, read.
 
     Raises:
@@ -115,6 +118,8 @@ class MotionOptions:
     motion: Any = None
     idle: float | None = None
     loop: bool = False
+    say: str | None = None
+    voice: str | None = None
     timeline: EmotionTimeline = field(init=False, repr=False)
 
     @property
@@ -146,6 +151,7 @@ class MotionOptions:
             plain["idle"] = check_range("idle", self.idle, MIN_IDLE_S, self.max_duration)
             if self.actor is not None or self.motion is not None:
                 raise OptionError("with idle nothing moves the face from outside: leave out --actor and --motion")
+        check_say(self.say, self.voice)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         if self.motion is not None and not self.motions:
@@ -227,6 +233,8 @@ class MotionChoices(TypedDict, total=False):
     motion: Any
     idle: float | None
     loop: bool
+    say: str | None
+    voice: str | None
 
 
 class FilmChoices(MotionChoices, total=False):

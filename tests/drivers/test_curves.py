@@ -194,7 +194,7 @@ def test_facts_name_the_file(animator: Animator) -> None:
 
 
 def test_what_cannot_be_done(animator: Animator, tmp_path: Path, second_of_speech: Path) -> None:
-    with pytest.raises(OptionError, match="give a sound, --actor VIDEO, --motion FILE or --idle SECONDS"):
+    with pytest.raises(OptionError, match="give a sound, --say TEXT, --actor VIDEO, --motion FILE or --idle SECONDS"):
         animator.animate(output=tmp_path / "film.mp4")
     with pytest.raises(OptionError, match="empty list"):
         animator.motions(motion=[])
