@@ -231,7 +231,7 @@ def test_the_real_command(tmp_path: Path, small_astronaut: Path, second_of_speec
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "nothing moves the photo: give a sound, --actor VIDEO or --motion FILE"),
+        ([], "nothing moves the photo: give a sound, --say TEXT, --actor VIDEO, --motion FILE or --idle SECONDS"),
         (["--motion", "gone.csv"], "motion gone.csv not found"),
         (["--motion", "photo.png"], "motion photo.png: the name must end in .npz or .csv"),
         (["--motion", "bad.csv"], "motion bad.csv has none of ARKit's columns"),
