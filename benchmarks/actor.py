@@ -1,6 +1,7 @@
 """How far a film follows the actor's video that drives it: both are tracked alike and compared.
 
     PYTHONPATH=. python benchmarks/actor.py --actors A.mp4 B.mp4 --photos X.jpg Y.jpg [--self A.mp4 ...] [--seconds 6]
+        [--identity] [--held]
 
 "cross": every actor drives every photo; the film's frames (before encoding) are tracked again and compared with the
 actor: correlation r of the lips' opening, of the mouth's width (where the actor's has a standard deviation of .02 IOD
@@ -11,6 +12,11 @@ another actor's clip. "self": a clip drives its own first frame; SSIM on the fac
 still photo. "still": one frame of a clip with fresh pixel noise in every frame, then growing by 15 %: what the head
 does then. "speed": frames/s of `animate`, all included, beside a voice film and encoding alone. The first and last
 .4 s, which ease from and to rest, are left out.
+"--held": expressions that the actor holds all through the clip (smile, brows up, brows down): the blendshape net's
+medians over the frames of the photo, the actor, the film with nothing but the changes, and the film; and which share of
+the way from photo to actor the film goes.
+"--identity" adds the cosine of SFace embeddings of every fifth frame to the photo's (mean; needs the package index),
+beside the photo standing still after encoding, the actor's face and another photo's.
 Prints Markdown.
 """
 
@@ -25,6 +31,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -33,18 +40,22 @@ from scipy.spatial.transform import Rotation
 
 from portrait_anim import Animator, animate
 from portrait_anim.config import FPS
-from portrait_anim.evaluation.render import box_of, track
+from portrait_anim.evaluation.render import SFACE, Identity, box_of, track
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.mesh import BROW_LEFT, BROW_RIGHT, MOUTH_CORNERS, OUTER_EYE_CORNERS
 from portrait_anim.face.normalise import normalise_clip
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.types import Face
+from portrait_anim.motion.action_units import TRACKS
 from portrait_anim.motion.ends import REST_S
+from portrait_anim.motion.held import EXPRESSIONS, expression_scores, sureness
 from portrait_anim.motion.lids import closures, openings
 from portrait_anim.motion.metrics import amplitude, correlation
+from portrait_anim.motion.performance import analyse
 from portrait_anim.motion.retarget import oracle_states
 from portrait_anim.motion.space import INNER_LIPS, neutral_face
 from portrait_anim.render.portrait import Portrait
+from portrait_anim.training.convert.wheels import file_of
 from portrait_anim.video.reader import read_frames
 from portrait_anim.video.writer import Writer
 
@@ -57,6 +68,8 @@ NEAR = 3  # frames by which two blinks may be apart
 MEETS_IOD = 0.012  # opening above the clip's closed lips at which lips meet
 SIZE_PX = 512
 NOISE_GREY = 2.0  # standard deviation of a camera's noise
+EMBED_EVERY = 5  # frames
+DIFFERS = 0.2  # least difference of a score between photo and actor of which a share is told
 
 Pixels = npt.NDArray[np.uint8]
 Curve = npt.NDArray[np.floating]
@@ -99,14 +112,32 @@ def _apart(points: npt.NDArray[np.float32], a: int, b: int) -> Curve:
     return np.asarray(np.linalg.norm(points[:, a] - points[:, b], axis=-1))
 
 
-def tracked(frames: Iterable[Pixels]) -> npt.NDArray[np.float32]:
+def tracked(frames: Iterable[Pixels], seen: Faces | None = None) -> npt.NDArray[np.float32]:
     """Return (T, 478, 3) px of the largest face; where it is lost the last one is repeated."""
     landmarker, face, rows = shared_landmarker(), None, []
-    for frame in frames:
+    for i, frame in enumerate(frames):
         face = landmarker.track(frame, face) or face
         if face is not None:
             rows.append(face.landmarks)
+            if seen is not None and i % EMBED_EVERY == 0:
+                seen.add(frame, face.landmarks)
     return np.stack(rows)
+
+
+class Faces:
+    """SFace embeddings of the frames of a film; of none without the net."""
+
+    def __init__(self, net: Identity | None) -> None:
+        self._net, self.found = net, []
+
+    def add(self, frame: Pixels, landmarks: npt.NDArray[np.float32]) -> None:
+        """Embed a frame's face."""
+        if self._net is not None:
+            self.found.append(self._net.embedding(frame, landmarks))
+
+    def like(self, other: Faces) -> float:
+        """Return the mean cosine to another's first; NaN without the net."""
+        return float(np.mean(np.stack(self.found) @ other.found[0])) if self.found else float("nan")
 
 
 def blinks_f1(made: Curve, real: Curve) -> float:
@@ -189,31 +220,100 @@ def written(frames: Sequence[Pixels], path: Path) -> Path:
     return path
 
 
-def cross(actors: Sequence[Path], photos: Sequence[Path], seconds: float, folder: Path) -> str:
+def cross(actors: Sequence[Path], photos: Sequence[Path], seconds: float, folder: Path, net: Identity | None) -> str:
     """Drive every photo with every actor."""
     clips = [clip_of(video, seconds, folder) for video in actors]
-    real = [Curves.of(tracked(read_frames(clip, FPS))) for clip in clips]
-    lines, everything, still, other = [], [], [], []
+    acting = [Faces(net) for _ in clips]
+    real = [Curves.of(tracked(read_frames(clip, FPS), faces)) for clip, faces in zip(clips, acting, strict=True)]
+    stills = []
     for photo in photos:
-        animator = Animator(photo, max_size=SIZE_PX)
+        animator, faces = Animator(photo, max_size=SIZE_PX), Faces(net)
+        faces.add(animator.photo.pixels, animator.faces[0].landmarks)
+        stills.append((animator, faces))
+    lines, everything, still, other, strange = [], [], [], [], []
+    for p, (photo, (animator, own_face)) in enumerate(zip(photos, stills, strict=True)):
         rows = []
+        encoded = Faces(net)
+        picture = animator.photo.pixels
+        even = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
+        tracked(read_frames(written([even] * 6, folder / "encoded.mp4"), FPS), encoded)
         for i, clip in enumerate(clips):
-            made = Curves.of(tracked(animator.frames(actor=clip)))
+            faces = Faces(net)
+            made = Curves.of(tracked(animator.frames(actor=clip), faces))
             held = Curves.of(np.repeat(animator.faces[0].landmarks[None], len(made.opening), axis=0))
-            rows.append(compare(made, real[i]) | {"shape, photo : actor": nearer(made, held, real[i])})
+            row = compare(made, real[i]) | {"shape, photo : actor": nearer(made, held, real[i])}
+            rows.append(row | {"SFace to the photo": faces.like(own_face)})
             another = real[(i + 1) % len(clips)]
             n = min(len(another.opening), len(made.opening))
             if len(clips) > 1:
-                other.append(compare(_first(made, n), _first(another, n)))
-            still.append(compare(held, real[i]))
+                beside = compare(_first(made, n), _first(another, n))
+                other.append(beside | {"SFace to the photo": acting[i].like(own_face)})
+            if len(photos) > 1:
+                strange.append(stills[(p + 1) % len(stills)][1].like(own_face))
+            still.append(compare(held, real[i]) | {"SFace to the photo": encoded.like(own_face)})
             lines.append((f"{clip.stem} on {photo.stem}", rows[-1]))
         lines.append((f"**{photo.stem}, median**", medians(rows)))
         everything += rows
     lines.append(("**all, median**", medians(everything)))
     lines.append(("baseline: the photo, still", medians(still)))
     if other:
-        lines.append(("baseline: beside another actor", medians(other)))
-    return table(lines)
+        lines.append(("baseline: beside another actor; SFace: the actor's own face", medians(other)))
+    if strange:
+        lines.append(("baseline: another photo", {"SFace to the photo": float(np.median(strange))}))
+    shapes, cosines = (np.array([row[name] for row in everything]) for name in list(everything[0])[-2:])
+    return (
+        f"{table(lines)}\n\nSFace to the photo: mean {cosines.mean():.3f}, least {cosines.min():.3f}. "
+        f"Shape, photo : actor: greatest {shapes.max():.2f}; below 1 in {(shapes < 1).sum()} of {len(shapes)} films."
+    )
+
+
+def held(actors: Sequence[Path], photos: Sequence[Path], seconds: float, folder: Path, weights: str) -> str:
+    """Show how far held expressions come over: medians of the blendshape net's scores."""
+    names = [expression.score for expression in EXPRESSIONS]
+    lines = ["| actor on photo | score | photo | actor | changes alone | film | share of the way |", "|---" * 7 + "|"]
+    shares: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    leaks: dict[str, list[float]] = {name: [] for name in names}
+
+    def scored(landmarks: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
+        edge = round(REST_S * FPS)
+        points, _ = normalise_clip(landmarks)
+        return np.median(expression_scores(points[edge:-edge:2]), axis=0)
+
+    for video in actors:
+        clip = clip_of(video, seconds, folder)
+        landmarks = tracked(read_frames(clip, FPS))
+        theirs = scored(landmarks)
+        holds = sureness(expression_scores(analyse(landmarks).neutrals[0])) > 0.5  # held: the neutral face has it, too
+        for photo in photos:
+            animator = Animator(photo, max_size=SIZE_PX, weights=weights)
+            shape = animator._targets[0].shape
+            own = expression_scores(shape)
+            film = scored(tracked(animator.frames(actor=clip)))
+            with patch("portrait_anim.motion.retarget.held", lambda actor, *_: np.zeros((len(actor), len(TRACKS)))):
+                changes = scored(tracked(animator.frames(actor=clip)))
+            for k, name in enumerate(names):
+                row = [own[k], theirs[k], changes[k], film[k]]
+                if holds[k] and theirs[k] - own[k] >= DIFFERS:
+                    share = [(value - own[k]) / (theirs[k] - own[k]) for value in (changes[k], film[k])]
+                    shares[name].append((share[0], share[1]))
+                    cells = " | ".join(f"{value:.2f}" for value in [*row, share[1]])
+                    lines.append(f"| {video.stem} on {photo.stem} | {name} | {cells} |")
+                elif not holds[k]:
+                    leaks[name].append(float(abs(film[k] - changes[k])))
+    lines += ["", "| score | films | share, changes alone, median | share, median | least | greatest | films >= .5 | |"]
+    lines[-1] = lines[-1].replace(" | |", " | where nobody holds it, changed by |")
+    lines.append("|---" * 8 + "|")
+    for name in names:
+        leak = f"{np.mean(leaks[name]):.3f}" if leaks[name] else ""
+        if shares[name]:
+            alone, made = np.array(shares[name]).T
+            lines.append(
+                f"| {name} | {len(made)} | {np.median(alone):.2f} | {np.median(made):.2f} | {made.min():.2f} | "
+                f"{made.max():.2f} | {(made >= 0.5).sum()} | {leak} |"
+            )
+        else:
+            lines.append(f"| {name} | 0 | | | | | | {leak} |")
+    return "\n".join(lines)
 
 
 def _first(curves: Curves, n: int) -> Curves:
@@ -320,12 +420,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0, help="of every video")
     parser.add_argument("--still", action="store_true", help="a still actor, made of the first of --actors")
     parser.add_argument("--speed", action="store_true", help="with the first of --actors and the first of --photos")
+    parser.add_argument("--held", action="store_true", help="held expressions: --actors on --photos")
+    parser.add_argument("--weights", default="default", help="of --held: default or open")
+    parser.add_argument("--identity", action="store_true", help="adds SFace's cosines; fetches the net")
     args = parser.parse_args()
     logging.disable(logging.INFO)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if args.actors and not (args.still or args.speed):
-            print(f"### Others\n\n{cross(args.actors, args.photos, args.seconds, folder)}\n", flush=True)
+        if args.held:
+            made = held(args.actors, args.photos, args.seconds, folder, args.weights)
+            print(f"### Held expressions, {args.weights}\n\n{made}\n", flush=True)
+        if args.actors and not (args.still or args.speed or args.held):
+            net = Identity(file_of(*SFACE)) if args.identity else None
+            print(f"### Others\n\n{cross(args.actors, args.photos, args.seconds, folder, net)}\n", flush=True)
         if args.own:
             print(f"### Oneself\n\n{own(args.own, args.seconds, folder)}\n", flush=True)
         if args.still:

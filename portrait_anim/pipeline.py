@@ -10,7 +10,6 @@ sounds -> driver -> perform -> motions -------'
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from contextlib import closing
 from dataclasses import fields, replace
 from typing import Any, Unpack
 
@@ -29,12 +28,10 @@ from portrait_anim.animation import (
 )
 from portrait_anim.captions.film import FilmCaptions
 from portrait_anim.config import FPS
-from portrait_anim.drivers.base import Target
 from portrait_anim.drivers.choose import make_driver
 from portrait_anim.drivers.stream import StreamDriver
 from portrait_anim.drivers.voice import VoiceNets
 from portrait_anim.face.detect import shared_landmarker
-from portrait_anim.motion.files import MotionFiles
 from portrait_anim.motion.space import Motion
 from portrait_anim.options import (
     MAX_DURATION_S,
@@ -50,7 +47,18 @@ from portrait_anim.options.morph import MorphLike, check_end
 from portrait_anim.provenance.label import Label, Style
 from portrait_anim.provenance.record import FilmMarker, Provenance
 from portrait_anim.render.choose import make_scene, shown_photo
-from portrait_anim.stages import draw, frame_rate, perform, stream, write_film
+from portrait_anim.stages import (
+    draw,
+    frame_rate,
+    gazes,
+    kind_of,
+    motion_files,
+    perform,
+    pixels_of,
+    stream,
+    targets_of,
+    write_film,
+)  # fmt: skip
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer
 
@@ -64,6 +72,7 @@ def animate(
     actor_face: int | None = None,
     actor_neutral: float | None = None,
     lips: str = "auto",
+    gaze: str | None = None,
     emotion: str | None = None,
     head_motion: float = 1.0,
     blinks: float = 1.0,
@@ -104,13 +113,14 @@ def animate(
     Args:
         photo: a path, a PIL image or an (H, W, 3) uint8 array.
         audio: a path (sound, or video with sound) or ``(waveform, sample_rate)``; a list of them for a duet, one for
-            each face from the left (or for those that ``face`` names), mixed in the film. None: the actor's own, or,
-            with ``motion``, a silent film.
+            each face from the left (or those of ``face``), mixed. None: the actor's own; with ``motion``, silence.
         output: the .mp4 to write; default: PHOTO_AUDIO.mp4 (or PHOTO_ACTOR, PHOTO_MOTION) in the working directory.
         actor: a video whose face moves the photo's; with ``audio`` all but the lips, which follow the voice.
         actor_face: which face of several in it, from the left in the first frame with any; default: the largest.
         actor_neutral: s, a moment at which the actor's face is at rest; default: found.
         lips: ``"actor"`` or ``"voice"``, if not as said above.
+        gaze: where the eyes look: ``"camera"``, ``"photo"`` or ``"actor"``; default: the
+            driver's own, which is ``"photo"`` of a voice and ``"actor"`` of an actor.
         emotion: neutral, happy, sad, angry, surprised, fearful, disgusted or auto (follows the voice), with a strength
             ``"sad:0.6"`` (0 to 1.5) and times ``"happy@0-4,sad:0.6@4-"`` (s).
         head_motion: 0 (perfectly still) to 2 (lively).
@@ -153,7 +163,7 @@ def animate(
         PortraitAnimError: every error is one of its kinds, see :mod:`portrait_anim.errors`; no file is left then.
     """
     options = FilmOptions(
-        emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion,
+        emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion, gaze,
         label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log, save_motion=save_motion,
         captions=captions, caption_style=caption_style, karaoke=karaoke, caption_font=caption_font,
         idle=idle, loop=loop, say=say, voice=voice,
@@ -161,7 +171,7 @@ def animate(
     seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, aspect, fill)
     sounds = as_sounds(audio)
     output = film_target(
-        photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions, otherwise=_kind(options)
+        photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions, otherwise=kind_of(options)
     )
     if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
         seen = replace(seen, face=tuple(range(1, n_faces + 1)))
@@ -187,7 +197,7 @@ class Animator:
         finder = shared_landmarker(options.landmarker)
         self.photo, self.faces = shown_photo(photo, finder, options)
         self._scene, self._changes = make_scene(self.photo, self.faces, finder, options), options.changes
-        self._targets = [Target.of(face, number) for number, face in enumerate(self.faces)]
+        self._targets = targets_of(self.faces, self._scene)
         self._nets = VoiceNets(options.weights, options.device)
 
     @property
@@ -218,15 +228,23 @@ class Animator:
         check_end(self._changes, driver.duration_s, self._given if options.loop else None)
         record = Provenance.of(self._scene.facts, driver.facts(options), options)
         marker = record.marker(self._scene.still, frame_rate(options))
-        return _pixels(draw(perform(driver, self._targets, options), self._nets.space, self._scene, marker))
+        motions = perform(driver, self._targets, options, self._scene)
+        return pixels_of(draw(motions, self._nets.space, self._scene, marker))
 
     def motions(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> tuple[Motion, ...]:
         """Return how each face moves to ``audio``, without rendering; keywords as in :meth:`frames`."""
         options = MotionOptions(**choices)
-        return perform(make_driver(as_sounds(audio), len(self.faces), self._nets, options), self._targets, options)
+        driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
+        return perform(driver, self._targets, options, self._scene)
 
     def live(
-        self, pieces: Iterable[Any], *, head_motion: float = 1.0, blinks: float = 1.0, seed: int = 0
+        self,
+        pieces: Iterable[Any],
+        *,
+        head_motion: float = 1.0,
+        blinks: float = 1.0,
+        seed: int = 0,
+        gaze: str | None = None,
     ) -> Generator[Image, None, None]:
         """Return marked frames at 25 fps while the sound still comes, each 200 ms to 360 ms after its sound.
 
@@ -236,8 +254,10 @@ class Animator:
             head_motion: 0 (perfectly still) to 2 (lively).
             blinks: 0 (none) to 3, times the natural rate.
             seed: of blinks, gaze and head motion.
+            gaze: ``"camera"`` or ``"photo"``; default: photo.
         """
-        options = MotionOptions(None, head_motion, blinks, seed)
+        options = MotionOptions(None, head_motion, blinks, seed, gaze=gaze)
+        looks = gazes(self._scene, options)
 
         def frames() -> Generator[Frame, None, None]:
             driver = StreamDriver(self._targets, self._nets, options)
@@ -245,18 +265,18 @@ class Animator:
             def marker() -> FilmMarker:
                 return Provenance.of(self._scene.facts, driver.facts(), options).marker(self._scene.still, FPS)
 
-            yield from stream(driver, self._nets.space, self._scene, marker, pieces)
+            yield from stream(driver, self._nets.space, self._scene, marker, pieces, looks)
 
-        return _pixels(frames())
+        return pixels_of(frames())
 
     def _film(
         self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
     ) -> Animation:
         target = film_target(
             self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions,
-            otherwise=_kind(options),
+            otherwise=kind_of(options),
         )  # fmt: skip
-        saved = self._motion_files(options, given, overwrite=overwrite)
+        saved = motion_files(options, (self._given, *given, *options.motions), len(self.faces), overwrite=overwrite)
         label = None if options.label is None else Label(Style.parse(options.label), self.size, options.fps)  # it fits
         captions = FilmCaptions.load(options)
         step("reading", 0, len(given))
@@ -272,26 +292,9 @@ class Animator:
             metadata=record.metadata, captions=captions.track, before_rename=record.finish,
         )  # fmt: skip
         step("listening", 0, len(given))
-        motions = perform(driver, self._targets, options)
+        motions = perform(driver, self._targets, options, self._scene)
         del driver  # 230 MB an hour, and the film is still to be drawn
         step("listening", len(given), len(given))
         write_film(motions, self._nets.space, self._scene, marker, writer, record, saved, step)
         n_frames = len(motions[0])
         return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)
-
-    def _motion_files(self, options: FilmOptions, given: list[SoundLike], *, overwrite: bool) -> MotionFiles | None:
-        if options.save_motion is None:
-            return None
-        inputs = (self._given, *given, *options.motions)
-        return MotionFiles(options.save_motion, len(self.faces), overwrite=overwrite, inputs=inputs)
-
-
-def _kind(options: MotionOptions) -> str | None:
-    """Return what a film without a file that moves it is called."""
-    return "idle" if options.idle is not None else "said" if options.say is not None else None
-
-
-def _pixels(frames: Generator[Frame, None, None]) -> Generator[Image, None, None]:
-    with closing(frames):
-        for frame in frames:
-            yield frame.pixels

@@ -186,7 +186,7 @@ def test_a_frame_knows_its_time_and_what_changed(animator: Animator, second_of_s
     record = Provenance.of(animator._scene.facts, driver.facts(options), options)
     marker = record.marker(animator._scene.still, 30)
     still = marker.mark(animator._scene.still)
-    motions = perform(driver, animator._targets, options)
+    motions = perform(driver, animator._targets, options, animator._scene)
     frames = list(draw(motions, animator._nets.space, animator._scene, marker))
     assert [frame.time_s for frame in frames] == pytest.approx([i / 30 for i in range(30)])
     for frame in frames:

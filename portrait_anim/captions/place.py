@@ -15,7 +15,7 @@ from portrait_anim.face.types import Face
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in px
 
 MARGIN = 0.04  # of the picture's shorter side, from its border
-SWAY_IOD = 0.15  # round a face: the head moves
+SWAY_IOD = 0.28  # round a face: a nod of 15 degrees moves the mouth so far
 JAW_IOD = 0.25  # further below chin and mouth: the jaw drops
 
 

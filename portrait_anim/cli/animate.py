@@ -52,6 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     motion.add_argument("--emotion", metavar="E", help=f"{', '.join(EMOTIONS)}, auto; sad:0.6; happy@0-4,sad@4-")
     motion.add_argument("--head-motion", type=number, default=1.0, metavar="X", help="0 still to 2 lively (1)")
     motion.add_argument("--blinks", type=number, default=1.0, metavar="X", help="0 none to 3 times as often (1)")
+    motion.add_argument(
+        "--gaze", metavar="WHERE",
+        help="where the eyes look: camera; photo, as there; actor, as the actor's (as what moves the face says)",
+    )  # fmt: skip
     motion.add_argument("--seed", type=whole, default=0, metavar="N", help="another seed, other blinks and nods (0)")
     acting = parser.add_argument_group("acting", "a video or a motion file moves the photo")
     acting.add_argument("--actor", metavar="VIDEO", help="its face moves the photo's: lips, eyes, brows, head")
@@ -113,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         film = animate(
             args.photo, args.audio or None, args.output, actor=args.actor, actor_face=args.actor_face,
             actor_neutral=args.actor_neutral, lips=args.lips, emotion=args.emotion, head_motion=args.head_motion,
-            blinks=args.blinks, seed=args.seed, face=args.face, fps=args.fps, max_size=args.max_size,
+            gaze=args.gaze, blinks=args.blinks, seed=args.seed, face=args.face, fps=args.fps, max_size=args.max_size,
             max_duration=args.max_duration,
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
             motion=args.motion, save_motion=args.save_motion, morph=args.morph, morph_style=args.morph_style,

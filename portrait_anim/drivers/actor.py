@@ -14,6 +14,7 @@ from portrait_anim.drivers.base import Target
 from portrait_anim.drivers.voice import VoiceNets
 from portrait_anim.errors import OptionError, VideoError
 from portrait_anim.face.actor_track import ChosenTrack, follow_chosen
+from portrait_anim.face.blendshapes import WEIGHTS as BLENDSHAPES
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.types import Image
 from portrait_anim.motion.emotion import activations, keep_closures
@@ -88,8 +89,10 @@ class ActorDriver:
     def facts(self, options: MotionOptions) -> Facts:
         """Return the sound's and the video's sources and the weight files that made motion of them."""
         models = {**self._models, **digests(self._nets.name)}
+        if _holds(options):
+            models |= digests(BLENDSHAPES)
         if self._nets.weights == "default":
-            models |= digests("action_units")  # of held smiles and emotions
+            models |= digests("action_units")  # of held expressions and emotions
         return Facts(tuple(sound.source for sound in self.sounds), models, {"actor": (self._source,)})
 
     def motion(self, target: Target, options: MotionOptions, n_frames: int | None = None) -> Motion:
@@ -97,15 +100,21 @@ class ActorDriver:
         space = self._nets.space
         n_frames = max(1, round(self.duration_s * FPS)) if n_frames is None else n_frames
         actor = self.performance.lasting(n_frames)
+        units = space.expressions if _holds(options) else None
         motion = retargeted(
-            actor, target.shape, target.smile, space.n_components, head_motion=options.head_motion,
-            blinks=options.blinks, seed=options.seed + target.number,
+            actor, target.shape, units, space.n_components, head_motion=options.head_motion, blinks=options.blinks,
+            seed=options.seed + target.number, trial=target.trial,
         )  # fmt: skip
         if options.timeline.neutral:
             return motion
         waveform = self.sounds[target.number % len(self.sounds)].waveform if self.sounds else None
         shown = activations(options.timeline, n_frames, FPS, options.seed + target.number, waveform, target.smile)
         return replace(motion, expression=motion.expression + keep_closures(shown, actor.opening, FPS))
+
+
+def _holds(options: MotionOptions) -> bool:
+    """Return whether an expression may be held: a moment that is named shows the face at rest, as it is."""
+    return options.actor_neutral is None
 
 
 def _frames(options: MotionOptions, name: str) -> Iterator[Image]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from portrait_anim.audio.sound import Sound
 from portrait_anim.face.normalise import normalise
-from portrait_anim.face.types import Face
+from portrait_anim.face.types import Face, Trial
 from portrait_anim.motion.emotion import photo_smile
 from portrait_anim.motion.space import Motion
 from portrait_anim.options import MotionOptions
@@ -28,17 +28,19 @@ class Target:
         shape: (478, 3) IOD, the photo's face with its pose removed.
         smile: how much the photo smiles, 0..1.
         number: which face, from 0; drivers that use chance add it to the seed.
+        trial: shows a displacement on the photo and tracks it there; None: nothing can be tried.
     """
 
     shape: Array
     smile: float
     number: int
+    trial: Trial | None = None
 
     @classmethod
-    def of(cls, face: Face, number: int) -> Target:
+    def of(cls, face: Face, number: int, trial: Trial | None = None) -> Target:
         """Return what a driver may know of a face in a picture."""
         shape, _ = normalise(face.landmarks)
-        return cls(shape, photo_smile(shape), number)
+        return cls(shape, photo_smile(shape), number, trial)
 
 
 class Driver(Protocol):

@@ -23,6 +23,7 @@ from portrait_anim.motion.action_units import TRACKS
 from portrait_anim.motion.arkit_shapes import SHAPES
 from portrait_anim.motion.emotion import activations, keep_closures
 from portrait_anim.motion.files import read_motion
+from portrait_anim.motion.retarget import limited
 from portrait_anim.motion.space import INNER_LIPS, Motion
 from portrait_anim.options import MotionOptions
 from portrait_anim.system.easing import eased
@@ -35,8 +36,6 @@ logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[np.float32]
 
-SHOWN_RAD = np.deg2rad([10.0, 11.0, 8.0])  # nod, turn, tilt up to which a head moves as the motion says
-ROOM_RAD = np.deg2rad(5.0)  # beyond, it comes no further than this
 SHOWN_GAZE_RAD, ROOM_GAZE_RAD = 0.16, 0.14  # the same for the eyes
 HELD_RAD = np.deg2rad(12.0)  # a head or gaze turned so far all through a recording was recorded from aside
 RESTING = (
@@ -199,7 +198,8 @@ def _rested(motion: Motion, name: str) -> Motion:
 def _faced(motion: Motion, name: str) -> Motion:
     """Return a motion whose head and eyes are relative to the photo's: what is held all through is taken off."""
     moved: dict[str, Any] = {}
-    for part, what in (("rotation", "head"), ("gaze", "eyes")):
+    parts = (("rotation", "head"),) if motion.turned_eyes else (("rotation", "head"), ("gaze", "eyes"))
+    for part, what in parts:
         track: Array = getattr(motion, part)
         held = np.median(track, axis=0)
         if np.abs(held).max() > HELD_RAD:
@@ -214,7 +214,8 @@ def _faced(motion: Motion, name: str) -> Motion:
 def _shown(motion: Motion, options: MotionOptions) -> Motion:
     """Return a motion with head and blinks as the options want them, head and eyes within what a photo shows."""
     turned = motion.rotation * np.float32(options.head_motion)
-    bent, gaze = _bend(turned, SHOWN_RAD, ROOM_RAD), _bend(motion.gaze, SHOWN_GAZE_RAD, ROOM_GAZE_RAD)
+    bent = limited(turned)
+    gaze = motion.gaze if motion.turned_eyes else _bend(motion.gaze, SHOWN_GAZE_RAD, ROOM_GAZE_RAD)
     beyond = np.rad2deg(float(np.abs(turned).max()))
     if np.abs(bent - turned).max() > np.deg2rad(0.5):
         logger.info("the head turns by %.0f degrees: more than a photo shows, so it turns less far", beyond)

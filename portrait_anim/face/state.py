@@ -30,6 +30,9 @@ class FaceState:
             looks down), y (above 0 it turns to the picture's right) and z (above 0 it tilts counter-clockwise in the
             picture).
         shift: (3,) IOD, relative to the photo.
+        breath: IOD by which shoulders and chest have risen.
+        turned_eyes: the irises turn as wholes, see :mod:`portrait_anim.render.eyes`; else their middles alone move,
+            as the mesh does it, which is right for darts.
     """
 
     displacement: Array
@@ -37,6 +40,8 @@ class FaceState:
     gaze: Array
     rotation: Array
     shift: Array
+    breath: float = 0.0
+    turned_eyes: bool = False
 
     @classmethod
     def rest(cls) -> FaceState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
+Trial = Callable[[Array], Array | None]
+"""Shows a displacement (478, 3) IOD on a photo's face and tracks it there: (478, 3) IOD without pose; None: lost."""
 
 
 @dataclass(frozen=True)

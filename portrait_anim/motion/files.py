@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".npz", ".csv")
 FORMAT, VERSION = "portrait_anim motion", 1
-PARTS = ("format", "version", "fps", "basis", *Motion.rest(0).tracks())
+PARTS = ("format", "version", "fps", "basis", "turned_eyes", *Motion.rest(0).tracks())
 WIDTHS = {"blink": 2, "brows": 2, "gaze": 2, "rotation": 3, "shift": 3}  # columns of the (T, n) tracks
 
 
@@ -73,6 +73,7 @@ def _read_npz(path: Path, space: MotionSpace) -> Motion:
         )
     try:
         fps = float(arrays["fps"])
+        arrays.setdefault("breath", np.zeros(len(arrays["mouth"]), np.float32))  # files of earlier versions have none
         tracks = {part: arrays[part] for part in Motion.rest(0).tracks()}
     except (KeyError, TypeError, ValueError) as e:
         raise MotionError(f"motion {name} lacks a part ({e}): save it again with --save-motion") from e
@@ -83,7 +84,7 @@ def _read_npz(path: Path, space: MotionSpace) -> Motion:
         raise MotionError(
             f"motion {name} was made with other weights: use the same --weights, or a csv, which any weights play"
         )
-    return Motion(**tracks, fps=fps)
+    return Motion(**tracks, fps=fps, turned_eyes=bool(np.any(arrays.get("turned_eyes", False))))
 
 
 def _check_tracks(tracks: dict[str, npt.NDArray[Any]], name: str, space: MotionSpace) -> None:
@@ -94,6 +95,7 @@ def _check_tracks(tracks: dict[str, npt.NDArray[Any]], name: str, space: MotionS
     allowed: dict[str, list[tuple[int, ...]]] = {part: [(n_frames, width)] for part, width in WIDTHS.items()}
     allowed["mouth"] = [(n_frames, space.n_components)]
     allowed["expression"] = [(n_frames, width) for width in (0, len(TRACKS), len(TRACKS) + len(SHAPES))]
+    allowed["breath"] = [(n_frames,)]
     allowed["mesh"] = [(n_frames, n_points, 3) for n_points in (0, N_LANDMARKS)]
     for part, track in tracks.items():
         if track.dtype != np.float32 or track.shape not in allowed[part]:
@@ -137,7 +139,11 @@ class MotionFiles:
             OutputError: no space, no permission.
         """
         if self._kind == ".csv":
-            also = " and the head's shift is left out" if any(motion.shift.any() for motion in motions) else ""
+            also = (
+                " and the head's shift and breathing are left out"
+                if any(motion.shift.any() for motion in motions)
+                else ""
+            )
             logger.info("%s: cheek puff and tongue are 0%s; an .npz keeps everything", printable(self.paths[0]), also)
         for motion, path in zip(motions, self.paths, strict=True):
             temporary = path.parent / f".portrait_anim-{secrets.token_hex(8)}{self._kind}"
@@ -148,6 +154,8 @@ class MotionFiles:
                         write_csv(file, motion.to_arkit(space), motion.fps)
                 else:
                     tag = {"format": FORMAT, "version": VERSION, "fps": motion.fps, "basis": space.digest}
+                    if motion.turned_eyes:
+                        tag["turned_eyes"] = True
                     np.savez_compressed(temporary, **tag, **motion.tracks())  # type: ignore[arg-type]
             except OSError as e:
                 raise OutputError(f"cannot write {printable(path)} ({e.strerror}): free some space there") from e

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.motion.blinks import APART, one_blink
+from portrait_anim.motion.breath import DEPTH
 from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.motion.upper import UpperMotion, limited, make_noise, tracks_of
@@ -61,8 +62,10 @@ def idle_motion(
     tracks = tracks_of(model.upper, np.tile(latent, (noise.shape[2], 1)), noise, shape, 0.0)
     tracks = tracks[REACH : REACH + n_frames] if loop else tracks
     rest = np.ones(n_frames) if loop else ends_at_rest(np.arange(n_frames), n_frames)
-    made = limited(tracks, idle_lids(n_frames, blinks, seed, loop=loop), rest, CALM * head_motion, blinks)
-    breath = (breathing(n_frames, seed, loop=loop) * rest * min(head_motion, 1.0))[:, None]
+    air = breathing(n_frames, seed, loop=loop) * min(head_motion, 1.0)
+    lid = idle_lids(n_frames, blinks, seed, loop=loop)
+    made = limited(tracks, lid, np.asarray(DEPTH * air, np.float32), rest, CALM * head_motion, blinks)
+    breath = (air * rest)[:, None]
     return replace(
         made,
         shift=np.asarray(made.shift + breath * [0, BREATH_SHIFT, 0], np.float32),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +54,8 @@ class Performance:
 
     Attributes:
         mesh: (T, 478, 3) IOD, displacement of every point.
-        neutral: (478, 3) IOD, the face that it is relative to.
+        neutrals: (S, 478, 3) IOD, the face that it is relative to in each shot.
+        shot: (T,) which of them.
         opening: (T,) of the inner lips above neutral, IOD.
         blink: (T, 2) lid closure 0..1, image-left eye first.
         gaze: (T, 2) radians (right+, up+).
@@ -63,7 +65,8 @@ class Performance:
     """
 
     mesh: Array
-    neutral: Array
+    neutrals: Array
+    shot: npt.NDArray[np.int64]
     opening: Array
     blink: Array
     gaze: Array
@@ -88,8 +91,8 @@ class Performance:
         }
         return replace(self, **{**held, "weight": weight})
 
-    def _tracks(self) -> dict[str, Array]:
-        return {part.name: getattr(self, part.name) for part in fields(self) if part.name != "neutral"}
+    def _tracks(self) -> dict[str, npt.NDArray[Any]]:
+        return {part.name: getattr(self, part.name) for part in fields(self) if part.name != "neutrals"}
 
 
 def analyse(
@@ -119,9 +122,11 @@ def analyse(
     blink = np.concatenate([closures(opening[shot], rotations[shot], seen[shot]) for shot in shots])
     gaze = np.concatenate([_gaze(points[shot], blink[shot], seen[shot]) for shot in shots])
     upper, lower = INNER_LIPS
+    numbers = np.repeat(np.arange(len(shots)), [shot.stop - shot.start for shot in shots])
     return Performance(
-        mesh, neutrals[0].shape, mesh[:, upper, 1] - mesh[:, lower, 1], blink, _over_cuts(gaze, cuts),
-        _over_cuts(turned, cuts), _over_cuts(shift, cuts), _weight(seen),
+        mesh, np.stack([neutral.shape for neutral in neutrals]), numbers,
+        mesh[:, upper, 1] - mesh[:, lower, 1], blink, _over_cuts(gaze, cuts), _over_cuts(turned, cuts),
+        _over_cuts(shift, cuts), _weight(seen),
     )  # fmt: skip
 
 

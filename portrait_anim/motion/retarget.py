@@ -26,10 +26,12 @@ from portrait_anim.face.mesh import (
 )
 from portrait_anim.face.normalise import IMAGE_TO_FACE, Pose, normalise_clip
 from portrait_anim.face.state import NECK, FaceState
+from portrait_anim.face.types import Trial
 from portrait_anim.motion.action_units import TRACKS, drawn_units
 from portrait_anim.motion.blinks import BlinkPacer
-from portrait_anim.motion.emotion import photo_smile
+from portrait_anim.motion.breath import breathing
 from portrait_anim.motion.ends import ends_at_rest
+from portrait_anim.motion.held import held
 from portrait_anim.motion.performance import Performance
 from portrait_anim.motion.space import Motion
 from portrait_anim.system.easing import eased
@@ -37,8 +39,8 @@ from portrait_anim.system.easing import eased
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]
 
-FREE = np.deg2rad([7.0, 8.0, 12.0])  # pitch, yaw, roll that are shown as they are
-FURTHEST = np.deg2rad([11.0, 13.0, 18.0])  # what none goes beyond: one photo shows too little of the side
+FREE = np.deg2rad([15.0, 25.0, 20.0])  # pitch, yaw, roll that are shown as they are
+FURTHEST = np.deg2rad([18.0, 30.0, 24.0])  # what none goes beyond
 WIDEST = 0.62  # IOD between the corners of the widest mouth
 LEAST_ROOM = 0.03  # IOD by which every mouth may widen
 MEET = (0.004, 0.016)  # IOD of the actor's opening above neutral: lips meet, and are free of it
@@ -48,29 +50,31 @@ SKIN_OF_LIDS = (  # rows of skin above the lids, and how much of the actor's mot
     ((113, 225, 224, 223, 222, 221, 189, 342, 445, 444, 443, 442, 441, 413), 0.7),
     ((25, 110, 24, 23, 22, 26, 112, 255, 339, 254, 253, 252, 256, 341), 0.4),
 )
-HELD_SMILE = {"AU6": 0.6, "AU12": 0.9}  # at the full difference of two smiles
 
 
 def retargeted(
-    actor: Performance, shape: npt.NDArray[np.floating], smile: float, n_components: int, *, head_motion: float = 1.0,
-    blinks: float = 1.0, seed: int = 0,
+    actor: Performance, shape: npt.NDArray[np.floating], fields: npt.NDArray[np.floating] | None, n_components: int, *,
+    head_motion: float = 1.0, blinks: float = 1.0, seed: int = 0, trial: Trial | None = None,
 ) -> Motion:  # fmt: skip
     """Bring an actor's performance to a photo.
 
     Args:
         actor: T frames at 25 fps.
         shape: (478, 3) IOD, the photo's face with its pose removed.
-        smile: how much the photo smiles, 0..1.
+        fields: (A, 478, 3) IOD, the action units at activation 1, of which held expressions are made; None: nothing
+            is held.
         n_components: coefficients of the mouth that the motion has; all 0, the whole face moves as a mesh.
         head_motion: 0 (still) to 2, times the actor's.
         blinks: 0 (none) to 3, times the actor's.
         seed: of which blinks go or come where ``blinks`` is neither 0 nor 1.
+        trial: shows what a tracker sees of a held expression on the photo.
 
     Returns:
         T frames; the first and the last show the photo's own pose.
     """
     n_frames = len(actor)
     ease = (ends_at_rest(np.arange(n_frames), n_frames) * actor.weight).astype(np.float32)[:, None]
+    expression = np.zeros((n_frames, len(TRACKS)), np.float32) if fields is None else held(actor, shape, fields, trial)
     mesh = in_room(met(actor.mesh * _kept()[:, None], actor.opening), shape)
     return replace(
         Motion.rest(n_frames, n_components),
@@ -79,7 +83,9 @@ def retargeted(
         gaze=actor.gaze * ease,
         rotation=limited(actor.rotation * head_motion) * ease,
         shift=(actor.shift * head_motion * ease).astype(np.float32),
-        expression=held(actor, smile) * ease,
+        breath=breathing(np.arange(n_frames), seed, head_motion)
+        * ends_at_rest(np.arange(n_frames), n_frames).astype(np.float32),
+        expression=expression * ease,
     )
 
 
@@ -90,16 +96,6 @@ def limited(rotation: npt.NDArray[np.floating]) -> Array:
     return np.asarray(
         np.sign(rotation) * (np.minimum(np.abs(rotation), FREE) + room * np.tanh(over / room)), np.float32
     )
-
-
-def held(actor: Performance, smile: float) -> Array:
-    """Return (T, A) activations: the smile that the actor holds all through and the photo does not show.
-
-    It cannot be seen in the changes against the neutral face, which smiles too.
-    """
-    more = max(photo_smile(actor.neutral) - smile, 0.0)
-    units = np.array([more * HELD_SMILE.get(track.split("_")[0], 0.0) for track in TRACKS], np.float32)
-    return np.repeat(units[None], len(actor), axis=0)
 
 
 def met(mesh: npt.NDArray[np.floating], opening: npt.NDArray[np.floating]) -> Array:

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,8 @@ class Motion:
             the shapes of ARKit, see :mod:`arkit_shapes`; (T, 0) is a neutral face.
         mesh: (T, 478, 3) displacement of every point, IOD, added to all of the above, for motion that they cannot
             express, such as an actor's whole face; (T, 0, 3) for none.
+        breath: (T,) IOD by which shoulders and chest have risen.
+        turned_eyes: how the gaze is drawn, as in :class:`FaceState`.
     """
 
     mouth: Array
@@ -60,12 +62,16 @@ class Motion:
     fps: float = FPS
     expression: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     mesh: Array = field(default_factory=lambda: np.zeros((0, 0, 3), np.float32))
+    breath: Array = field(default_factory=lambda: np.zeros(0, np.float32))
+    turned_eyes: bool = False
 
     def __post_init__(self) -> None:
         if not self.expression.size:
             object.__setattr__(self, "expression", np.zeros((len(self.mouth), 0), np.float32))
         if not self.mesh.size:
             object.__setattr__(self, "mesh", np.zeros((len(self.mouth), 0, 3), np.float32))
+        if not self.breath.size:
+            object.__setattr__(self, "breath", np.zeros(len(self.mouth), np.float32))
 
     def __len__(self) -> int:
         return len(self.mouth)
@@ -74,17 +80,18 @@ class Motion:
     def rest(cls, n_frames: int, n_components: int = N_COMPONENTS) -> Motion:
         """Return ``n_frames`` in which nothing moves."""
         shapes = {"mouth": n_components, "blink": 2, "brows": 2, "gaze": 2, "rotation": 3, "shift": 3}
-        tracks = {name: np.zeros((n_frames, width), np.float32) for name, width in shapes.items()}
+        tracks: dict[str, Any] = {name: np.zeros((n_frames, width), np.float32) for name, width in shapes.items()}
         return cls(**tracks, fps=FPS)
 
     def tracks(self) -> dict[str, Array]:
         """Return the (T, ...) arrays by name."""
-        return {part.name: getattr(self, part.name) for part in fields(self) if part.name != "fps"}
+        return {part.name: getattr(self, part.name) for part in fields(self) if part.name not in ("fps", "turned_eyes")}
 
     def to_arkit(self, space: MotionSpace) -> dict[str, npt.NDArray[np.float64]]:
         """Return this motion as ARKit's 61 values (T,) by name, see :mod:`portrait_anim.motion.arkit`.
 
-        Lids, gaze and head are exact; the head's shift is left out; the rest is fitted, cheek puff and tongue are 0.
+        Lids, gaze and head are exact; the head's shift and breathing are left out; the rest is fitted, cheek puff and
+        tongue are 0.
 
         Args:
             space: of the mouth's coefficients, for example ``MotionSpace.from_weights()``.
@@ -107,7 +114,7 @@ class Motion:
             values: of :data:`portrait_anim.motion.arkit.VALUES`; shapes 0..1, angles in radians.
             fps: frames/s.
         """
-        tracks = arkit.tracks_of(values)
+        tracks: dict[str, Any] = {**arkit.tracks_of(values)}
         return cls(mouth=np.zeros((len(tracks["blink"]), N_COMPONENTS), np.float32), fps=fps, **tracks)
 
     def resampled(self, fps: float, n_frames: int | None = None) -> Motion:
@@ -122,7 +129,7 @@ class Motion:
         if fps == self.fps and n_frames == len(self):
             return self
         at = (np.arange(n_frames) + 0.5) / fps * self.fps - 0.5  # in frames of self
-        moved = {name: _interpolated(track, at) for name, track in self.tracks().items()}
+        moved: dict[str, Any] = {name: _interpolated(track, at) for name, track in self.tracks().items()}
         return replace(self, **moved, fps=fps)
 
 
@@ -240,6 +247,8 @@ class MotionSpace:
             gaze=motion.gaze[i],
             rotation=motion.rotation[i],
             shift=motion.shift[i],
+            breath=float(motion.breath[i]),
+            turned_eyes=motion.turned_eyes,
         )
 
 

@@ -21,6 +21,7 @@ from portrait_anim.audio.speech import SpeechConfig, frame_count, frame_rms
 from portrait_anim.audio.streaming import StreamingEncoder
 from portrait_anim.audio.vad import GateConfig
 from portrait_anim.config import FPS, SAMPLES_PER_FRAME, WINDOW_LENGTH
+from portrait_anim.motion.breath import breathing
 from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.space import Motion
 from portrait_anim.motion.upper import (
@@ -211,7 +212,7 @@ class LiveFace:
     ) -> None:  # fmt: skip
         self._upper, self._shape = upper, shape
         self._head_motion, self._blinks = head_motion, blinks
-        self._noise = NoiseStream(seed)
+        self._seed, self._noise = seed, NoiseStream(seed)
         self._pacer = pacer_of(blinks, seed)  # it shows lids 1.2 s later
         self._reach = upper.reach + HEAD_REACH
         self._latents = np.zeros((2 * self._reach, upper.config.latent_width), np.float32)
@@ -231,7 +232,8 @@ class LiveFace:
         lid = closure(made)
         if self._pacer is not None:
             lid = self._pacer.push(lid)
-        upper_part = limited(made, lid, rest, self._head_motion, self._blinks)
+        breath = breathing(np.arange(self._n_frames, self._n_frames + n), self._seed, self._head_motion)
+        upper_part = limited(made, lid, breath, rest, self._head_motion, self._blinks)
         self._n_frames += n
         return Motion(mouth=mouth, **vars(upper_part))
 

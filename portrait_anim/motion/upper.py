@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from portrait_anim.config import FPS, N_LANDMARKS
 from portrait_anim.motion.blinks import BlinkPacer
+from portrait_anim.motion.breath import breathing
 from portrait_anim.motion.ends import ends_at_rest
 
 Array = npt.NDArray[np.float32]
@@ -224,6 +225,7 @@ class UpperMotion:
     gaze: Array
     rotation: Array
     shift: Array
+    breath: Array
 
 
 def upper_motion(
@@ -243,7 +245,8 @@ def upper_motion(
     made = make_tracks(net, latents, shape=shape, seed=seed, blinks=blinks)
     lid, pacer = closure(made), pacer_of(blinks, seed)
     rest = ends_at_rest(np.arange(len(made)), len(made))
-    return limited(made, lid if pacer is None else pacer.film(lid), rest, head_motion, blinks)
+    breath = breathing(np.arange(len(made)), seed, head_motion)
+    return limited(made, lid if pacer is None else pacer.film(lid), breath, rest, head_motion, blinks)
 
 
 def closure(made: Array) -> Array:
@@ -256,12 +259,15 @@ def pacer_of(blinks: float, seed: int) -> BlinkPacer | None:
     return None if blinks in (0, 1) else BlinkPacer(blinks, seed)
 
 
-def limited(made: Array, lid: Array, rest: npt.NDArray[np.floating], head_motion: float, blinks: float) -> UpperMotion:
+def limited(
+    made: Array, lid: Array, breath: Array, rest: npt.NDArray[np.floating], head_motion: float, blinks: float
+) -> UpperMotion:
     """Turn the net's tracks into the motion of a face.
 
     Args:
         made: (T, 10) :data:`TRACKS`; they are kept within limits.
         lid: (T,) closure of the lids, 0..1.
+        breath: (T,) IOD by which shoulders and chest have risen.
         rest: (T,) 0..1, factor of all the motion, for fading.
         head_motion: as in :func:`upper_motion`.
         blinks: 0 keeps the lids open.
@@ -277,4 +283,5 @@ def limited(made: Array, lid: Array, rest: npt.NDArray[np.floating], head_motion
         gaze=_soft_limit(made[:, GAZE] * min(head_motion, 1.5), MAX_GAZE) * rest,
         rotation=_soft_limit(made[:, ROTATION] * head_motion, MAX_ROTATION) * rest,
         shift=shift * rest,
+        breath=breath * rest[:, 0],
     )

@@ -18,6 +18,7 @@ from portrait_anim.options.timeline import EmotionTimeline, parse_emotion
 ALL = "all"
 LIPS = ("auto", "actor", "voice")
 CAPTION_STYLES = ("track", "burned")
+GAZES = ("camera", "photo", "actor")
 Which: TypeAlias = "int | str | Sequence[int] | None"  # faces of a photo
 WEIGHT_SETS = {"default": "CC-BY-NC-4.0", "open": "CC-BY-4.0"}  # of the motion model, with their licences
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -95,6 +96,8 @@ class MotionOptions:
         actor_neutral: s, when the actor's face is at rest; None: found.
         lips: what moves them: ``"actor"``, ``"voice"``, or ``"auto"``: the voice where a sound is given.
         motion: what moves the faces instead of a voice: a motion file, a ``Motion``, or a list of them, one a face.
+        gaze: where the eyes look: ``"camera"``, ``"photo"`` (as in the photo, with small darts) or ``"actor"`` (as the
+            actor's); None: the driver's own, which is ``"photo"`` of a voice and ``"actor"`` of an actor.
         idle: s of a silent film in which nothing moves the faces from outside: they wait, blink and breathe.
         loop: whether the film's last frame goes over into its first.
         say: a text that is spoken instead of a sound.
@@ -116,6 +119,7 @@ class MotionOptions:
     actor_neutral: float | None = None
     lips: str = "auto"
     motion: Any = None
+    gaze: str | None = None
     idle: float | None = None
     loop: bool = False
     say: str | None = None
@@ -139,6 +143,12 @@ class MotionOptions:
             "max_duration": check_range("max_duration", self.max_duration, 0, LONGEST_S),
         }
         check_choice("lips", self.lips, LIPS)
+        if self.gaze is not None:
+            check_choice("gaze", self.gaze, GAZES)
+        if self.gaze == "actor" and self.actor is None:
+            raise OptionError(
+                "gaze 'actor' follows an actor's eyes: name a video with --actor (actor=), or give camera or photo"
+            )
         if self.actor is None and (self.actor_face, self.actor_neutral, self.lips) != (None, None, "auto"):
             raise OptionError(
                 "actor_face, actor_neutral and lips are of an actor's video: name it with --actor (actor=)"
@@ -231,6 +241,7 @@ class MotionChoices(TypedDict, total=False):
     actor_neutral: float | None
     lips: str
     motion: Any
+    gaze: str | None
     idle: float | None
     loop: bool
     say: str | None

@@ -45,7 +45,7 @@ def make_scene(photo: Photo, faces: Sequence[Face], landmarker: Landmarker, opti
         PhotoError: a photo of the changes cannot be used, or has no such face.
     """
     if not options.changes:
-        return Group(photo, faces, landmarker.models())
+        return Group(photo, faces, landmarker)
     if len(faces) > 1:
         raise OptionError(f"morph changes one face, and {len(faces)} move: name one with --face N (face=N)")
     guests: dict[tuple[str, int | None], Guest] = {}
@@ -56,4 +56,4 @@ def make_scene(photo: Photo, faces: Sequence[Face], landmarker: Landmarker, opti
             picture = load_photo(change.photo, options.max_size)
             guests[key] = Guest(picture, choose_faces(picture, landmarker, change.face, OTHER_FACE)[0])
         found.append(guests[key])
-    return Morph(photo, faces[0], options.changes, found, options.morph_style, landmarker.models())
+    return Morph(photo, faces[0], options.changes, found, options.morph_style, landmarker)

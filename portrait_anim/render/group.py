@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numba
 import numpy as np
 
 from portrait_anim.face import matte, mesh
+from portrait_anim.face.gaze import Sights
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
-from portrait_anim.face.types import Face
+from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.scene import Box, Image
+from portrait_anim.render.turning import measured
 from portrait_anim.system.facts import Facts
 from portrait_anim.system.weights import digests
 
@@ -23,18 +25,22 @@ class Group:
     Args:
         photo: the picture.
         faces: those that move, at least one.
-        models: name -> SHA-256 of the weight files that found them.
+        landmarker: what found them; None: nothing did, and how far they turn is not measured.
 
     Attributes:
         photo: the picture.
         portraits: the faces, ready to be drawn.
-        size, still, facts: see :class:`portrait_anim.render.scene.Scene`.
+        turnings: how far each turns.
+        size, still, facts, sights: see :class:`portrait_anim.render.scene.Scene`.
     """
 
-    def __init__(self, photo: Photo, faces: Sequence[Face], models: Mapping[str, str] | None = None) -> None:
+    def __init__(self, photo: Photo, faces: Sequence[Face], landmarker: Landmarker | None = None) -> None:
         self.photo, self.size, self.still = photo, photo.size, photo.pixels
         self.portraits = [Portrait(photo, face) for face in faces]
-        self.facts = Facts((photo.origin,), {**(models or {}), **digests(mesh.WEIGHTS, matte.WEIGHTS)})
+        self.turnings = [measured(*each, landmarker) for each in zip(self.portraits, faces, strict=True)]
+        self.sights: Sequence[Sights] = [[(0.0, portrait.sight)] for portrait in self.portraits]
+        models = {} if landmarker is None else landmarker.models()
+        self.facts = Facts((photo.origin,), {**models, **digests(mesh.WEIGHTS, matte.WEIGHTS)})
         boxes = np.array([portrait.box for portrait in self.portraits])
         self._box: Box = (*map(int, boxes[:, :2].min(0)), *map(int, boxes[:, 2:].max(0)))  # type: ignore[assignment]
         self._meets = [any(_overlap(box, other) for other in boxes[:i]) for i, box in enumerate(boxes)]
@@ -45,7 +51,8 @@ class Group:
         The time that a face takes depends on its own box alone. Where two faces change the same pixel the later one
         is shown.
         """
-        for portrait, state, meets in zip(self.portraits, states, self._meets, strict=True):
+        for portrait, turning, state, meets in zip(self.portraits, self.turnings, states, self._meets, strict=True):
+            state = turning.shown(state)
             if meets:
                 self._draw_over(out, portrait, state)
             else:

@@ -8,6 +8,7 @@ Convention:
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
@@ -29,21 +30,29 @@ from portrait_anim.face.mesh import (
 )
 from portrait_anim.face.normalise import Pose
 from portrait_anim.face.state import EYEBALL, NECK, FaceState
+from portrait_anim.system.easing import eased
 
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]
 
 RINGS = (
-    (1.10, 0.97, 0.80),
-    (1.24, 0.87, 0.55),
-    (1.42, 0.66, 0.30),
-    (1.64, 0.36, 0.12),
-    (1.90, 0.11, 0.03),
-    (2.2, 0, 0),
+    (1.10, 1.00, 0.97, 0.80),
+    (1.24, 1.00, 0.87, 0.55),
+    (1.42, 1.00, 0.66, 0.30),
+    (1.64, 0.85, 0.36, 0.12),
+    (1.90, 0.45, 0.11, 0.03),
+    (2.2, 0, 0, 0),
 )
-"""Rings of points round the face: size over the face outline's, share of the head's motion, share of the jaw's."""
-RING_DEPTH = 0.06  # IOD by which each ring lies behind the one before
-STEEPEST = 2.5  # slope of the depth towards the camera, limit; turned by 12 degrees, skin still shows .47 of its width
+"""Rings of points round the face: size over the face outline's; share of the head's motion beside and above the face
+(the hair goes with the head) and below it (the shoulders stay); share of the jaw's."""
+BELOW = (0.12, 0.50)
+"""Height over that of the face's outline: up to which a ring counts as below it, from which as beside it."""
+BREATH = (0.10, 0.40, 0.80, 1.00, 0.80, 0.00)
+"""Share of breathing of the rings below the face: shoulders rise, the head does not."""
+RING_DEPTH = 0.06  # IOD by which each ring below lies behind the one before
+THIN = 0.10  # share of its width that skin keeps at least where the head turns away
+SIDEWAYS = 0.4  # IOD of depth by which a point counts less for each IOD that another lies beside its way
+FOLDS_FROM = float(np.sin(np.radians(6)))  # sine of the turn from which on the mesh is looked through for folds
 BORDER_REACH = 0.35  # IOD from the picture's border within which the head's motion fades out
 BORDER_REACH_FACE = 0.10  # the same for the face's own motion
 LID_MEET = 0.80  # share of the opening that the upper lid closes; the lower one closes the rest
@@ -74,12 +83,20 @@ class HeadMesh:
         rest: (478, 3) IOD, the resting face that displacement 0 shows.
         pose: of the face in the photo.
         size: (width, height) of the photo.
+        outline: (36,) how much larger than the face's outline the head's is, hair included; above 1.
         grown_lips: whether the photo's mouth is open: then its closed lips are drawn from pixels that lie apart in
             the photo, and the triangles at the lips are ``fine`` too.
     """
 
     def __init__(
-        self, landmarks: Array, rest: Array, pose: Pose, size: tuple[int, int], *, grown_lips: bool = False
+        self,
+        landmarks: Array,
+        rest: Array,
+        pose: Pose,
+        size: tuple[int, int],
+        outline: Float,
+        *,
+        grown_lips: bool = False,
     ) -> None:
         # the mesh as it is in the photo, and its triangles
         self._pose = pose
@@ -87,7 +104,7 @@ class HeadMesh:
         lowered = [*EYE_LEFT_LOWER[1:-1], *EYE_RIGHT_LOWER[1:-1]]
         for points in (shape, rest):
             points[lowered, 1] -= LOWER_LID_MARGIN
-        base, ring_share, ring_jaw = _rings(shape)
+        base, ring_share, ring_jaw, ring_breath = _rings(shape, pose.rotation, outline)
         source = pose.to_image(np.concatenate([shape, base]))[:, :2].astype(np.float32)
         self.source = np.concatenate([source, source[: len(shape)]])  # (N, 2) px
         self.triangles = _triangles(len(source))
@@ -97,7 +114,8 @@ class HeadMesh:
         )
         self.fine = self.lids | np.isin(self.triangles, LIPS_INNER if grown_lips else ()).any(axis=1)
         # the mesh at rest, and the way that each point of an upper lid has to the lower one
-        self._rest = _limit_depth(np.concatenate([rest, base]), pose)
+        self._rest = np.concatenate([rest, base])
+        self._place = (self._rest @ pose.rotation.T)[:, :2]  # as the camera sees it
         self._lids = [
             (list(upper[1:-1]), list(lower[1:-1]), rest[list(lower[1:-1])] - rest[list(upper[1:-1])])
             for upper, lower in ((EYE_LEFT_UPPER, EYE_LEFT_LOWER), (EYE_RIGHT_UPPER, EYE_RIGHT_LOWER))
@@ -108,6 +126,7 @@ class HeadMesh:
         self._head_share[len(shape) :] *= np.clip(border[len(shape) :, None] / BORDER_REACH, 0, 1)
         self._head_share[: len(shape)] *= np.clip(border[: len(shape), None] / BORDER_REACH_FACE, 0, 1)
         self._jaw_share = ring_jaw[:, None] * np.clip(border[len(shape) :, None] / BORDER_REACH_FACE, 0, 1)
+        self._breath = ring_breath * np.clip(border[len(shape) :] / BORDER_REACH_FACE, 0, 1)
         self._face_share = np.clip(border[: len(shape), None] / BORDER_REACH_FACE, 0, 1)
 
     def place(self, state: FaceState) -> Array:
@@ -117,6 +136,7 @@ class HeadMesh:
         moved[:n_face] += state.displacement * self._face_share
         oval = state.displacement[list(FACE_OVAL)]
         moved[n_face:] += np.tile(oval, (len(RINGS), 1)) * self._jaw_share
+        moved[n_face:, 1] += state.breath * self._breath
         # what lies behind the lids: the irises turn with the gaze
         behind = moved[:n_face].copy()
         for iris in (IRIS_LEFT, IRIS_RIGHT):
@@ -125,6 +145,18 @@ class HeadMesh:
         # head motion, for the rings only in part
         behind += (self.turn(behind, state) - behind) * self._head_share[:n_face]
         moved += (self.turn(moved, state) - moved) * self._head_share
+        # what the turned head hides
+        camera = self._pose.rotation
+        towards = (camera @ Rotation.from_rotvec(state.rotation).as_matrix() @ camera.T)[:2, 2]
+        turned = float(np.hypot(*towards))
+        if turned > FOLDS_FROM:
+            seen = moved @ camera.T
+            before = seen[:n_face].copy()
+            now = np.ascontiguousarray(seen[:, :2])
+            _unfold(self._place, now, towards / turned)
+            seen[:, :2] = now
+            moved = seen @ camera
+            behind += (seen[:n_face] - before) @ camera
         return self._pose.to_image(np.concatenate([moved, behind]))[:, :2]
 
     def _close_lids(self, points: Float, state: FaceState) -> None:
@@ -146,31 +178,63 @@ class HeadMesh:
         return np.asarray((points - NECK) @ rotation.T + NECK + state.shift)
 
 
-def _rings(shape: Float) -> tuple[Float, Float, Float]:
-    """Return the rings' points (R * 36, 3) in IOD, and (R * 36,) their shares of the head's and of the jaw's motion."""
-    oval = shape[list(FACE_OVAL)]
-    centre = oval.mean(0)
-    rings, head, jaw = [], [], []
-    for k, (size, head_share, jaw_share) in enumerate(RINGS):
-        ring = centre + (oval - centre) * size
-        ring[:, 2] = oval[:, 2] - RING_DEPTH * (k + 1)
-        rings.append(ring)
-        head.append(np.full(len(oval), head_share))
-        jaw.append(np.full(len(oval), jaw_share))
-    return np.concatenate(rings), np.concatenate(head), np.concatenate(jaw)
+def _rings(shape: Float, rotation: Float, outline: Float) -> tuple[Float, Float, Float, Float]:
+    """Return the rings' points (R * 36, 3) in IOD, and (R * 36,) their shares of head, jaw and breathing.
 
+    They are laid round the face as the camera sees it, so that on a turned face, too, none lies before another. Beside
+    and above the face they lie on an ellipsoid from the face's outline back to the head's, which is straight above the
+    neck: what is seen there against the background stays where it is when the head turns.
 
-def _limit_depth(points: Float, pose: Pose) -> Float:
-    """Bring (N, 3) points (IOD) forward until their depth changes nowhere faster than ``STEEPEST``.
-
-    Seen by the camera, the depth of a face changes abruptly at its outline and beside the nose. A turned mesh would
-    fold over itself there and show a dark line at the far cheek. Each point is brought forward just as far as needed
-    (the Lipschitz envelope from above): the front stays as it is, and the mesh does not fold within 20 degrees of turn.
+    Args:
+        shape: (478, 3) IOD, the face.
+        rotation: (3, 3) of its pose.
+        outline: (36,) size of the head's outline over the face's, above 1.
     """
-    camera = points @ pose.rotation.T  # x right, y up, z to the viewer
-    apart = np.linalg.norm(camera[:, None, :2] - camera[None, :, :2], axis=-1)  # (N, N)
-    camera[:, 2] = (camera[None, :, 2] - STEEPEST * apart).max(axis=1)
-    return np.asarray(camera @ pose.rotation)
+    oval = shape[list(FACE_OVAL)]
+    seen = oval @ rotation.T
+    centre, neck = seen.mean(0), rotation @ NECK
+    height = (oval[:, 1] - oval[:, 1].min()) / np.ptp(oval[:, 1])
+    beside = eased(np.clip((height - BELOW[0]) / (BELOW[1] - BELOW[0]), 0, 1))
+    rings, head, jaw, breath = [], [], [], []
+    for k, (size, beside_share, below_share, jaw_share) in enumerate(RINGS):
+        ring = centre + (seen - centre) * size
+        front = np.sqrt(1 - np.clip((size - 1) / (outline - 1), 0, 1) ** 2)
+        skull = np.minimum(neck[2] + front * (seen[:, 2] - neck[2]), seen[:, 2])
+        ring[:, 2] = beside * skull + (1 - beside) * (seen[:, 2] - RING_DEPTH * (k + 1))
+        rings.append(ring @ rotation)
+        head.append(beside * beside_share + (1 - beside) * below_share)
+        jaw.append(np.full(len(oval), jaw_share))
+        breath.append((1 - beside) * BREATH[k])
+    return np.concatenate(rings), np.concatenate(head), np.concatenate(jaw), np.concatenate(breath)
+
+
+@numba.njit(cache=True, nogil=True)
+def _unfold(place: Float, now: Float, way: Float) -> None:
+    """Move points (N, 2) along ``way`` until none lies behind another that was before it, in place.
+
+    What a turned head hides (the far cheek behind the nose, the far temple behind the cheek) is drawn as a narrow strip
+    at the edge of what hides it: a mesh that folds over itself would show torn lines there.
+
+    Args:
+        place: (N, 2) IOD, where the points are in the photo.
+        now: (N, 2) IOD, where they are in the frame; changed.
+        way: (2,) unit vector, the way that near points go when the head turns.
+    """
+    n = len(place)
+    along, across, moved = np.empty(n), np.empty(n), np.empty(n)
+    for i in range(n):
+        along[i] = place[i, 0] * way[0] + place[i, 1] * way[1]
+        across[i] = place[i, 1] * way[0] - place[i, 0] * way[1]
+        moved[i] = now[i, 0] * way[0] + now[i, 1] * way[1]
+    order = np.argsort(along)
+    for at in range(n):
+        i = order[at]
+        least = moved[i]
+        for before in range(at):
+            j = order[before]
+            least = max(least, moved[j] + THIN * (along[i] - along[j]) - SIDEWAYS * abs(across[i] - across[j]))
+        now[i, 0] += (least - moved[i]) * way[0]
+        now[i, 1] += (least - moved[i]) * way[1]
 
 
 def _triangles(behind: int) -> npt.NDArray[np.int32]:

@@ -11,7 +11,7 @@ the face.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numba
@@ -20,15 +20,17 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from portrait_anim.face import matte, mesh
+from portrait_anim.face.gaze import Sights
 from portrait_anim.face.mesh import FACE_OVAL
 from portrait_anim.face.normalise import Pose, normalise
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import NECK, FaceState
-from portrait_anim.face.types import Face
+from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.options.morph import MorphChange
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.scene import Box, Image
 from portrait_anim.render.swap import Guest, in_frame, laid_in
+from portrait_anim.render.turning import measured
 from portrait_anim.system.easing import eased, softened
 from portrait_anim.system.facts import Facts
 from portrait_anim.system.opencv import cv2
@@ -71,22 +73,24 @@ class Morph:
         changes: when the face becomes whose.
         guests: the photos and faces of ``changes``.
         style: ``"face"`` or ``"photo"``.
-        models: name -> SHA-256 of the weight files that found the faces.
+        landmarker: what found the faces; None: nothing did, and how far they turn is not measured.
 
     Attributes:
         portraits: the different faces, ready to be drawn; the first photo's comes first.
-        size, still, facts: see :class:`portrait_anim.render.scene.Scene`.
+        size, still, facts, sights: see :class:`portrait_anim.render.scene.Scene`.
     """
 
     def __init__(
         self, photo: Photo, face: Face, changes: Sequence[MorphChange], guests: Sequence[Guest], style: str = "face",
-        models: Mapping[str, str] | None = None,
+        landmarker: Landmarker | None = None,
     ) -> None:  # fmt: skip
         self.size, self.still = photo.size, photo.pixels
         origins = tuple(guest.photo.origin for guest in guests)
+        models = {} if landmarker is None else landmarker.models()
         weights = digests(mesh.WEIGHTS, matte.WEIGHTS)
-        self.facts = Facts((photo.origin,), {**(models or {}), **weights}, {"morph": origins})
+        self.facts = Facts((photo.origin,), {**models, **weights}, {"morph": origins})
         self.portraits = [Portrait(photo, face)]
+        self._turning = measured(self.portraits[0], face, landmarker)  # the same for all: they follow one another
         self._whole = style == "photo"
         known = {_key(Guest(photo, face)): 0}
         self._changes: list[_Change] = []
@@ -100,6 +104,11 @@ class Morph:
             if after != now:
                 self._changes.append(_Change(change.start_s, change.length_s, now, after, self._when(now, after)))
             now = after
+        shown = [(0.0, self.portraits[0].sight)]
+        for each in self._changes:
+            shown.append((each.start_s, self.portraits[each.before].sight))
+            shown.append((each.start_s + each.length_s, self.portraits[each.after].sight))
+        self.sights: Sequence[Sights] = [shown]
         boxes = np.array([portrait.box for portrait in self.portraits])
         self._box: Box = (*map(int, boxes[:, :2].min(0)), *map(int, boxes[:, 2:].max(0)))  # type: ignore[assignment]
         if self._whole and len(self.portraits) > 1:
@@ -107,7 +116,7 @@ class Morph:
 
     def draw(self, states: Sequence[FaceState], time_s: float, out: Image) -> Box:
         """Draw the face that is shown at a time, or a change; see :class:`portrait_anim.render.scene.Scene`."""
-        (state,) = states
+        state = self._turning.shown(*states)
         now, change = 0, None
         for each in self._changes:
             if time_s >= each.start_s + each.length_s:

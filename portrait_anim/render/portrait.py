@@ -8,22 +8,23 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.face.gaze import Sight
 from portrait_anim.face.matte import person_matte
 from portrait_anim.face.mesh import CHIN, LIPS_INNER, LIPS_INNER_UPPER
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
+from portrait_anim.render.eyes import EyeTurner
 from portrait_anim.render.head import HeadMesh
+from portrait_anim.render.layers import head_outline, taken_apart
 from portrait_anim.render.lids import LidPainter, eyes_seen
 from portrait_anim.render.light import mouth_look
 from portrait_anim.render.mouth import PLANE, MouthPainter, own_opening
-from portrait_anim.render.outline import PERSON, held_back, motion_share
 from portrait_anim.render.rest import OPEN_APERTURE, aperture, closed_shape, seam_landmarks
 from portrait_anim.render.scene import Box
 from portrait_anim.render.skin import Skin
-from portrait_anim.render.straight import straight_edged
-from portrait_anim.render.warp import Warp
+from portrait_anim.render.warp import Warp, moving_box
 from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
@@ -37,6 +38,7 @@ IOD_PER_STEP = 90  # px of a face's IOD for each px between the grid points of t
 OPACITY_SEEN = 0.02  # opacity from which on a pixel inside the photo's open mouth is filled with lip
 INPAINT_REACH = 0.02  # IOD, reach of that filling
 SEAM = list(LIPS_INNER_UPPER[4:7])  # the middle of the line between the lips
+OPAQUE = 255  # opacity of what is surely the person
 JAW = np.array([1, 1, 0], np.float32)  # the axes in which what moves with the jaw follows the chin
 
 
@@ -53,6 +55,7 @@ class Portrait:
         box: the part of the picture that can change.
         rest: (478, 3) IOD, the resting face that displacement 0 shows.
         pose: of the face in the picture.
+        sight: how it looks at the viewer.
     """
 
     def __init__(self, photo: Photo, face: Face) -> None:
@@ -69,21 +72,19 @@ class Portrait:
             rest = self._pose.to_face(landmarks)
         # mesh and warp, with the background held still
         self.rest, self.pose = rest, self._pose
+        self.sight = Sight.of(face.landmarks)
         scale = self._pose.scale  # px an IOD
-        self._head = HeadMesh(landmarks, rest, self._pose, (width, height), grown_lips=self.mouth_open)
-        step = max(GRID_STEP_PX, round(scale / IOD_PER_STEP))
         matte, to_matte = person_matte(pixels, face)
-        share = motion_share(matte, to_matte, landmarks, scale)
-        held = straight_edged(pixels, matte > PERSON, to_matte, landmarks, scale)
-        if share is None and held.any():
-            share = np.ones_like(matte)
-        hold = None if share is None else (held_back(share, held, to_matte, landmarks, scale), to_matte)
-        self._lid_fine = min(LID_FINE_MOST, int(LID_FINE_IOD / scale))
+        outline = head_outline(matte, to_matte, landmarks)
+        self._head = HeadMesh(landmarks, rest, self._pose, (width, height), outline, grown_lips=self.mouth_open)
+        step = max(GRID_STEP_PX, round(scale / IOD_PER_STEP))
+        lid_fine = min(LID_FINE_MOST, int(LID_FINE_IOD / scale))
         head = self._head
+        self.box: Box = moving_box(head.source, (width, height))
+        self._layers = taken_apart(pixels, self.box, matte, to_matte, face.landmarks, scale)
         self._warp = Warp(
-            head.source, head.triangles, (width, height), step, head.fine, head.lids, self._lid_fine, hold
+            head.source, head.triangles, self.box, step, head.fine, head.lids, lid_fine, self._layers.person[..., 3] > 0
         )  # fmt: skip
-        self.box: Box = self._warp.box
         # what is drawn besides: lids, the inside of the mouth, folds of the skin
         self._lids = LidPainter(pixels, head.source[: len(landmarks)])
         self._blinks = eyes_seen(
@@ -111,7 +112,12 @@ class Portrait:
             hidden = cv2.dilate((opacity > OPACITY_SEEN).astype(np.uint8), np.ones((3, 3), np.uint8))
             warped[rows, columns] = cv2.inpaint(hollow, hidden, INPAINT_REACH * scale + 1, cv2.INPAINT_TELEA)
         x0, y0, x1, y1 = self.box
-        self._pixels = np.ascontiguousarray(warped[y0:y1, x0:x1])  # what is warped
+        self._person = self._layers.person  # what is warped
+        if self.mouth_open:
+            self._person[..., :3] = np.where(
+                self._person[..., 3:] == OPAQUE, warped[y0:y1, x0:x1], self._person[..., :3]
+            )
+        self._eyes = EyeTurner(face.landmarks, self._pose, self.sight.eyes, self.box)
 
     def render(self, state: FaceState) -> Image:
         """Return the frame (H, W, 3) uint8 for a state; outside the moving region it equals the photo."""
@@ -130,6 +136,13 @@ class Portrait:
         """
         if not self._blinks:
             state = replace(state, blink=np.zeros(2, np.float32))
+        if not self._layers.apart:
+            state = replace(state, breath=0.0)  # the wall would breathe with the shoulders
+        eyes = self._person
+        if state.turned_eyes:
+            if self._blinks:
+                eyes = self._eyes.turned(self._person, state.gaze, frame)
+            state = replace(state, gaze=np.zeros(2, np.float32))
         given = state.displacement
         if other is not None:
             state = replace(state, displacement=given + other)
@@ -138,11 +151,10 @@ class Portrait:
         if moved is not None:
             x0, y0, mapping = moved
             view = frame[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
-            pixels = self._skin.shade(self._pixels, given)
-            view[...] = self._warp.sample(pixels, mapping)
-            if self._lid_fine > 1 and state.blink.max() > LIDS_FINE_FROM:
-                left, top, lids = self._warp.lids(pixels, target, moved)
-                frame[top : top + lids.shape[0], left : left + lids.shape[1]] = lids
+            person = self._skin.shade(eyes, given)
+            drawn = self._warp.sample(person, mapping)
+            self._warp.refine(person, target, moved, drawn, lids=state.blink.max() > LIDS_FINE_FROM)
+            self._layers.lay(drawn, x0 - self.box[0], y0 - self.box[1], view)
         if state.blink.max() > 0:
             opened = self._head.place(replace(state, blink=np.zeros(2, np.float32)))
             self._lids.paint(frame, opened, target, state.blink)

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.face.gaze import Sights
 from portrait_anim.face.state import FaceState
 from portrait_anim.system.facts import Facts
 
@@ -22,11 +23,13 @@ class Scene(Protocol):
         size: (width, height) in px.
         still: (H, W, 3) uint8 RGB, the picture where nothing moves.
         facts: the inputs and weight files it was made from.
+        sights: how the photo of each face looks at its viewer.
     """
 
     size: tuple[int, int]
     still: Image
     facts: Facts
+    sights: Sequence[Sights]
 
     def draw(self, states: Sequence[FaceState], time_s: float, out: Image) -> Box:
         """Draw the faces. Safe to call from several threads.

@@ -15,7 +15,6 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.render.outline import fade_beyond_outline, on_grid
 from portrait_anim.render.scene import Box
 from portrait_anim.system.opencv import cv2
 
@@ -25,6 +24,13 @@ Image = npt.NDArray[np.uint8]
 STILL_PX = 0.01  # px; smaller motion counts as none
 FLAT_PX2 = 1e-9  # px^2, twice the area below which a triangle is not drawn
 ROUNDING_PX = 1e-4  # px by which a triangle's sides reach outwards, so that rounding leaves no gaps between two
+ROUNDING = 1e-4  # of a triangle's weights, likewise
+SMALL_PX2 = 0.5  # px^2, twice the area in the photo below which a triangle is not asked how it is pressed
+PRESSED = 0.4  # share of its area in the photo below which a triangle is drawn finely
+FINE = 2  # times finer along x and y, that it is drawn there
+SUBPIXEL_BITS = 4
+SUBPIXELS = 1 << SUBPIXEL_BITS  # cv2 draws polygons with so many steps a pixel
+MOST_ROWS = 30000
 BOX_MARGIN_PX = 2  # px beyond the mesh that :meth:`Warp.sample` may read
 
 
@@ -65,52 +71,103 @@ def draw(target: Array, move: Array, triangles: npt.NDArray[np.int32], out: Arra
                     out[y, x, k] = move[a, k] + wb * (move[b, k] - move[a, k]) + wc * (move[c, k] - move[a, k])
 
 
+@numba.njit(cache=True, nogil=True)
+def draw_finer(
+    target: Array, move: Array, triangles: npt.NDArray[np.int32], index: npt.NDArray[np.int32], many: int, out: Array
+) -> None:
+    """Draw triangles into the displacements of some pixels only, ``many`` times finer along x and y, in place.
+
+    Args:
+        target: (N, 2) where the vertices are in the frame, in the map's own pixels.
+        move: (N, 2) px, what has to be added to that to get where they are in the photo.
+        triangles: (M, 3) vertex indices in drawing order.
+        index: (H, W) which row of ``out`` a pixel has; -1: none.
+        many: finer pixels in a pixel along x, and along y.
+        out: (P, many * many, 2) displacements, row by row of finer pixels.
+    """
+    height, width = index.shape
+    for m in range(triangles.shape[0]):
+        a, b, c = triangles[m, 0], triangles[m, 1], triangles[m, 2]
+        ax, ay, bx, by, cx, cy = target[a, 0], target[a, 1], target[b, 0], target[b, 1], target[c, 0], target[c, 1]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if abs(area) < FLAT_PX2:
+            continue
+        left, right = max(0, int(np.floor(min(ax, bx, cx)))), min(width - 1, int(np.ceil(max(ax, bx, cx))))
+        top, bottom = max(0, int(np.floor(min(ay, by, cy)))), min(height - 1, int(np.ceil(max(ay, by, cy))))
+        for y in range(top, bottom + 1):
+            for x in range(left, right + 1):
+                if index[y, x] < 0:
+                    continue
+                for s in range(many * many):
+                    fx, fy = x + (s % many + 0.5) / many - 0.5, y + (s // many + 0.5) / many - 0.5
+                    wb = ((fx - ax) * (cy - ay) - (fy - ay) * (cx - ax)) / area
+                    wc = ((bx - ax) * (fy - ay) - (by - ay) * (fx - ax)) / area
+                    if wb >= -ROUNDING and wc >= -ROUNDING and wb + wc <= 1 + ROUNDING:
+                        for k in range(2):
+                            out[index[y, x], s, k] = (
+                                move[a, k] + wb * (move[b, k] - move[a, k]) + wc * (move[c, k] - move[a, k])
+                            )
+
+
+def moving_box(source: Array, size: tuple[int, int]) -> Box:
+    """Return the part of a picture of ``size`` (width, height) that a mesh with vertices (N, 2) px can change."""
+    low, high = np.floor(source.min(0)) - BOX_MARGIN_PX, np.ceil(source.max(0)) + BOX_MARGIN_PX + 1
+    x0, y0 = (int(max(0, value)) for value in low)
+    return x0, y0, int(min(size[0], high[0])), int(min(size[1], high[1]))
+
+
+def _areas(corners: Array) -> Array:
+    """Return twice the signed areas (M,) of triangles (M, 3, 2)."""
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+
+
 class Warp:
     """Warps one picture by a mesh whose vertices move; safe to share between threads.
 
     Args:
         source: (N, 2) px, the vertices in the photo.
         triangles: (M, 3) vertex indices in drawing order.
-        size: (width, height) of the picture.
+        box: the part of the picture that can move, see :func:`moving_box`.
         step: px between the points of the coarse grid on which the map is drawn; linear in between.
         fine: (M,) True for triangles that are drawn pixel by pixel all the same: the map is not smooth there, as at
             the lids.
-        lids: (M,) True for those of them that :meth:`lids` draws.
+        lids: (M,) True for those of them that :meth:`refine` draws when they shut.
         lid_fine: how many times finer, along x and along y, that is done.
-        hold: how much of the motion each place of the photo keeps (h, w), and the (2, 3) matrix from the photo's px
-            to px of that map; None: everything keeps all of it. See :mod:`portrait_anim.render.outline`.
+        person: (box height, box width) True where the person is in the photo; nothing else moves. None: everywhere.
     """
 
     def __init__(
         self,
         source: Array,
         triangles: npt.NDArray[np.int32],
-        size: tuple[int, int],
+        box: Box,
         step: int,
         fine: npt.NDArray[np.bool_],
         lids: npt.NDArray[np.bool_],
         lid_fine: int = 3,
-        hold: tuple[Array, npt.NDArray[np.float64]] | None = None,
+        person: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         self.source, self.step, self._lid_fine = source.astype(np.float32), step, lid_fine
         self._triangles = np.ascontiguousarray(triangles, dtype=np.int32)
         self._fine = np.ascontiguousarray(self._triangles[fine])
-        self._lids = np.ascontiguousarray(self._triangles[lids])
-        low, high = np.floor(source.min(0)) - BOX_MARGIN_PX, np.ceil(source.max(0)) + BOX_MARGIN_PX + 1
-        x0, y0 = (int(max(0, value)) for value in low)
-        self.box: Box = x0, y0, int(min(size[0], high[0])), int(min(size[1], high[1]))
-        """x0, y0, x1, y1 px (ends exclusive) of everything that can move"""
-        x1, y1 = self.box[2:]
+        self._lid_mask = lids
+        areas = _areas(self.source[self._triangles])
+        pressable = (np.abs(areas) > SMALL_PX2) & ~fine
+        self._per_area = np.divide(1, areas, out=np.full(len(areas), np.nan), where=pressable)
+        self.box = box
+        x0, y0, x1, y1 = box
         x, y = np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32))
         self._identity = np.stack([x, y], axis=-1)  # (H, W, 2) each pixel's own place
         # grid points lie in the middle of blocks of step x step px, as cv2.resize takes them (half-pixel centres)
         self._offset = np.array([x0, y0], np.float32) + (step - 1) / 2
         rows, columns = -(-(self.box[3] - y0) // step), -(-(self.box[2] - x0) // step)
         self._coarse = rows, columns
-        self._share = None
-        if hold is not None:
-            x, y = np.meshgrid(np.arange(columns) * step + self._offset[0], np.arange(rows) * step + self._offset[1])
-            self._share = on_grid(*hold, x, y)
+        self._to_person = None  # (rows, columns) grid points to the person
+        if person is not None:
+            whole = np.pad(person, ((0, rows * step - person.shape[0]), (0, columns * step - person.shape[1])))
+            there = whole.reshape(rows, step, columns, step).any(axis=(1, 3))
+            self._to_person = cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
 
     def map(self, target: Array) -> tuple[int, int, Array] | None:
         """Return where the pixels of the frame's moving part come from.
@@ -132,10 +189,11 @@ class Warp:
             return None
         coarse = np.zeros((*self._coarse, 2), np.float32)
         draw(((target - self._offset) / step).astype(np.float32), move, triangles, coarse)
-        if self._share is not None:
-            fade_beyond_outline(coarse, self._share, float(step))
         # the part that moves, one grid point wider
-        busy = np.abs(coarse).max(axis=2) > STILL_PX
+        size = np.abs(coarse).max(axis=2)
+        busy = size > STILL_PX
+        if self._to_person is not None:
+            busy &= self._to_person <= 1.5 * size.max() / step + 1
         rows, columns = np.flatnonzero(busy.any(axis=1)), np.flatnonzero(busy.any(axis=0))
         if not len(rows):
             return None
@@ -152,39 +210,55 @@ class Warp:
         fine = cv2.add(fine, self._identity[top : top + fine.shape[0], left : left + fine.shape[1]])
         return x0 + int(left), y0 + int(top), fine
 
-    def lids(self, pixels: Image, target: Array, moved: tuple[int, int, Array]) -> tuple[int, int, Image]:
-        """Return the part of the frame round the lids, drawn on a finer grid and averaged.
+    def refine(self, pixels: Image, target: Array, moved: tuple[int, int, Array], drawn: Image, *, lids: bool) -> None:
+        """Draw again what looks like stairs when it is drawn pixel by pixel, on a finer grid and averaged, in place.
 
-        Drawn pixel by pixel, the line of a shut lid would look like stairs.
+        That is skin which is pressed together where the head turns away, and the line of a shut lid.
 
         Args:
-            pixels: the photo's part in ``box``, (box height, box width, 3) uint8.
+            pixels: the photo's part in ``box``, (box height, box width, C) uint8.
             target: (N, 2) px, the vertices in the frame.
             moved: what :meth:`map` returned for them.
-
-        Returns:
-            First column and first row of the part, and its pixels (h, w, 3).
+            drawn: (h, w, C) what :meth:`sample` returned for that.
+            lids: whether the lids are drawn finely, too.
         """
-        # the box round the lids, within the part that moves
-        (x0, y0, mapping), many = moved, self._lid_fine
-        at = target[np.unique(self._lids)] - [x0, y0]
-        limit = np.array(mapping.shape[1::-1])
-        left, top = (int(value) for value in np.clip(np.floor(at.min(0)) - 1, 0, np.maximum(limit - 2, 0)))
-        right, bottom = (int(value) for value in np.clip(np.ceil(at.max(0)) + 2, [left + 2, top + 2], limit))
-        # its map on the finer grid, less each fine pixel's own place: a displacement map, into which lids are drawn
-        large = cv2.resize(mapping[top:bottom, left:right], None, fx=many, fy=many)
-        grid = (np.arange(max(large.shape)) + 0.5) / many - 0.5  # px of the part: centres of the fine pixels
-        origin = np.array([x0 + left, y0 + top], np.float32)
-        own = np.stack(np.meshgrid(grid[: large.shape[1]], grid[: large.shape[0]]), -1).astype(np.float32) + origin
-        large = np.ascontiguousarray(large - own)
-        draw(
-            ((target - origin + 0.5) * many - 0.5).astype(np.float32),
-            (self.source - target).astype(np.float32), self._lids, large,
-        )  # fmt: skip
-        # sampled finely, then averaged
-        drawn = self.sample(pixels, large + own)
-        small = cv2.resize(drawn, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
-        return x0 + left, y0 + top, np.asarray(small)
+        x0, y0, mapping = moved
+        at = (target - np.array([x0, y0])).astype(np.float32)
+        corners = at[self._triangles]  # (M, 3, 2)
+        chosen = _areas(corners) * self._per_area < PRESSED
+        if lids and self._lid_fine > 1:
+            chosen |= self._lid_mask
+        if not chosen.any():
+            return
+        # the pixels that they touch
+        low = np.floor(corners[chosen].min(axis=(0, 1))).astype(int) - 1
+        high = np.ceil(corners[chosen].max(axis=(0, 1))).astype(int) + 2
+        left, top = (int(v) for v in np.maximum(low, 0))
+        right, bottom = (int(v) for v in np.minimum(high, mapping.shape[1::-1]))
+        if right <= left or bottom <= top:
+            return
+        touched = np.zeros((bottom - top, right - left), np.uint8)
+        shapes = list(np.round((corners[chosen] - np.array([left, top], np.float32)) * SUBPIXELS).astype(np.int32))
+        cv2.polylines(touched, shapes, True, 1, shift=SUBPIXEL_BITS)
+        cv2.fillPoly(touched, shapes, 1, shift=SUBPIXEL_BITS)
+        rows, columns = np.nonzero(cv2.dilate(touched, np.ones((3, 3), np.uint8)))
+        index = np.full(touched.shape, -1, np.int32)
+        index[rows, columns] = np.arange(len(rows))
+        rows, columns = rows + top, columns + left
+        # where each of their finer pixels comes from
+        many = max(FINE, self._lid_fine) if lids else FINE
+        move = (self.source - target).astype(np.float32)
+        own = (mapping[rows, columns] - np.stack([columns + x0, rows + y0], 1)).astype(np.float32)  # (P, 2)
+        finer = np.repeat(own[:, None], many * many, axis=1)  # (P, many^2, 2)
+        draw_finer(at - np.array([left, top], np.float32), move, self._triangles, index, many, finer)
+        step = ((np.arange(many) + 0.5) / many - 0.5).astype(np.float32)
+        within = np.stack([np.tile(step, many), np.repeat(step, many)], 1)  # (many^2, 2) x, y
+        finer += np.stack([columns + x0, rows + y0], 1)[:, None].astype(np.float32) + within
+        # sampled, then averaged
+        for first in range(0, len(rows), MOST_ROWS):  # cv2.remap takes no more rows at once
+            part = slice(first, first + MOST_ROWS)
+            several = self.sample(pixels, finer[part])  # (P, many^2, C)
+            drawn[rows[part], columns[part]] = cv2.reduce(several, 1, cv2.REDUCE_AVG)[:, 0]
 
     def sample(self, pixels: Image, mapping: Array) -> Image:
         """Return the picture that an absolute map takes from the photo, by cubic interpolation.
@@ -193,11 +267,11 @@ class Warp:
         outside the mesh, and ``box`` is two pixels wider, as cubic interpolation needs: no more of the photo is read.
 
         Args:
-            pixels: the photo's part in ``box``, (box height, box width, 3) uint8.
+            pixels: the photo's part in ``box``, (box height, box width, C) uint8.
             mapping: (h, w, 2) px of the whole photo.
 
         Returns:
-            (h, w, 3) uint8.
+            (h, w, C) uint8.
         """
         x0, y0 = self.box[:2]
         inside = cv2.subtract(mapping, (x0, y0, 0, 0))

@@ -1,9 +1,9 @@
 """Average how faces move with each action unit over many stills, and write ``action_units.safetensors``.
 
-    python -m portrait_anim.training.action_units FOLDER [--task FILE] [--out checkpoints]
+    python -m portrait_anim.training.action_units FOLDER [--out checkpoints]
 
 FOLDER holds index.csv (file, emotion) and the pictures. The mesh net places 478
-points on each face, and its pose is removed. MediaPipe's blendshape net (Apache-2.0, part of face_landmarker.task)
+points on each face, and its pose is removed. MediaPipe's blendshape net (face/blendshapes.py)
 gives 52 scores, such as how much a face smiles, from 146 of the points. A ridge regression of the points on the scores,
 yaw and pitch then gives the field of each score: how the mesh moves with it. Every face counts twice, as it is and
 mirrored. No picture and no single face is stored.
@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import logging
-import tempfile
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.errors import DataError, PhotoError
+from portrait_anim.face.blendshapes import SCORES
+from portrait_anim.face.blendshapes import scores as blendshape_scores
 from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, IRIS_LEFT, IRIS_RIGHT, topology
 from portrait_anim.motion.action_units import (
     JAW,
@@ -45,26 +44,6 @@ MAX_TURN_DEG = 25.0
 LICENCE = "CC-BY-NC-4.0 (averages over many people; the pictures' own rights are unclear, none of them ships)"
 COMMAND = "python -m portrait_anim.training.action_units DATA/expression_stills"
 
-# The points that the net reads and the scores it gives, in their order (MediaPipe, face_blendshapes_graph.cc).
-POINTS = (
-    0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78, 80,
-    81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146, 148, 149, 150, 152, 153,
-    154, 155, 157, 158, 159, 160, 161, 162, 163, 168, 172, 173, 176, 178, 181, 185, 191, 195, 197, 234, 246, 249, 251,
-    263, 267, 269, 270, 276, 282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300, 308, 310, 311, 312, 314, 317, 318,
-    321, 323, 324, 332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375, 377, 378, 379, 380, 381, 382, 384, 385, 386,
-    387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477,
-)  # fmt: skip
-SCORES = (
-    "_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
-    "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft",
-    "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft",
-    "eyeLookUpRight", "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft",
-    "jawOpen", "jawRight", "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft",
-    "mouthFrownRight", "mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft",
-    "mouthPressRight", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower",
-    "mouthShrugUpper", "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight",
-    "mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight",
-)  # fmt: skip
 # unit -> the score whose field it takes, and the region of the face where that field is used
 SOURCES = {
     "AU1": ("browInnerUp", "raised brows"),
@@ -94,14 +73,12 @@ class Faces(NamedTuple):
     scores: Field
 
 
-def read_faces(folder: Path, task: bytes) -> Faces:
+def read_faces(folder: Path) -> Faces:
     """Place the largest face of every picture of the index and score it.
 
     Raises:
         DataError: no index, or fewer than 500 usable faces: no average over many people.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
     from portrait_anim.face.detect import make_landmarker
     from portrait_anim.face.normalise import normalise
     from portrait_anim.face.photo import load_photo
@@ -109,11 +86,6 @@ def read_faces(folder: Path, task: bytes) -> Faces:
     index = folder / "index.csv"
     if not index.is_file():
         raise DataError(f"no index.csv in {folder}: give the folder of expression_stills")
-    with zipfile.ZipFile(io.BytesIO(task)) as archive, tempfile.TemporaryDirectory() as place:
-        archive.extract("face_blendshapes.tflite", place)
-        net = Interpreter(str(Path(place) / "face_blendshapes.tflite"), num_threads=1)
-        net.allocate_tensors()
-    entry, exit_ = net.get_input_details()[0]["index"], net.get_output_details()[0]["index"]
     landmarker = make_landmarker("facemesh")
     points, turns, scores = [], [], []
     for line in csv.DictReader(index.open(encoding="utf-8")):
@@ -128,11 +100,9 @@ def read_faces(folder: Path, task: bytes) -> Faces:
         yaw, pitch = np.arcsin(np.clip(pose.rotation[:2, 2], -1, 1))
         if max(abs(yaw), abs(pitch)) > np.radians(MAX_TURN_DEG):
             continue
-        net.set_tensor(entry, faces[0].landmarks[None, list(POINTS), :2].astype(np.float32))
-        net.invoke()
         points.append(shape)
         turns.append((yaw, pitch))
-        scores.append(net.get_tensor(exit_).reshape(-1).copy())
+        scores.append(blendshape_scores(faces[0].landmarks))
     if len(points) < 500:
         raise DataError(f"only {len(points)} usable faces in {folder}: an average needs at least 500")
     return Faces(np.array(points, np.float64), np.array(turns, np.float64), np.array(scores, np.float64))
@@ -206,15 +176,14 @@ def main(argv: list[str] | None = None) -> None:
     from safetensors.numpy import save_file
 
     from portrait_anim.system.weights import register
-    from portrait_anim.training.convert.facemesh import PACKAGE, find_task
+    from portrait_anim.training.convert.facemesh import PACKAGE
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--task", type=Path, help=f"face_landmarker.task (default: out of {PACKAGE})")
     parser.add_argument("--out", type=Path, default=Path("checkpoints"))
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO)
-    faces = read_faces(args.folder, args.task.read_bytes() if args.task else find_task())
+    faces = read_faces(args.folder)
     fields, explained = regress(faces)
     region = regions()
     found = {

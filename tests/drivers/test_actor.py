@@ -16,6 +16,7 @@ from portrait_anim import Animator, animate
 from portrait_anim.errors import NoFaceError, OptionError, OutputError, VideoError
 from portrait_anim.face.actor_track import follow_chosen
 from portrait_anim.face.detect import shared_landmarker
+from portrait_anim.motion.action_units import TRACKS
 from portrait_anim.motion.metrics import best_offset, correlation
 from portrait_anim.motion.space import INNER_LIPS, Motion
 from portrait_anim.provenance.verify import verify
@@ -153,6 +154,51 @@ def test_other_frame_rates_stay_in_step(painting: Animator, acting: Path, tmp_pa
     assert r > 0.9
 
 
+def envelope(path: Path, seconds: float) -> np.ndarray:
+    """Return how loud a file's sound is every 10 ms."""
+    done = subprocess.run(
+        [ffmpeg_exe(), "-nostdin", "-v", "error", "-i", str(path), "-f", "f32le", "-ac", "1", "-ar", "16000", "-"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    samples = np.frombuffer(done.stdout, np.float32)[: round(seconds * 16000)]
+    return np.sqrt((samples[: len(samples) // 160 * 160].reshape(-1, 160) ** 2).mean(1))
+
+
+def test_sound_and_picture_stay_together_at_a_variable_frame_rate(
+    painting: Animator, acting: Path, tmp_path: Path
+) -> None:
+    """25 frames/s in the first second, then 50, then 12.5: each frame is shown when it was before.
+
+    Frames that were taken as equally long would be late by half a second after two.
+    """
+    pieces = "lt(t,.999)*not(mod(n,2))+between(t,.999,1.999)+gte(t,1.999)*not(mod(n,4))"
+    variable = converted(
+        acting, tmp_path / "variable.mp4", "-vf", f"minterpolate=fps=50:mi_mode=blend,select='{pieces}'",
+        "-fps_mode", "vfr", "-c:a", "copy",
+    )  # fmt: skip
+    stored = len(list(read_frames(variable)))
+    assert 80 < stored < 95  # about 25 + 50 + 12
+    film = painting.animate(None, tmp_path / "film.mp4", actor=variable)
+    assert abs(film.n_frames - SECONDS * 25) <= 1
+    real, made = (opening(painting.motions(actor=path)[0]) for path in (acting, variable))
+    n = min(len(real), len(made))
+    for part in (slice(10, n - 10), slice(10, 30), slice(25, 50), slice(45, n - 10)):
+        _, lag = best_offset(made[part], real[part])
+        assert abs(lag) <= 1, part
+    assert correlation(made[10 : n - 10], real[10 : n - 10]) > 0.85
+    at_one_rate = np.interp(np.arange(stored) * n / stored, np.arange(n), real)[
+        :n
+    ]  # were each frame shown equally long
+    assert abs(len(at_one_rate) - stored) > 5 or correlation(at_one_rate[10 : n - 10], real[10 : n - 10]) < 0.85
+    a, b = envelope(acting, SECONDS), envelope(film.path, SECONDS)
+    m = min(len(a), len(b))
+    assert best_offset(b[:m], a[:m])[1] == 0  # within 10 ms
+    upper, lower = INNER_LIPS
+    shapes = [shared_landmarker().detect(frame)[0].landmarks for frame in read_frames(film.path)]
+    seen = np.array([np.linalg.norm(points[upper] - points[lower]) for points in shapes])
+    assert abs(best_offset(seen[10 : n - 10], real[10 : n - 10])[1]) <= 1  # in the film as it plays
+
+
 def test_turned_phone_video_is_set_upright(painting: Animator, acting: Path, tmp_path: Path) -> None:
     lying = converted(acting, tmp_path / "lying.mp4", "-vf", "transpose=1", "-an")
     turned = converted(lying, tmp_path / "turned.mp4", "-c", "copy", before=("-display_rotation:v:0", "90"))
@@ -242,6 +288,13 @@ def test_the_neutral_moment_can_be_named(painting: Animator, acting: Path) -> No
     assert abs(opening(motion)[38:43].mean()) < 0.02
     with pytest.raises(OptionError, match=r"beyond the end of actor video .*: it lasts 3\.0 s"):
         painting.motions(actor=acting, actor_neutral=99)
+
+
+def test_a_smile_is_held_unless_the_neutral_moment_is_named(painting: Animator, acting: Path) -> None:
+    (motion,), (named,) = painting.motions(actor=acting), painting.motions(actor=acting, actor_neutral=1.6)
+    smile = TRACKS.index("AU12_image_left")  # the actor's film is of the astronaut, who smiles; the painting does not
+    assert motion.expression[20:-20, smile].min() > 0.5
+    assert not named.expression.any()
 
 
 def test_head_motion_and_blinks_scale_the_actors(painting: Animator, acting: Path) -> None:

@@ -30,13 +30,20 @@ def test_numbers_of_any_type_become_plain(number: Any) -> None:
     [
         {"head_motion": 2.01}, {"blinks": -0.1}, {"blinks": math.nan}, {"fps": 0}, {"fps": 61}, {"seed": -1},
         {"seed": 1.5}, {"seed": True}, {"max_duration": -1}, {"emotion": "glad"}, {"emotion": ""},
-        {"emotion": "happy@0-2,sad@1-3"}, {"emotion": "sad:1.6"},
+        {"emotion": "happy@0-2,sad@1-3"}, {"emotion": "sad:1.6"}, {"gaze": "up"}, {"gaze": "actor"},
     ],
 )  # fmt: skip
 def test_out_of_range_is_one_line(wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionError) as error:
         MotionOptions(**wrong)
     assert "\n" not in str(error.value)
+
+
+def test_an_actors_gaze_needs_an_actor() -> None:
+    with pytest.raises(OptionError, match="--actor"):
+        MotionOptions(gaze="actor")
+    assert MotionOptions(gaze="actor", actor="acting.mp4").gaze == "actor"
+    assert MotionOptions().gaze is None
 
 
 def test_the_emotion_is_read_once_and_travels() -> None:

@@ -169,30 +169,32 @@ import numpy as np
 sound = ((np.sin(np.arange(9600) * 0.05) * 0.3).astype(np.float32), 16000)
 options = json.loads(sys.argv[3])
 Animator(sys.argv[1], weights=options["weights"], landmarker=options["landmarker"]).animate(
-    sound, sys.argv[2], emotion=options["emotion"])
+    None if options["actor"] else sound, sys.argv[2], emotion=options["emotion"], actor=options["actor"])
 print(json.dumps(sorted(opened - {"registry.json"})))
 """
 
 
 @pytest.mark.parametrize(
-    ("weights", "emotion", "landmarker"),
+    ("weights", "emotion", "landmarker", "acted"),
     [
-        ("default", None, "facemesh"), ("default", "happy", "facemesh"), ("open", "happy", "facemesh"),
-        ("default", None, "face-alignment"),
+        ("default", None, "facemesh", False), ("default", "happy", "facemesh", False),
+        ("open", "happy", "facemesh", False), ("default", None, "face-alignment", False),
+        ("default", None, "facemesh", True), ("open", None, "facemesh", True),
     ],
 )  # fmt: skip
 def test_the_manifest_names_the_files_that_were_opened(
-    weights: str, emotion: str | None, landmarker: str, small_astronaut: Path, tmp_path: Path
+    weights: str, emotion: str | None, landmarker: str, acted: bool, small_astronaut: Path, film: Path, tmp_path: Path
 ) -> None:
     if landmarker != "facemesh" and not sixty_eight.weight_file().is_file():
         pytest.skip(f"face-alignment's weights are not at {sixty_eight.weight_file()}")
-    film = tmp_path / "film.mp4"
-    options = json.dumps({"weights": weights, "emotion": emotion, "landmarker": landmarker})
+    target = tmp_path / "film.mp4"
+    actor = str(film) if acted else None
+    options = json.dumps({"weights": weights, "emotion": emotion, "landmarker": landmarker, "actor": actor})
     done = subprocess.run(
-        [sys.executable, "-c", OPENED, str(small_astronaut), str(film), options], capture_output=True, text=True,
+        [sys.executable, "-c", OPENED, str(small_astronaut), str(target), options], capture_output=True, text=True,
         env=environment(), check=True,
     )  # fmt: skip
-    with c2pa.Reader(str(film)) as reader:
+    with c2pa.Reader(str(target)) as reader:
         store = json.loads(reader.json())
     assertions = store["manifests"][store["active_manifest"]]["assertions"]
     models = next(item["data"]["models"] for item in assertions if item["label"] == GENERATION)
@@ -206,6 +208,7 @@ def test_the_manifest_names_the_files_that_were_opened(
     assert {known[name].file for name in named} == opened
     assert all(known[name].sha256 == digest for name, digest in named.items())
     assert {"selfie_segmenter", "face_mesh"} <= set(named)
+    assert ("face_blendshapes" in named) == acted
 
 
 # labels

@@ -17,9 +17,9 @@ from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
 from portrait_anim.motion.model import MotionModel
+from portrait_anim.render.layers import Layers, believable
 from portrait_anim.render.lids import LidPainter
 from portrait_anim.render.light import mouth_look
-from portrait_anim.render.outline import BAND, MARGIN, PERSON, fade_beyond_outline, motion_share, on_grid
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.rest import aperture
 from portrait_anim.system.opencv import cv2
@@ -98,7 +98,7 @@ def test_far_from_the_face_nothing_changes(portraits: dict[Path, Portrait]) -> N
     portrait = portraits[PHOTO]
     state = replace(opened(0.2), rotation=np.array([0.08, 0.08, 0.05], np.float32))
     changed = (portrait.render(state) != portrait.photo.pixels).any(axis=2)
-    x0, y0, x1, y1 = portrait._warp.box
+    x0, y0, x1, y1 = portrait.box
     assert changed.any()
     changed[y0:y1, x0:x1] = False
     assert not changed.any()
@@ -145,15 +145,17 @@ def test_sharpness_of_the_face_is_kept(portraits: dict[Path, Portrait]) -> None:
     assert energy(frame) > 0.85 * energy(portrait.photo.pixels)
 
 
-@pytest.mark.parametrize("yaw", [-0.25, 0.25])
+@pytest.mark.parametrize("yaw", [-0.25, 0.25, 0.45])
 def test_a_turned_head_does_not_fold_over_itself(portraits: dict[Path, Portrait], yaw: float) -> None:
     state = replace(FaceState.rest(), rotation=np.array([0, yaw, 0], np.float32))
     for portrait in portraits.values():
         corners = portrait._head.place(state)[portrait._head.triangles]  # (M, 3, 2)
         before = portrait._head.source[portrait._head.triangles]
         areas = [np.linalg.det(np.stack([c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]], axis=1)) for c in (before, corners)]
-        large = np.abs(areas[0]) > 2.0
-        assert (areas[0] * areas[1] < 0)[large].mean() < 0.01
+        folded = (areas[0] * areas[1] < 0) & (np.abs(areas[0]) > 2.0)
+        assert (
+            np.abs(areas[1][folded]).sum() < 0.002 * np.abs(areas[1]).sum()
+        )  # .0007 to .0012; not unfolded .0021 to .014
 
 
 def test_a_photo_that_shows_teeth_keeps_them(portraits: dict[Path, Portrait]) -> None:
@@ -174,47 +176,66 @@ def _mouth_box(portrait: Portrait) -> tuple[tuple[int, int], tuple[int, int]]:
     return (y0 - 2, x0), (y1 + 6, x1)
 
 
-def test_the_wall_behind_a_turned_head_stays(portraits: dict[Path, Portrait], landmarker: FacemeshLandmarker) -> None:
+def test_the_wall_behind_a_turned_head_stays(portraits: dict[Path, Portrait]) -> None:
     for path, portrait in portraits.items():
-        landmarks = landmarker.detect(portrait.photo.pixels)[0].landmarks
-        matte, to_matte = person_matte(portrait.photo.pixels, Face.from_landmarks(landmarks, 1.0))
-        scale = portrait._pose.scale
-        moved = portrait._warp.map(
-            portrait._head.place(replace(FaceState.rest(), rotation=np.full(3, 0.1, np.float32)))
-        )
-        assert moved is not None
-        x0, y0, mapping = moved
-        height, width = mapping.shape[:2]
-        x, y = np.meshgrid(np.arange(x0, x0 + width, dtype=np.float32), np.arange(y0, y0 + height, dtype=np.float32))
-        flow = np.linalg.norm(mapping - np.stack([x, y], -1), axis=-1)
-        person = on_grid(matte, to_matte, mapping[..., 0], mapping[..., 1])
-        away = distance_transform_edt(person <= PERSON) / scale  # IOD
-        assert flow[person > 0.9].mean() > 0.03 * scale, path
-        assert flow[away > MARGIN + BAND + 0.08].max(initial=0) < 0.02 * scale, path
+        x0, y0, x1, y1 = portrait.box
+        wall = portrait._layers.person[..., 3] == 0
+        assert 0.05 < wall.mean() < 0.9, path
+        away = distance_transform_edt(wall) / portrait.pose.scale  # IOD from the person
+        state = replace(FaceState.rest(), rotation=np.deg2rad([10, 20, 10]).astype(np.float32))
+        change = (portrait.render(state) != portrait.photo.pixels).any(axis=2)[y0:y1, x0:x1]
+        assert change[~wall].mean() > 0.2, path
+        assert not change[away > 0.5].any(), path
+        assert change[wall].mean() < 0.25, path  # what the head goes over
 
 
 def test_a_matte_without_the_face_is_not_believed(portraits: dict[Path, Portrait]) -> None:
     landmarks = portraits[PAINTING]._head.source[:478]
     face = Face.from_landmarks(np.pad(landmarks, ((0, 0), (0, 1))), 1.0)
     matte, to_matte = person_matte(portraits[PAINTING].photo.pixels, face)
-    assert motion_share(matte, to_matte, face.landmarks, 50.0) is not None
-    assert motion_share(1 - matte, to_matte, face.landmarks, 50.0) is None
+    assert believable(matte, to_matte, face.landmarks)
+    assert not believable(1 - matte, to_matte, face.landmarks)
 
 
-@pytest.mark.parametrize("way", [-6.0, 6.0], ids=["uncovers the wall", "covers it"])
-def test_an_edge_that_moves_is_never_seen_twice(way: float) -> None:
-    """A head from column 0 to 40 of a row moves by ``way`` px before a wall that starts to stay at 44."""
-    columns = np.arange(100, dtype=np.float32)
-    share = np.tile(np.interp(columns, [40, 52], [1, 0]).astype(np.float32), (4, 1))
-    move = np.zeros((4, 100, 2), np.float32)
-    move[..., 0] = -way  # the head moves by +way: its pixels come from p - way
-    fade_beyond_outline(move, share, 1.0)
-    source = columns + move[1, :, 0]
-    assert (np.diff(source) > -0.1).all()
-    edge = np.flatnonzero(np.diff((source < 40.0).astype(int)))
-    assert len(edge) == 1
-    assert abs(edge[0] - (40 + way)) <= 2
-    np.testing.assert_array_equal(source[60:], columns[60:])
+def test_person_and_background_together_are_the_photo() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    alpha = np.tile(np.linspace(0, 1, 50, dtype=np.float32), (40, 1))
+    layers = Layers(noise, alpha, None, 40.0)
+    out = np.zeros_like(noise)
+    layers.lay(layers.person, 0, 0, out)
+    np.testing.assert_array_equal(out, noise)
+
+
+@pytest.mark.parametrize("way", [-6, 6], ids=["uncovers the wall", "covers it"])
+def test_what_moves_is_never_seen_twice(way: int) -> None:
+    """A red person from column 0 to 40 moves by ``way`` px before a blue wall."""
+    scene = np.zeros((60, 100, 3), np.uint8)
+    scene[:, :40, 0], scene[:, 40:, 2] = 200, 200
+    layers = Layers(scene, (scene[..., 0] > 0).astype(np.float32), None, 40.0)
+    out = scene.copy()
+    layers.lay(
+        np.roll(layers.person, way, axis=1)
+        if way < 0
+        else np.pad(layers.person, ((0, 0), (way, 0), (0, 0)), mode="edge")[:, :100],
+        0,
+        0,
+        out,
+    )
+    edge = 40 + way
+    assert (out[:, 10 : edge - 1, 0] > 190).all()
+    assert (out[:, edge + 1 : 90, 0] < 10).all()
+    assert (out[:, edge + 1 : 90, 2] > 190).all()
+
+
+def test_something_in_front_is_not_covered_and_the_person_goes_on_behind_it() -> None:
+    scene = np.full((60, 100, 3), (200, 0, 0), np.uint8)
+    scene[20:40, 50:70] = (255, 255, 255)
+    held = (scene == 255).all(axis=2)
+    layers = Layers(scene, np.ones((60, 100), np.float32), held, 40.0)
+    out = scene.copy()
+    layers.lay(np.roll(layers.person, 8, axis=1), 0, 0, out)
+    np.testing.assert_array_equal(out[held], scene[held])
+    assert out[~held][:, 1:].max() < 40  # no white beside it
 
 
 def test_the_line_of_a_shut_lid_has_no_steps(landmarker: FacemeshLandmarker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,8 +254,8 @@ def test_the_line_of_a_shut_lid_has_no_steps(landmarker: FacemeshLandmarker, mon
     (x0, y0), (x1, y1) = eyes.min(0).astype(int), eyes.max(0).astype(int) + 2
     portrait = Portrait(load_photo(pixels), Face.from_landmarks(points, 1.0))
     errors = []
-    for lid_fine in (portrait._lid_fine, 1):
-        portrait._lid_fine = lid_fine
+    for lid_fine in (portrait._warp._lid_fine, 1):
+        portrait._warp._lid_fine = lid_fine
         errors.append(np.abs(portrait.render(shut).astype(int) - aim)[y0:y1, x0:x1].mean())
     assert errors[0] < 0.8 * errors[1]
 

