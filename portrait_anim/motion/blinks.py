@@ -115,8 +115,13 @@ class BlinkPacer:
         self._not_before = end + round(self._rng.uniform(APART, 2 * mean - APART))
 
     def _new_blink(self) -> list[float]:
-        """Return the closure of a blink, frame by frame: quickly shut, slowly opened."""
-        closing, shut, opening = (self._rng.uniform(*span) * FPS for span in (CLOSING_S, SHUT_S, OPENING_S))
-        frames = np.arange(1, np.ceil(closing + shut + opening)) - self._rng.uniform(0, 0.5)
-        share = np.minimum(frames / closing, (closing + shut + opening - frames) / opening).clip(0, 1)
-        return [float(value) for value in self._rng.uniform(*DEEPEST) * share * share * (3 - 2 * share)]
+        """Return the closure of a blink, frame by frame."""
+        return [float(value) for value in one_blink(self._rng)]
+
+
+def one_blink(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return (T,) the closure of a blink at 25 fps, 0..1: quickly shut, slowly opened."""
+    closing, shut, opening = (rng.uniform(*span) * FPS for span in (CLOSING_S, SHUT_S, OPENING_S))
+    frames = np.arange(1, np.ceil(closing + shut + opening)) - rng.uniform(0, 0.5)
+    share = np.minimum(frames / closing, (closing + shut + opening - frames) / opening).clip(0, 1)
+    return np.asarray(rng.uniform(*DEEPEST) * share * share * (3 - 2 * share), np.float64)

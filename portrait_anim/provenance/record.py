@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,15 +29,26 @@ Frame = npt.NDArray[np.uint8]
 _CHUNK = 1 << 20
 
 
-class FilmMarker:
-    """Draw the label, if there is one, and put the invisible mark. Safe to call from several threads."""
+class Overlay(Protocol):
+    """What is drawn over a film's frames, such as captions. Safe to call from several threads."""
 
-    def __init__(self, marker: FrameMarker, visible: label.Label | None) -> None:
+    def draw(self, frame: Frame, index: int) -> Frame:
+        """Return frame number ``index`` with it, or the frame itself; the given one is not changed."""
+        ...
+
+
+class FilmMarker:
+    """Draw captions and label, if there are any, and put the invisible mark. Safe to call from several threads."""
+
+    def __init__(self, marker: FrameMarker, visible: label.Label | None, captions: Overlay | None = None) -> None:
         self._marker = marker
         self._visible = visible
+        self._captions = captions
 
     def mark(self, frame: Frame, index: int = 0) -> Frame:
         """Return a marked copy of frame number ``index``. Shape: (H, W, 3) uint8 RGB, in and out."""
+        if self._captions is not None:
+            frame = self._captions.draw(frame, index)
         if self._visible is not None:
             frame = self._visible.draw(frame, index)
         return self._marker.mark(frame)
@@ -126,12 +137,13 @@ class Provenance:
             logger.info(note)
         return record
 
-    def marker(self, pixels: Frame, fps: float) -> FilmMarker:
+    def marker(self, pixels: Frame, fps: float, captions: Overlay | None = None) -> FilmMarker:
         """Return the marker of the film's frames, planned on the photo, so that the mark does not depend on any frame.
 
         Args:
             pixels: (H, W, 3) uint8 RGB, the photo in the film's size.
             fps: frames/s, for the label's time.
+            captions: what is drawn under the label.
 
         Raises:
             OptionError: the label does not fit.
@@ -140,7 +152,7 @@ class Provenance:
         visible = None if self._style is None else label.Label(self._style, size, fps)
         marker = FrameMarker(size, self.content_id)
         marker.plan(pixels)
-        return FilmMarker(marker, visible)
+        return FilmMarker(marker, visible, captions)
 
     def check_files(self, *, may_be_gone: bool = False) -> None:
         """Raise unless the files of which fingerprints were given are what they were; see :class:`Fingerprint`."""

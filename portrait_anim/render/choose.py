@@ -1,12 +1,14 @@
-"""Which scene a film shows: the faces of one photo, or one face that becomes others."""
+"""Which scene a film shows: of which shape, the faces of one photo, or one face that becomes others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from portrait_anim.errors import OptionError
 from portrait_anim.face.choose import choose_faces
 from portrait_anim.face.photo import Photo, load_photo
+from portrait_anim.face.reframe import LOAD, reframed
 from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.options import PhotoOptions
 from portrait_anim.render.group import Group
@@ -14,6 +16,19 @@ from portrait_anim.render.morph import Morph
 from portrait_anim.render.swap import Guest
 
 OTHER_FACE = "PHOTO#N in --morph (morph=)"
+
+
+def shown_photo(given: Any, landmarker: Landmarker, options: PhotoOptions) -> tuple[Photo, list[Face]]:
+    """Load a photo, choose its faces that move, and bring both to the film's shape.
+
+    Raises:
+        PhotoError, NoFaceError: as of :func:`load_photo` and :func:`choose_faces`.
+        OptionError: the faces do not fit into a crop that was asked for.
+    """
+    limit = options.max_size
+    photo = load_photo(given, limit * LOAD if limit is not None and options.format is not None else limit)
+    faces = choose_faces(photo, landmarker, options.face)
+    return reframed(photo, faces, options.format, limit)
 
 
 def make_scene(photo: Photo, faces: Sequence[Face], landmarker: Landmarker, options: PhotoOptions) -> Group | Morph:

@@ -86,6 +86,11 @@ def raw_input(path: str | os.PathLike[str], sample_rate: int, channels: int) -> 
     return [*kind, "-protocol_whitelist", "file", "-i", file_url(path)]
 
 
+def captions_input(path: str | os.PathLike[str]) -> list[str]:
+    """Return the arguments that open an .srt file of our own."""
+    return ["-f", "srt", "-protocol_whitelist", "file", "-i", file_url(path)]
+
+
 class Child:
     """One ffmpeg process.
 

@@ -58,16 +58,21 @@ def film_target(
     overwrite: bool = False,
     actor: str | os.PathLike[str] | None = None,
     motions: Sequence[Any] = (),
+    otherwise: str | None = None,
 ) -> Path:
     """Return the path to write, checked before long work.
 
-    Without a sound it is named after the actor's video or the motion files.
+    Without a sound it is named after the actor's video or the motion files, or ``otherwise``.
 
     Raises:
         OutputError: as :func:`portrait_anim.video.writer.check_output`, or it is one of the inputs itself.
     """
     acting = [] if actor is None else [actor]
-    target = Path(default_output(photo, sounds or acting or motions) if output is None else output)
+    target = Path(
+        default_output(photo, sounds or acting or motions or [otherwise] * (otherwise is not None))
+        if output is None
+        else output
+    )
     kinds = {"photo": [photo], "sound": sounds, "actor's video": acting, "motion file": motions}
     for what, given in ((what, given) for what, group in kinds.items() for given in group):
         with suppress(OSError, ValueError):  # one of them is not there

@@ -21,7 +21,7 @@ from portrait_anim.options import plain_number
 from portrait_anim.system import ffmpeg
 from portrait_anim.system.files import check_target, printable
 from portrait_anim.video.level import level_note
-from portrait_anim.video.sound import FilmSound, Sound
+from portrait_anim.video.sound import FilmSound, Sound, keep_captions
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class Writer:
         metadata: fields of the mp4, e.g. ``{"comment": "...", "title": "..."}``; nothing is taken over from the
             sound file's own (it may hold names and places).
         threads: encoder threads, None for x264's choice.
+        captions: the text of an .srt file that becomes the film's subtitle track.
         before_rename: called with the finished temporary file, which it may replace in place, e.g. to sign it.
 
     Raises:
@@ -89,6 +90,7 @@ class Writer:
         duration_s: float | None = None,
         metadata: Mapping[str, str] | None = None,
         threads: int | None = None,
+        captions: str | None = None,
         before_rename: Callable[[Path], None] | None = None,
     ) -> None:
         self.path = check_output(path, overwrite=overwrite)
@@ -109,6 +111,7 @@ class Writer:
         for file in self._sound.files:
             if self.path.exists() and self.path.samefile(file):
                 raise OutputError(f"{printable(self.path)} is the sound file itself: choose another name for the film")
+        self._captions = None if captions is None else keep_captions(captions, self._raw_audio)
         width, height = self.size
         self._padded = np.empty((height + height % 2, width + width % 2, 3), np.uint8)
         self._temporary = self.path.parent / f".portrait_anim-{secrets.token_hex(8)}{SUFFIX}"
@@ -212,12 +215,16 @@ class Writer:
         arguments = [*ffmpeg.QUIET, "-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}"]
         arguments += ["-framerate", rate, "-i", "pipe:0"]
         arguments += self._sound.inputs()
+        if self._captions is not None:
+            arguments += ffmpeg.captions_input(self._captions)
         arguments += ["-map", "0:v:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", _COLOUR_FILTER]
         arguments += ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), *_COLOUR_TAGS]
         if self._threads is not None:
             arguments += ["-threads:v", str(self._threads)]
         if mapping := self._sound.mapping():
             arguments += [*mapping, "-c:a", "aac", "-b:a", AUDIO_BITRATE]
+        if self._captions is not None:
+            arguments += ["-map", f"{1 + self._sound.n_inputs}:s:0", "-c:s", "mov_text", "-disposition:s:0", "default"]
         for key, value in self._metadata.items():
             arguments += ["-metadata", f"{key}={value}"]
         return [*arguments, "-movflags", "+faststart", "-f", "mp4", "-n", ffmpeg.file_url(self._temporary)]

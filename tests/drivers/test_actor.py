@@ -365,7 +365,7 @@ def test_unusable_videos_are_refused_in_one_line(tmp_path: Path, make: Callable[
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "nothing moves the photo: give a sound, --actor VIDEO or --motion FILE"),
+        ([], "nothing moves the photo: give a sound, --say TEXT, --actor VIDEO, --motion FILE or --idle SECONDS"),
         (["--lips", "voice", "x.wav"], "are of an actor's video"),
         (["--actor", "{acting}", "--lips", "none"], "unknown lips 'none'"),
         (["--actor", "{acting}", "--actor-face", "0"], "actor_face 0 is out of range"),
