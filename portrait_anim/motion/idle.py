@@ -17,7 +17,7 @@ from torch import Tensor
 
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.motion.blinks import APART, one_blink
-from portrait_anim.motion.breath import DEPTH
+from portrait_anim.motion.breath import DEPTH, air
 from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.model import MotionModel
 from portrait_anim.motion.upper import UpperMotion, limited, make_noise, tracks_of
@@ -28,10 +28,8 @@ SILENCE_S, EDGE_S = 6.0, 1.0  # that the speech nets hear; what is left out of i
 REACH = 2 * FPS  # frames to either side that make a frame of the net's motion, with its smoothing
 CALM = 0.7  # times the head and gaze of somebody who speaks
 BLINK_EVERY_S, BLINK_SPREAD = 3.5, 0.45  # mean of the time between blinks, and the deviation of its logarithm
-BREATH_S = (3.6, 4.6)  # range of a breath's length: people at rest breathe 12 to 20 times a minute
 BREATH_SHIFT = 0.012  # IOD by which the head rises with it
 BREATH_NOD = np.deg2rad(0.45)  # and tips back
-IN_SHARE = 0.42  # of a breath in which air comes in
 
 
 def silence(model: MotionModel) -> Array:
@@ -62,14 +60,14 @@ def idle_motion(
     tracks = tracks_of(model.upper, np.tile(latent, (noise.shape[2], 1)), noise, shape, 0.0)
     tracks = tracks[REACH : REACH + n_frames] if loop else tracks
     rest = np.ones(n_frames) if loop else ends_at_rest(np.arange(n_frames), n_frames)
-    air = breathing(n_frames, seed, loop=loop) * min(head_motion, 1.0)
+    breath = air(np.arange(n_frames), seed, n_frames if loop else None) * min(head_motion, 1.0)
     lid = idle_lids(n_frames, blinks, seed, loop=loop)
-    made = limited(tracks, lid, np.asarray(DEPTH * air, np.float32), rest, CALM * head_motion, blinks)
-    breath = (air * rest)[:, None]
+    made = limited(tracks, lid, np.asarray(DEPTH * breath, np.float32), rest, CALM * head_motion, blinks)
+    risen = (breath * rest)[:, None]
     return replace(
         made,
-        shift=np.asarray(made.shift + breath * [0, BREATH_SHIFT, 0], np.float32),
-        rotation=np.asarray(made.rotation - breath * [BREATH_NOD, 0, 0], np.float32),
+        shift=np.asarray(made.shift + risen * [0, BREATH_SHIFT, 0], np.float32),
+        rotation=np.asarray(made.rotation - risen * [BREATH_NOD, 0, 0], np.float32),
     )
 
 
@@ -92,17 +90,6 @@ def idle_lids(n_frames: int, blinks: float, seed: int, *, loop: bool) -> Array:
             lid[at : at + len(shape)] = shape
         free = at + len(shape) + APART
     return lid
-
-
-def breathing(n_frames: int, seed: int, *, loop: bool) -> npt.NDArray[np.float64]:
-    """Return (T,) how much air is in, 0..1, a whole number of breaths long where it is a ``loop``."""
-    rng = np.random.default_rng([seed, 17])
-    length = float(rng.uniform(*BREATH_S)) * FPS
-    if loop:
-        length = n_frames / max(round(n_frames / length), 1)
-    share = (np.arange(n_frames) / length + rng.uniform()) % 1
-    rising = np.where(share < IN_SHARE, share / IN_SHARE, (1 - share) / (1 - IN_SHARE))
-    return np.asarray((1 - np.cos(np.pi * rising)) / 2, np.float64)
 
 
 def _periodic(noise: Tensor, n_frames: int) -> Tensor:

