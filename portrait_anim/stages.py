@@ -91,7 +91,7 @@ def draw(
     """Return the marked frames, drawn in threads as they are taken."""
 
     def frame(i: int) -> Frame:
-        return _frame([space.state(motion, i) for motion in motions], scene, marker, i, motions[0].fps)
+        return marked_frame([space.state(motion, i) for motion in motions], scene, marker, i, motions[0].fps)
 
     return in_order(frame, len(motions[0]))
 
@@ -160,11 +160,12 @@ def stream(
         motions = [gaze.led(motion, whole=False) for motion, gaze in zip(made, looks, strict=True)]
         marker = marker or marker_of()
         for i in range(len(motions[0])):
-            yield _frame([space.state(motion, i) for motion in motions], scene, marker, n_frames, FPS)
+            yield marked_frame([space.state(motion, i) for motion in motions], scene, marker, n_frames, FPS)
             n_frames += 1
 
 
-def _frame(states: Sequence[FaceState], scene: Scene, marker: FilmMarker, number: int, fps: float) -> Frame:
+def marked_frame(states: Sequence[FaceState], scene: Scene, marker: FilmMarker, number: int, fps: float) -> Frame:
+    """Return one marked frame of a scene whose faces are in these states."""
     out = scene.still.copy()
     box = scene.draw(states, number / fps, out)
     return Frame(marker.mark(out, number), number / fps, box)

@@ -196,7 +196,7 @@ class LiveMouth:
         self._sound = np.concatenate([self._sound, *(self._level(frame) for frame in frames)])
 
 
-class LiveFace:
+class LiveUpper:
     """Output of :class:`LiveMouth`, in pieces -> one face's :class:`Motion`, in pieces, at 25 fps.
 
     Args:
@@ -250,7 +250,7 @@ class LiveMotion:
         face: a new one for every sound.
     """
 
-    def __init__(self, mouth: LiveMouth, face: LiveFace) -> None:
+    def __init__(self, mouth: LiveMouth, face: LiveUpper) -> None:
         self._mouth, self._face = mouth, face
 
     def push(self, waveform: Array, *, last: bool = False) -> Motion:

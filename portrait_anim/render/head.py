@@ -47,7 +47,7 @@ RINGS = (
 (the hair goes with the head) and below it (the shoulders stay); share of the jaw's."""
 BELOW = (0.12, 0.50)
 """Height over that of the face's outline: up to which a ring counts as below it, from which as beside it."""
-BREATH = (0.10, 0.40, 0.80, 1.00, 0.80, 0.00)
+BREATH = (0.0, 0.20, 0.65, 1.00, 0.80, 0.00)
 """Share of breathing of the rings below the face: shoulders rise, the head does not."""
 RING_DEPTH = 0.06  # IOD by which each ring below lies behind the one before
 THIN = 0.10  # share of its width that skin keeps at least where the head turns away

@@ -13,7 +13,7 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS
 from portrait_anim.motion.blinks import APART, DELAY, OPEN, REST_S, SHUT, BlinkPacer, RestBlinks
 from portrait_anim.motion.model import MotionModel
-from portrait_anim.motion.streaming import LiveFace
+from portrait_anim.motion.streaming import LiveUpper
 from portrait_anim.motion.upper import UpperMotion, closure, make_tracks, upper_motion
 
 pytestmark = pytest.mark.media
@@ -48,7 +48,7 @@ def film(model: MotionModel, latents: Track, seed: int, blinks: float) -> UpperM
 
 
 def live(model: MotionModel, latents: Track, seed: int, blinks: float) -> Track:
-    face, mouth = LiveFace(model.upper, seed=seed, blinks=blinks), np.zeros((len(latents), 1), np.float32)
+    face, mouth = LiveUpper(model.upper, seed=seed, blinks=blinks), np.zeros((len(latents), 1), np.float32)
     pieces = range(0, len(latents), 70)
     return np.concatenate([face.push(mouth[i : i + 70], latents[i : i + 70]).blink[:, 0] for i in pieces])
 
