@@ -2,11 +2,10 @@
 
     PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/live.py [PHOTO] [--size 512] [--seconds 20] [--json]
 
-A close-up is cut from the photo. ``processor``: processor time of all threads for a tick, over the tick's 40 ms, while it
-speaks and while it waits; beside it drawing alone and encoding alone (x264 veryfast, the same frames). ``delay``: a thread
-feeds speech at a microphone's pace, in pieces of 20 ms, and frames are taken at the clock: from the last sample that a
-frame plays being fed to the frame, 95th percentile; ``late``: share of frames more than one frame behind the clock.
-``closed``: ms from ``interrupt()`` to the first frame with shut lips. ``first``: s from ``LiveFace(photo)`` to the first frame.
+A close-up is cut from the photo. Share of a core: processor time of all threads for a tick, over its 40 ms, while
+the face waits and while it speaks; beside it encoding alone (x264 veryfast, the same frames). Delay: a thread feeds
+speech at a microphone's pace, in pieces of 20 ms, and frames are taken at the clock: from the last sample that a frame
+plays being fed to the frame, 95th percentile. Late: more than one frame behind the clock.
 """
 
 from __future__ import annotations

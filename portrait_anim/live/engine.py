@@ -24,6 +24,7 @@ from portrait_anim.errors import OptionError
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.live.manner import Manner
 from portrait_anim.live.speech import Piece, SpeechQueue
+from portrait_anim.motion.space import Motion
 from portrait_anim.options import MotionOptions, PhotoOptions
 from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.choose import make_scene, shown_photo
@@ -39,6 +40,7 @@ SPARE = 2  # frames that are heard ahead beyond what the nets need
 MISSED = 8  # ticks without speech after which a sentence that was not ended counts as ended
 CLOSING = (0.45, 0.12, 0.0)  # share of the mouth's opening in the frames after speech: shut within 120 ms
 OPENING = (0.5, 1.0)  # the same in the first frames of speech
+AT_ONCE = 4  # frames of the upper face that are made at a time; it follows the voice by so many frames more
 QUIET_S = 3.0  # of silence, to learn what the nets make of it
 REMEMBERED = 250  # frames over which the numbers are taken
 
@@ -130,6 +132,8 @@ class LiveFace:
         self._heard: deque[Piece | None] = deque()  # by the nets, its mouth not known yet; None: silence put in
         self._ready: deque[tuple[Piece, Array, Array]] = deque()  # sound, mouth (K,), latents (C,)
         self._ended, self._missed = True, 0
+        self._latents: list[Array] = []  # not yet given to the upper face
+        self._made: deque[Motion] = deque()  # of the next frames
         self._last = np.zeros(self._space.n_components, np.float32)  # the mouth in the last frame of speech
         self._spoken = self._silent = 0  # frames since speech began, since it ended
         self._user = self._thinks = False
@@ -219,7 +223,7 @@ class LiveFace:
             spoken = self._next()
             state = self._state(spoken is not None)
             mouth, latents = self._formed(spoken)
-            motion = self._gaze.led(self._upper.push(mouth[None], latents[None]), whole=False)
+            motion = self._gaze.led(replace(self._above(latents), mouth=mouth[None]), whole=False)
             rotation, gaze, felt = self._manner.next(state)
         motion = replace(
             motion, rotation=motion.rotation + rotation, gaze=motion.gaze + gaze,
@@ -262,6 +266,19 @@ class LiveFace:
             piece = self._heard.popleft()
             if piece is not None:
                 self._ready.append((piece, mouth, latents))
+
+    def _above(self, latents: Array) -> Motion:
+        """Return lids, brows, gaze and head of the next frame; they are made for several frames at a time."""
+        self._latents.append(latents)
+        if not self._made:
+            many = np.stack(self._latents if len(self._latents) == AT_ONCE else [latents] * AT_ONCE)
+            made = self._upper.push(np.zeros((AT_ONCE, self._space.n_components), np.float32), many)
+            tracks: dict[str, Any] = made.tracks()
+            self._made.extend(
+                Motion(**{name: track[i : i + 1] for name, track in tracks.items()}) for i in range(AT_ONCE)
+            )
+            self._latents.clear()
+        return self._made.popleft()
 
     def _state(self, speaks: bool) -> str:
         if speaks:

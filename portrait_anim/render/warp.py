@@ -113,6 +113,29 @@ def draw_finer(
                             )
 
 
+@numba.njit(cache=True, nogil=True)
+def moving_part(move: Array, to_person: Array, step: int) -> npt.NDArray[np.bool_]:
+    """Return where (H, W) of a displacement map (H, W, 2) px the person may be seen moved.
+
+    Args:
+        move: on a grid of ``step`` px.
+        to_person: (H, W) grid points from each to the person in the photo.
+        step: px.
+    """
+    height, width = to_person.shape
+    most = np.float32(0)
+    for row in range(height):
+        for column in range(width):
+            most = max(most, abs(move[row, column, 0]), abs(move[row, column, 1]))
+    reach = np.float32(1.5) * most / step + 1  # sideways and up at once is 1.42 times as far
+    out = np.empty((height, width), np.bool_)
+    for row in range(height):
+        for column in range(width):
+            moves = abs(move[row, column, 0]) > STILL_PX or abs(move[row, column, 1]) > STILL_PX
+            out[row, column] = moves and to_person[row, column] <= reach
+    return out
+
+
 def moving_box(source: Array, size: tuple[int, int]) -> Box:
     """Return the part of a picture of ``size`` (width, height) that a mesh with vertices (N, 2) px can change."""
     low, high = np.floor(source.min(0)) - BOX_MARGIN_PX, np.ceil(source.max(0)) + BOX_MARGIN_PX + 1
@@ -167,7 +190,7 @@ class Warp:
         self._offset = np.array([x0, y0], np.float32) + (step - 1) / 2
         rows, columns = -(-(self.box[3] - y0) // step), -(-(self.box[2] - x0) // step)
         self._coarse = rows, columns
-        self._to_person = None  # (rows, columns) grid points to the person
+        self._to_person = np.zeros(self._coarse, np.float32)  # grid points from each to the person
         if person is not None:
             whole = np.pad(person, ((0, rows * step - person.shape[0]), (0, columns * step - person.shape[1])))
             there = whole.reshape(rows, step, columns, step).any(axis=(1, 3))
@@ -187,17 +210,14 @@ class Warp:
         step = self.step
         # the displacement map on the coarse grid, from the triangles that move
         move = (self.source - target).astype(np.float32)
-        moving = np.abs(move).max(axis=1) > STILL_PX
+        moving = (np.abs(move[:, 0]) > STILL_PX) | (np.abs(move[:, 1]) > STILL_PX)
         triangles = self._triangles[moving[self._triangles].any(axis=1)]
         if not len(triangles):
             return None
         coarse = np.zeros((*self._coarse, 2), np.float32)
         draw(((target - self._offset) / step).astype(np.float32), move, triangles, coarse)
         # the part that moves, one grid point wider
-        size = np.abs(coarse).max(axis=2)
-        busy = size > STILL_PX
-        if self._to_person is not None:
-            busy &= self._to_person <= 1.5 * size.max() / step + 1
+        busy = moving_part(coarse, self._to_person, step)
         rows, columns = np.flatnonzero(busy.any(axis=1)), np.flatnonzero(busy.any(axis=0))
         if not len(rows):
             return None
