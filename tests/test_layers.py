@@ -54,7 +54,19 @@ MAY_IMPORT = {
     "app": {"system", "video", "pipeline", "animation"},
     "training": {"system", "audio", "face", "motion", "video"},
     "evaluation": {"system", "audio", "face", "motion", "render", "video", "training", "pipeline"},
-    "cli": {"system", "audio", "motion", "provenance", "animation", "pipeline", "app", "training", "evaluation"},
+    "cli": {
+        "system",
+        "audio",
+        "motion",
+        "video",
+        "live",
+        "provenance",
+        "animation",
+        "pipeline",
+        "app",
+        "training",
+        "evaluation",
+    },
     "__main__": {"cli"},
 }
 SPEAKING = {"cli", "app"}  # rooms that may print

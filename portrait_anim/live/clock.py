@@ -7,7 +7,8 @@ import time
 from collections.abc import AsyncGenerator, Generator
 
 from portrait_anim.config import FPS
-from portrait_anim.live.engine import LiveFace, LiveFrame
+from portrait_anim.live.engine import LiveFace
+from portrait_anim.live.frame import LiveFrame
 
 LATE_S = 1 / FPS  # behind the clock from which on a frame is not drawn
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from portrait_anim.drivers.stream import LIVE_NETS
 from portrait_anim.drivers.voice import VoiceNets
 from portrait_anim.errors import OptionError
 from portrait_anim.face.detect import shared_landmarker
+from portrait_anim.live.frame import LiveFrame, LiveNumbers
 from portrait_anim.live.manner import Manner
 from portrait_anim.live.speech import Piece, SpeechQueue
 from portrait_anim.motion.space import Motion
@@ -33,7 +34,6 @@ from portrait_anim.system.facts import Facts
 from portrait_anim.system.weights import digests
 
 Array = npt.NDArray[np.float32]
-Image = npt.NDArray[np.uint8]
 
 HOP = 2  # frames of speech that are heard at a time
 SPARE = 2  # frames that are heard ahead beyond what the nets need
@@ -43,43 +43,6 @@ OPENING = (0.5, 1.0)  # the same in the first frames of speech
 AT_ONCE = 4  # frames of the upper face that are made at a time; it follows the voice by so many frames more
 QUIET_S = 3.0  # of silence, to learn what the nets make of it
 REMEMBERED = 250  # frames over which the numbers are taken
-
-
-@dataclass(frozen=True)
-class LiveFrame:
-    """One tick.
-
-    Attributes:
-        pixels: (H, W, 3) uint8 RGB, marked; None: the processor was too slow, and the frame before goes on being shown.
-        samples: (N,) float32, the sound of these 40 ms at the engine's rate.
-        time_s: its start.
-        state: ``"idle"``, ``"listening"``, ``"thinking"`` or ``"speaking"``.
-    """
-
-    pixels: Image | None
-    samples: Array
-    time_s: float
-    state: str
-
-
-@dataclass(frozen=True)
-class LiveNumbers:
-    """How the engine is doing, over the last ten seconds.
-
-    Attributes:
-        queued_s: speech that waits.
-        delay_s: from the last sample of a frame's speech being fed to the frame, 95th percentile; speech that had to
-            wait for its turn counts, too.
-        draw_s: for a frame, mean.
-        dropped: frames that were not drawn, since the start.
-        frames: ticks since the start.
-    """
-
-    queued_s: float
-    delay_s: float
-    draw_s: float
-    dropped: int
-    frames: int
 
 
 class LiveFace:

@@ -33,8 +33,8 @@ MAX_SIDE_PX = 8192  # of H.264 level 6
 MAX_FPS = 240
 
 # Full-range RGB to limited-range BT.709, as the tags then say.
-_COLOUR_FILTER = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp,format=yuv420p"
-_COLOUR_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
+COLOUR_FILTER = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp,format=yuv420p"
+COLOUR_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -217,8 +217,8 @@ class Writer:
         arguments += self._sound.inputs()
         if self._captions is not None:
             arguments += ffmpeg.captions_input(self._captions)
-        arguments += ["-map", "0:v:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", _COLOUR_FILTER]
-        arguments += ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), *_COLOUR_TAGS]
+        arguments += ["-map", "0:v:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", COLOUR_FILTER]
+        arguments += ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), *COLOUR_TAGS]
         if self._threads is not None:
             arguments += ["-threads:v", str(self._threads)]
         if mapping := self._sound.mapping():

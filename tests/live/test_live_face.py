@@ -14,7 +14,8 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS, SAMPLES_PER_FRAME
 from portrait_anim.errors import AudioError, OptionError
 from portrait_anim.live.clock import played
-from portrait_anim.live.engine import CLOSING, LiveFace, LiveFrame
+from portrait_anim.live.engine import CLOSING, LiveFace
+from portrait_anim.live.frame import LiveFrame
 from portrait_anim.live.manner import NOD_AFTER_S, NOD_S, Manner
 from portrait_anim.motion.metrics import correlation
 from portrait_anim.motion.model import MotionModel
