@@ -35,7 +35,6 @@ from portrait_anim.errors import OutputError
 from portrait_anim.face.choose import choose_faces
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.photo import load_photo
-from portrait_anim.motion.files import MotionFiles
 from portrait_anim.motion.space import Motion
 from portrait_anim.options import (
     MAX_DURATION_S,
@@ -47,11 +46,13 @@ from portrait_anim.options import (
     PhotoOptions,
     Which,
 )
+from portrait_anim.options.background import BackgroundLike
 from portrait_anim.options.morph import MorphLike, check_end
 from portrait_anim.provenance.label import Label, Style
 from portrait_anim.provenance.record import FilmMarker, Provenance
 from portrait_anim.render.choose import make_scene
-from portrait_anim.stages import draw, frame_rate, gazes, perform, stream, targets_of
+from portrait_anim.stages import draw, frame_rate, gazes, motion_files, perform, pixels_of, stream, targets_of
+from portrait_anim.video.looped import LoopedVideo
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer
 
@@ -79,6 +80,7 @@ def animate(
     landmarker: str = "facemesh",
     morph: MorphLike = None,
     morph_style: str = "face",
+    background: BackgroundLike = "keep",
     label: str | None = None,
     sign_cert: PathLike | None = None,
     sign_key: PathLike | None = None,
@@ -99,6 +101,7 @@ def animate(
             each face from the left (or for those that ``face`` names), mixed in the film. None: the actor's own, or,
             with ``motion``, a silent film.
         output: the .mp4 to write; default: PHOTO_AUDIO.mp4 (or PHOTO_ACTOR, PHOTO_MOTION) in the working directory.
+            With background ``"none"`` NAME.webm (the default), NAME.mov, or a folder's name for PNG pictures.
         actor: a video whose face moves the photo's; with ``audio`` all but the lips, which follow the voice.
         actor_face: which face of several in it, from the left in the first frame with any; default: the largest.
         actor_neutral: s, a moment at which the actor's face is at rest; default: found.
@@ -121,6 +124,8 @@ def animate(
             length of the change in s, default 0.8; ``name.jpg#2``: the second face from the left), the path of an .lrc
             file with lines ``[00:12.50]second.jpg``, or ``(photo, second[, length])`` tuples.
         morph_style: ``"face"`` (the first photo's hair, body and room stay) or ``"photo"`` (everything changes).
+        background: what is behind the people: ``"keep"``, ``"none"`` (transparent), ``"blur"``, a colour ``"#00b140"``,
+            a picture (path, PIL image, array), or a video, which plays over and over; both fill the frame.
         label: a visible label: ``"auto"``, ``"eu"``, ``"cn"`` or a text.
         sign_cert: PEM certificate chain that signs the film; default: this machine's own.
         sign_key: its PEM key.
@@ -140,9 +145,12 @@ def animate(
         emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion, gaze,
         label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log, save_motion=save_motion,
     )  # fmt: skip
-    seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style)
+    seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, background)
     sounds = as_sounds(audio)
-    output = film_target(photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions)
+    output = film_target(
+        photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions,
+        transparent=seen.behind.transparent,
+    )  # fmt: skip
     if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
         seen = replace(seen, face=tuple(range(1, n_faces + 1)))
     animator = Animator(photo, **{part.name: getattr(seen, part.name) for part in fields(seen) if part.init})
@@ -154,7 +162,7 @@ class Animator:
 
     Args:
         photo: as in :func:`animate`.
-        choices: face, max_size, weights, device, landmarker, morph and morph_style, as in :func:`animate`.
+        choices: face, max_size, weights, device, landmarker, morph, morph_style and background, as in :func:`animate`.
 
     Attributes:
         photo: the picture.
@@ -167,7 +175,8 @@ class Animator:
         self.photo = load_photo(photo, options.max_size)
         finder = shared_landmarker(options.landmarker)
         self.faces = choose_faces(self.photo, finder, options.face)
-        self._scene, self._changes = make_scene(self.photo, self.faces, finder, options), options.changes
+        self._scene, self._changes = make_scene(self.photo, self.faces, finder, options, LoopedVideo), options.changes
+        self._transparent = options.behind.transparent
         self._targets = targets_of(self.faces, self._scene)
         self._nets = VoiceNets(options.weights, options.device)
 
@@ -191,6 +200,8 @@ class Animator:
     def frames(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> Generator[Image, None, None]:
         """Return the film's marked frames one by one, (H, W, 3) uint8 RGB, as they are before encoding.
 
+        With background ``"none"`` they are (H, W, 4): the colours themselves and their opacity; live ones too.
+
         Keywords as in :func:`animate`: emotion, head_motion, blinks, seed, fps, max_duration, motion, gaze. Memory
         grows by 13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
         """
@@ -200,7 +211,7 @@ class Animator:
         record = Provenance.of(self._scene.facts, driver.facts(options), options)
         marker = record.marker(self._scene.still, frame_rate(options))
         motions = perform(driver, self._targets, options, self._scene)
-        return _pixels(draw(motions, self._nets.space, self._scene, marker))
+        return pixels_of(draw(motions, self._nets.space, self._scene, marker))
 
     def motions(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> tuple[Motion, ...]:
         """Return how each face moves to ``audio``, without rendering; keywords as in :meth:`frames`."""
@@ -238,15 +249,16 @@ class Animator:
 
             yield from stream(driver, self._nets.space, self._scene, marker, pieces, looks)
 
-        return _pixels(frames())
+        return pixels_of(frames())
 
     def _film(
         self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
     ) -> Animation:
         target = film_target(
-            self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions
+            self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions,
+            transparent=self._transparent,
         )  # fmt: skip
-        saved = self._motion_files(options, given, overwrite=overwrite)
+        saved = motion_files(options, len(self.faces), (self._given, *given), overwrite=overwrite)
         if options.label is not None:
             Label(Style.parse(options.label), self.size, options.fps)  # it fits, or this is said at once
         step("reading", 0, len(given))
@@ -258,7 +270,7 @@ class Animator:
         marker = record.marker(self._scene.still, fps)
         writer = Writer(
             target, self.size, options.fps, [sound.film for sound in driver.sounds], overwrite=overwrite,
-            metadata=record.metadata, before_rename=record.finish,
+            metadata=record.metadata, before_rename=record.finish, transparent=self._transparent,
         )  # fmt: skip
         step("listening", 0, len(given))
         motions = perform(driver, self._targets, options, self._scene)
@@ -285,15 +297,3 @@ class Animator:
         record.record(writer.path)
         step("signing", 1, 1)
         return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)
-
-    def _motion_files(self, options: FilmOptions, given: list[SoundLike], *, overwrite: bool) -> MotionFiles | None:
-        if options.save_motion is None:
-            return None
-        inputs = (self._given, *given, *options.motions)
-        return MotionFiles(options.save_motion, len(self.faces), overwrite=overwrite, inputs=inputs)
-
-
-def _pixels(frames: Generator[Frame, None, None]) -> Generator[Image, None, None]:
-    with closing(frames):
-        for frame in frames:
-            yield frame.pixels

@@ -6,13 +6,14 @@ Whole recordings go through :func:`perform` and :func:`draw`, sound that still c
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from portrait_anim.animation import Frame
+from portrait_anim.animation import Frame, Image
 from portrait_anim.audio.waveform import PieceReader
 from portrait_anim.config import FPS
 from portrait_anim.drivers.base import Driver, LiveDriver, Target
@@ -22,9 +23,10 @@ from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Array, Face, Trial
+from portrait_anim.motion.files import MotionFiles
 from portrait_anim.motion.gaze import Gaze
 from portrait_anim.motion.space import Motion, MotionSpace
-from portrait_anim.options import MotionOptions
+from portrait_anim.options import FilmOptions, MotionOptions
 from portrait_anim.provenance.record import FilmMarker
 from portrait_anim.render.scene import Scene
 from portrait_anim.system.threads import in_order
@@ -45,6 +47,7 @@ def targets_of(faces: Sequence[Face], scene: Scene) -> list[Target]:
             states[number] = replace(states[number], displacement=displacement)
             shown = scene.still.copy()
             scene.draw(states, 0.0, shown)
+            shown = np.ascontiguousarray(shown[..., :3])  # of a transparent frame the colours
             found = shared_landmarker("facemesh").nets.place(shown, crop_of(faces[number].landmarks))
             return None if found is None else normalise(found.landmarks)[0]
 
@@ -79,6 +82,13 @@ def gazes(scene: Scene, options: MotionOptions) -> list[Gaze]:
             "gaze 'camera' needs the irises, which face-alignment does not find: use --landmarker facemesh"
         )
     return [Gaze(options, sights) for sights in scene.sights]
+
+
+def motion_files(options: FilmOptions, n_faces: int, inputs: Sequence[Any], *, overwrite: bool) -> MotionFiles | None:
+    """Return what saves the motion, checked before long work; None: it is not saved. ``inputs`` are not overwritten."""
+    if options.save_motion is None:
+        return None
+    return MotionFiles(options.save_motion, n_faces, overwrite=overwrite, inputs=(*inputs, *options.motions))
 
 
 def draw(
@@ -120,6 +130,13 @@ def stream(
         for i in range(len(motions[0])):
             yield _frame([space.state(motion, i) for motion in motions], scene, marker, n_frames, FPS)
             n_frames += 1
+
+
+def pixels_of(frames: Generator[Frame, None, None]) -> Generator[Image, None, None]:
+    """Return the pixels of frames; closing this closes them."""
+    with closing(frames):
+        for frame in frames:
+            yield frame.pixels
 
 
 def _frame(states: Sequence[FaceState], scene: Scene, marker: FilmMarker, number: int, fps: float) -> Frame:

@@ -18,6 +18,7 @@ examples:
   {prog} photo.jpg song.wav --emotion "happy@0-4,sad:0.6@4-"
   {prog} photo.jpg song.wav --motion face.csv     motion recorded with a phone, or saved with --save-motion
   {prog} photo.jpg song.wav --morph "second.jpg@12.5,third.jpg@20:1.5"
+  {prog} photo.jpg song.wav --background none -o film.webm    transparent; also blur, #00b140, beach.jpg, sea.mp4
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
   {prog} photo.jpg --actor acting.mp4             the video's face moves the photo's, and its sound is played
   {prog} photo.jpg voice.wav --actor acting.mp4   lips from the voice, all else from the video
@@ -66,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     picture.add_argument("--fps", type=frame_rate, default=25, metavar="N", help="frames a second, 1 to 60 (25)")
     picture.add_argument("--max-size", type=whole, metavar="PX", help="reduce the longer side to PX (not reduced)")
+    picture.add_argument(
+        "--background", default="keep", metavar="WHAT",
+        help="what is behind the people: keep; none, transparent (OUT: NAME.webm, NAME.mov or a folder of PNG); blur; "
+        "a colour, #00b140; a picture or a video (played over and over), which fills the frame (keep)",
+    )  # fmt: skip
     morph = parser.add_argument_group(
         "faces that change", "a comma separates photos only after @SECOND: names may hold commas, @ and colons"
     )
@@ -102,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
             max_duration=args.max_duration,
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
             motion=args.motion, save_motion=args.save_motion, morph=args.morph, morph_style=args.morph_style,
+            background=args.background,
             sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,
             progress=progress, overwrite=args.force,
         )  # fmt: skip

@@ -31,7 +31,7 @@ WORK_IOD = 80  # px an IOD there, at most
 BODY_REACH, BODY_BELOW = 3.2, 1.6  # of the view with the body: half its side, and how far below the face its middle is
 FADING = 0.25  # of a view's side, within which it counts less and less towards its border
 WHOLE_WEIGHT = 0.02  # of the view of the whole picture; any other's is 1 in its middle, times how close it is
-LEAST_UNIT = 0.02  # IOD over the picture's longer side that the edge's width is made for at least: bodies of small faces
+LEAST_UNIT = 0.02  # IOD over the picture's longer side that the edge is made for at least: bodies of small faces
 ROUNDS_IOD = (0.9, 0.08)  # reach of the two averages that tell a person's colours from the wall's
 LEAST = 1e-4  # opacity that an average has at least
 SPREAD_IOD = 1.5  # how far the people's colours run on beyond them
@@ -56,20 +56,20 @@ class Cutout:
     doubt: str | None
 
 
-def cut_out(pixels: Image, moving: Sequence[Face], others: Sequence[Face] = ()) -> Cutout:
+def cut_out(pixels: Image, moving: Sequence[Face], found: Sequence[Face] = ()) -> Cutout:
     """Cut the people out of a picture.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
         moving: the faces that move; what lies within their outlines is surely a person.
-        others: further faces, looked at closely too.
+        found: all faces that are looked at closely; none: those that move.
     """
     height, width = pixels.shape[:2]
     iods = [normalise(face.landmarks)[1].scale for face in moving]  # px
     scale = min(1.0, WORK_IOD / min(iods), (WORK_PX / (width * height)) ** 0.5)
     size = max(4, round(width * scale)), max(4, round(height * scale))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if scale < 1 else pixels
-    coarse = whole_matte(pixels, [*moving, *others], size)
+    coarse = whole_matte(pixels, found or moving, size)
     surely = np.zeros(size[::-1], np.uint8)
     doubt = None
     for face in moving:
@@ -94,7 +94,7 @@ def whole_matte(pixels: Image, faces: Sequence[Face], size: tuple[int, int]) -> 
     for face in faces:
         low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
         middle, reach = (low + high) / 2, float((high - low).max())
-        views.append((middle + [0, BODY_BELOW * reach], BODY_REACH * reach, 1.0))
+        views.append((middle + np.array([0, BODY_BELOW * reach]), BODY_REACH * reach, 1.0))
         views.append((middle, REACH * reach, 1.0))
     closest = min(half for _, half, _ in views)
     inwards = np.minimum(np.arange(MATTE_SIZE) + 0.5, np.arange(MATTE_SIZE)[::-1] + 0.5) / (FADING * MATTE_SIZE)
@@ -103,7 +103,8 @@ def whole_matte(pixels: Image, faces: Sequence[Face], size: tuple[int, int]) -> 
     total, weights = np.zeros(size[::-1], np.float32), np.zeros(size[::-1], np.float32)
     for middle, half, weight in views:
         matte, to_matte = matte_of_view(pixels, middle, half)
-        from_small = np.column_stack([to_matte[:, :2] / shrink, to_matte[:, 2] + to_matte[:, :2] @ (0.5 / shrink - 0.5)])
+        shift = to_matte[:, 2] + to_matte[:, :2] @ (0.5 / shrink - 0.5)  # pixel centres at integers
+        from_small = np.column_stack([to_matte[:, :2] / shrink, shift])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         seen = cv2.warpAffine(matte, from_small, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         if weight == WHOLE_WEIGHT:

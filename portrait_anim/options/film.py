@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypedDict
 
 from portrait_anim.config import FPS
 from portrait_anim.errors import OptionError
+from portrait_anim.options.background import Background, BackgroundLike, parse_background
 from portrait_anim.options.checks import check_choice, check_range, check_whole
 from portrait_anim.options.morph import STYLES, MorphChange, MorphLike, parse_morph
 from portrait_anim.options.timeline import EmotionTimeline, parse_emotion
@@ -42,7 +43,9 @@ class PhotoOptions:
         landmarker: ``"facemesh"`` or ``"face-alignment"``.
         morph: other faces that the face becomes, see :func:`portrait_anim.options.morph.parse_morph`; None: none.
         morph_style: ``"face"`` (hair, body and room stay) or ``"photo"`` (everything changes).
+        background: what is behind the people, see :func:`portrait_anim.options.background.parse_background`.
         changes: ``morph``, read.
+        behind: ``background``, read.
 
     Raises:
         OptionError: a value outside its range.
@@ -55,11 +58,18 @@ class PhotoOptions:
     landmarker: str = "facemesh"
     morph: MorphLike = None
     morph_style: str = "face"
+    background: BackgroundLike = "keep"
     changes: tuple[MorphChange, ...] = field(init=False, repr=False)
+    behind: Background = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_choice("morph_style", self.morph_style, STYLES)
         object.__setattr__(self, "changes", parse_morph(self.morph))
+        object.__setattr__(self, "behind", parse_background(self.background))
+        if self.changes and self.morph_style != "face" and not self.behind.kept:
+            raise OptionError(
+                "a morph of style photo changes the background itself: use style face, or background keep"
+            )
         check_choice("weights", self.weights, WEIGHT_SETS)
         check_choice("device", self.device, DEVICES)
         check_choice("landmarker", self.landmarker, LANDMARKERS)
@@ -174,6 +184,7 @@ class PhotoChoices(TypedDict, total=False):
     landmarker: str
     morph: MorphLike
     morph_style: str
+    background: BackgroundLike
 
 
 class MotionChoices(TypedDict, total=False):

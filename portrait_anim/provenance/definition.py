@@ -12,7 +12,8 @@ from portrait_anim.version import __version__
 ALGORITHM = "org.portrait-anim.spread-spectrum.1"  # our own name; it is not in C2PA's list of algorithms
 GENERATION = "org.portrait-anim.generation"  # label of the assertion with seed, emotion, models and further sources
 # what can go in beside photo and sound: what a manifest's ingredient is called, its type
-SOURCES = {"actor": ("actor's video", "video/*"), "morph": ("morph photo", "image/*"), "motion": ("motion file", "*/*")}
+SOURCES = {"actor": ("actor's video", "video/*"), "morph": ("morph photo", "image/*"), "motion": ("motion file", "*/*"),
+           "background": ("background", "*/*")}  # fmt: skip
 PERFORMED = "One person's performance, recorded in a video, moves the face of the person in the photo."
 FILM_TYPE = "video/mp4"
 
@@ -48,8 +49,12 @@ def definition_of(
     more: Mapping[str, Sequence[str]],
     *,
     photo_kept: bool,
+    kind: str = FILM_TYPE,
 ) -> dict[str, Any]:
-    """Return the manifest, as c2pa's builder takes it. ``photo_kept``: the photo is added as a stream instead."""
+    """Return the manifest, as c2pa's builder takes it. ``photo_kept``: the photo is added as a stream instead.
+
+    ``kind`` is the film's type, as of a file.
+    """
     agent = {"name": "portrait_anim", "version": __version__}
     ingredients = _ingredients(photo_hash, audio_hash, more, photo_kept=photo_kept)
     labels = [*(["photo"] if photo_kept else []), *(ingredient["label"] for ingredient in ingredients)]
@@ -78,7 +83,7 @@ def definition_of(
     return {
         "claim_generator_info": [agent],
         "title": "film",
-        "format": FILM_TYPE,
+        "format": kind,
         "ingredients": ingredients,
         "assertions": [
             {"label": "c2pa.actions", "data": {"actions": [created, marked]}, "created": True},

@@ -17,7 +17,6 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from portrait_anim.face.cutout import Cutout
 from portrait_anim.face.state import FaceState
@@ -29,7 +28,7 @@ from portrait_anim.system.opencv import cv2
 
 BLUR = 0.02  # Gaussian deviation of ``blur`` over the picture's diagonal
 BLUR_REDUCED = 4  # px of deviation that it is blurred with, in a picture reduced to that
-FILL_IOD_OF_DIAGONAL = 0.1  # the filling's unit
+FILL_PX = 400  # diagonal of the reduced picture in which the background is filled
 FAINT = 16  # opacity of 255 below which a colour cannot be told well any more, and goes over into ``around``
 BEHIND = 0.02  # opacity from which on a pixel is filled before the background is blurred
 
@@ -93,7 +92,7 @@ def blurred(pixels: Image, cut: Cutout) -> Image:
     height, width = pixels.shape[:2]
     diagonal = float(np.hypot(width, height))
     seen = cut.person[..., 3] <= BEHIND * 255
-    whole = filled(pixels, seen, min(1.0, 40 / (FILL_IOD_OF_DIAGONAL * diagonal)))
+    whole = filled(pixels, seen, min(1.0, FILL_PX / diagonal))
     scale = min(1.0, BLUR_REDUCED / (BLUR * diagonal))
     size = max(4, round(width * scale)), max(4, round(height * scale))
     small = cv2.GaussianBlur(

@@ -138,9 +138,7 @@ class Portrait:
         self.draw(frame, state, opacity=opacity)
         return frame if opacity is None else cv2.add(frame, ((255 - opacity) // 2)[..., None].repeat(3, axis=2))
 
-    def draw(
-        self, frame: Image, state: FaceState, other: Array | None = None, opacity: Image | None = None
-    ) -> None:
+    def draw(self, frame: Image, state: FaceState, other: Array | None = None, opacity: Image | None = None) -> None:
         """Draw a state into (H, W, 3) ``frame``, in place; inside ``box`` the frame has to show ``still``.
 
         Args:
@@ -148,7 +146,7 @@ class Portrait:
             state: of the face.
             other: (478, 3) IOD, another resting face less this one's, for a face that takes on another's shape; the
                 skin does not fold by it.
-            opacity: (H, W) uint8, of people who are cut out; changed in place, shows ``still_opacity`` when it comes in.
+            opacity: (H, W) uint8, of people who are cut out; changed too, shows ``still_opacity`` when it comes in.
         """
         if not self._blinks:
             state = replace(state, blink=np.zeros(2, np.float32))
