@@ -39,7 +39,7 @@ from portrait_anim.system import ffmpeg
 from portrait_anim.video import formats, writer
 
 SPEECH = Path(__file__).resolve().parents[1] / "examples" / "speech.flac"
-SECONDS = 1.0
+SECONDS = 0.64
 MAX_SIZE_PX = 512
 KINDS = ("film.webm", "film.mov", "film")
 GREY, GREEN = 128, (0, 177, 64)

@@ -34,6 +34,7 @@ WHOLE_WEIGHT = 0.02  # of the view of the whole picture; any other's is 1 in its
 LEAST_UNIT = 0.02  # IOD over the picture's longer side that the edge is made for at least: bodies of small faces
 ROUNDS_IOD = (0.9, 0.08)  # reach of the two averages that tell a person's colours from the wall's
 LEAST = 1e-4  # opacity that an average has at least
+STRIP_PX = 256  # rows that are worked on at once
 SPREAD_IOD = 1.5  # how far the people's colours run on beyond them
 FACE_COVERED = 0.90  # share of a face that the matte must cover
 FILLED, NOBODY = 0.985, 0.005  # shares of the picture: more is no background left, less is no person
@@ -81,9 +82,7 @@ def cut_out(pixels: Image, moving: Sequence[Face], found: Sequence[Face] = ()) -
         surely |= alone
     unit = max(float(np.median(iods)) * scale, LEAST_UNIT * max(size))
     alpha = alpha_between(small, coarse, surely, unit)
-    if scale < 1:
-        alpha = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
-    return Cutout(*_colours(pixels, alpha, unit / scale), doubt or _doubt(alpha))
+    return Cutout(*_colours(pixels, small, alpha, unit), doubt or _doubt(alpha))
 
 
 def whole_matte(pixels: Image, faces: Sequence[Face], size: tuple[int, int]) -> Array:
@@ -116,20 +115,41 @@ def whole_matte(pixels: Image, faces: Sequence[Face], size: tuple[int, int]) -> 
     return np.asarray(total / weights, np.float32)
 
 
-def _colours(pixels: Image, alpha: Array, iod_px: float) -> tuple[Image, Image]:
-    """Return ``person`` and ``around`` of :class:`Cutout` for an opacity (H, W)."""
-    shown = pixels.astype(np.float32)
+def _colours(pixels: Image, small: Image, alpha: Array, iod_px: float) -> tuple[Image, Image]:
+    """Return ``person`` and ``around`` of :class:`Cutout`.
+
+    Args:
+        pixels: (H, W, 3) the picture.
+        small: (h, w, 3) the same, reduced: what is smooth is found there.
+        alpha: (h, w) 0..1, the opacity.
+        iod_px: px an IOD of the reduced picture.
+    """
+    shown, opacity = small.astype(np.float32), alpha[..., None]
     own, behind = shown, shown
-    opacity = alpha[..., None]
     for reach in ROUNDS_IOD:
-        own, behind = _average(own, opacity, reach * iod_px), _average(behind, 1 - opacity, reach * iod_px)
-        own = np.clip(own + opacity * (shown - opacity * own - (1 - opacity) * behind), 0, 255)
-    rounded = np.round(opacity * 255)
-    colours = np.round(own * (rounded / 255))
-    person = np.concatenate([colours, rounded], axis=2).astype(np.uint8)
+        near, wall = _average(own, opacity, reach * iod_px), _average(behind, 1 - opacity, reach * iod_px)
+        own, behind = _own(shown, opacity, near, wall), wall
     around = _average(own, opacity, SPREAD_IOD * iod_px)
-    around += opacity * (own - around)
-    return person, np.round(around).astype(np.uint8)
+    near, wall, around = (_enlarged(np.round(part).astype(np.uint8), pixels) for part in (near, wall, around))
+    whole = _enlarged(np.round(alpha * 255).astype(np.uint8), pixels)
+    person = np.empty((*whole.shape, 4), np.uint8)
+    for first in range(0, len(whole), STRIP_PX):  # a large photo's floats would not fit into memory
+        rows = slice(first, first + STRIP_PX)
+        share = whole[rows, :, None] / np.float32(255)
+        person[rows, :, :3] = np.round(share * _own(pixels[rows], share, near[rows], wall[rows]))
+        person[rows, :, 3] = whole[rows]
+    return person, around
+
+
+def _own(shown: Image | Array, opacity: Array, near: Image | Array, wall: Image | Array) -> Array:
+    """Return (h, w, 3) the person's colours that explain what is shown, close to those that are near."""
+    near, wall = near.astype(np.float32), wall.astype(np.float32)
+    return np.asarray(np.clip(near + opacity * (shown - opacity * near - (1 - opacity) * wall), 0, 255), np.float32)
+
+
+def _enlarged(part: Image, pixels: Image) -> Image:
+    size = pixels.shape[1::-1]
+    return part if part.shape[:2] == pixels.shape[:2] else np.asarray(cv2.resize(part, size), np.uint8)
 
 
 def _average(values: Array, weights: Array, reach_px: float) -> Array:

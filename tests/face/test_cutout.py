@@ -23,7 +23,7 @@ def picture() -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_old_wall_is_taken_out_of_the_edge() -> None:
     shown, alpha = picture()
-    person, around = _colours(shown, alpha, 40.0)
+    person, around = _colours(shown, shown, alpha, 40.0)
     assert person.shape == (200, 200, 4)
     edge = (alpha > 0.2) & (alpha < 0.8)
     assert edge.sum() > 500
@@ -37,7 +37,7 @@ def test_the_old_wall_is_taken_out_of_the_edge() -> None:
 
 def test_colours_and_opacity_come_back_from_a_transparent_frame() -> None:
     shown, alpha = picture()
-    person, around = _colours(shown, alpha, 40.0)
+    person, around = _colours(shown, shown, alpha, 40.0)
     colours, opacity = np.ascontiguousarray(person[..., :3]), np.ascontiguousarray(person[..., 3])
     frame = np.zeros((200, 200, 4), np.uint8)
     _straight(colours, opacity, around, frame)
@@ -54,7 +54,7 @@ def test_colours_and_opacity_come_back_from_a_transparent_frame() -> None:
 
 def test_the_own_background_is_blurred_without_the_person() -> None:
     shown, alpha = picture()
-    cut = Cutout(*_colours(shown, alpha, 40.0), None)
+    cut = Cutout(*_colours(shown, shown, alpha, 40.0), None)
     behind = blurred(shown, cut)
     assert behind.shape == shown.shape
     assert np.abs(behind.astype(float) - WALL).max() < 12  # a plain blur is 100 darker in the middle
