@@ -44,7 +44,7 @@ MAX_SIZE_PX = 512
 KINDS = ("film.webm", "film.mov", "film")
 GREY, GREEN = 128, (0, 177, 64)
 TURNS = ((0, 0, 0), (6, 18, 0), (-5, -18, 5))  # degrees of pitch, yaw, roll, of the sheet
-TILE_PX, SQUARE_PX = 300, 16
+TILE_PX, SQUARE_PX = 240, 16
 Frames = npt.NDArray[np.uint8]
 
 
