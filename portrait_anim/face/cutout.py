@@ -129,14 +129,14 @@ def _colours(pixels: Image, small: Image, alpha: Array, iod_px: float) -> tuple[
     for reach in ROUNDS_IOD:
         near, wall = _average(own, opacity, reach * iod_px), _average(behind, 1 - opacity, reach * iod_px)
         own, behind = _own(shown, opacity, near, wall), wall
-    around = _average(own, opacity, SPREAD_IOD * iod_px)
-    near, wall, around = (_enlarged(np.round(part).astype(np.uint8), pixels) for part in (near, wall, around))
+    running_on = _average(own, opacity, SPREAD_IOD * iod_px)
+    nearby, walls, around = (_enlarged(np.round(part).astype(np.uint8), pixels) for part in (near, wall, running_on))
     whole = _enlarged(np.round(alpha * 255).astype(np.uint8), pixels)
     person = np.empty((*whole.shape, 4), np.uint8)
     for first in range(0, len(whole), STRIP_PX):  # a large photo's floats would not fit into memory
         rows = slice(first, first + STRIP_PX)
-        share = whole[rows, :, None] / np.float32(255)
-        person[rows, :, :3] = np.round(share * _own(pixels[rows], share, near[rows], wall[rows]))
+        share = np.asarray(whole[rows, :, None] / np.float32(255), np.float32)
+        person[rows, :, :3] = np.round(share * _own(pixels[rows], share, nearby[rows], walls[rows]))
         person[rows, :, 3] = whole[rows]
     return person, around
 
