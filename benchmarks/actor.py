@@ -373,7 +373,8 @@ def still(video: Path, photo: Path, folder: Path, n_frames: int = 75) -> str:
         clip = written(frames, folder / "still.mp4")
         turned = np.rad2deg(animator.motions(actor=clip)[0].rotation)
         size = Curves.of(tracked(animator.frames(actor=clip))).size
-        size = size / size.mean()
+        margin = round(REST_S * FPS) + 1  # the held expression comes and goes there
+        size = size[margin:-margin] / size[margin:-margin].mean()
         lines.append(
             f"| {name} | {turned.std(0).max():.3f} | {np.abs(turned).max():.3f} | {100 * size.std():.2f} | "
             f"{100 * np.ptp(size):.2f} |"

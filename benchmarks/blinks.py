@@ -21,7 +21,7 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS
 from portrait_anim.motion.blinks import SHUT
 from portrait_anim.motion.model import MotionModel
-from portrait_anim.motion.streaming import LiveFace
+from portrait_anim.motion.streaming import LiveUpper
 from portrait_anim.motion.upper import upper_motion
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -35,7 +35,7 @@ def lids(model: MotionModel, latents: Track, seed: int, blinks: float, live: boo
     """Return the closure (T,) of a film, or of live frames that come in pieces."""
     if not live:
         return upper_motion(model.upper, latents, shape=None, seed=seed, head_motion=1.0, blinks=blinks).blink[:, 0]
-    face, mouth = LiveFace(model.upper, seed=seed, blinks=blinks), np.zeros((len(latents), 1), np.float32)
+    face, mouth = LiveUpper(model.upper, seed=seed, blinks=blinks), np.zeros((len(latents), 1), np.float32)
     pieces = [face.push(mouth[i : i + 50], latents[i : i + 50]).blink[:, 0] for i in range(0, len(latents), 50)]
     return np.concatenate(pieces)
 

@@ -13,10 +13,11 @@ from portrait_anim.version import __version__
 
 if TYPE_CHECKING:
     from portrait_anim.animation import Animation
+    from portrait_anim.live.engine import LiveFace
     from portrait_anim.pipeline import Animator, animate
     from portrait_anim.provenance.verify import verify
 
-__all__ = ["Animation", "Animator", "__version__", "animate", "verify"]
+__all__ = ["Animation", "Animator", "LiveFace", "__version__", "animate", "verify"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +25,10 @@ def __getattr__(name: str) -> Any:
         from portrait_anim.provenance.verify import verify
 
         return verify
+    if name == "LiveFace":
+        from portrait_anim.live.engine import LiveFace
+
+        return LiveFace
     if name in __all__:
         from portrait_anim import pipeline
 

@@ -31,6 +31,10 @@ class MotionError(PortraitAnimError):
     """The motion file cannot be used: missing, not one of ours or ARKit's, columns missing, not finite, no frames."""
 
 
+class CaptionError(PortraitAnimError):
+    """The captions cannot be used: missing, not one of the formats, times that cannot be read or go backwards."""
+
+
 class OptionError(PortraitAnimError, ValueError):
     """An option has a value outside its range."""
 

@@ -10,10 +10,10 @@ sounds -> driver -> perform -> motions -------'
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from contextlib import closing, nullcontext
 from dataclasses import fields, replace
 from typing import Any, Unpack
 
+from portrait_anim import stages
 from portrait_anim.animation import (
     Animation,
     Frame,
@@ -27,14 +27,12 @@ from portrait_anim.animation import (
     Steps,
     as_sounds,
 )
+from portrait_anim.captions.film import FilmCaptions
 from portrait_anim.config import FPS
 from portrait_anim.drivers.choose import make_driver
 from portrait_anim.drivers.stream import StreamDriver
 from portrait_anim.drivers.voice import VoiceNets
-from portrait_anim.errors import OutputError
-from portrait_anim.face.choose import choose_faces
 from portrait_anim.face.detect import shared_landmarker
-from portrait_anim.face.photo import load_photo
 from portrait_anim.motion.space import Motion
 from portrait_anim.options import (
     MAX_DURATION_S,
@@ -50,9 +48,7 @@ from portrait_anim.options.background import BackgroundLike
 from portrait_anim.options.morph import MorphLike, check_end
 from portrait_anim.provenance.label import Label, Style
 from portrait_anim.provenance.record import FilmMarker, Provenance
-from portrait_anim.render.choose import make_scene
-from portrait_anim.stages import draw, frame_rate, gazes, motion_files, perform, pixels_of, stream, targets_of
-from portrait_anim.video.looped import LoopedVideo
+from portrait_anim.render.choose import shown_photo
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer
 
@@ -81,11 +77,21 @@ def animate(
     morph: MorphLike = None,
     morph_style: str = "face",
     background: BackgroundLike = "keep",
+    aspect: str | None = None,
+    fill: str | None = None,
     label: str | None = None,
     sign_cert: PathLike | None = None,
     sign_key: PathLike | None = None,
     audit_log: PathLike | None = None,
+    captions: PathLike | None = None,
+    caption_style: str | None = None,
+    karaoke: bool = False,
+    caption_font: PathLike | None = None,
     motion: MotionsLike | None = None,
+    idle: float | None = None,
+    loop: bool = False,
+    say: str | None = None,
+    voice: str | None = None,
     save_motion: PathLike | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
@@ -98,16 +104,14 @@ def animate(
     Args:
         photo: a path, a PIL image or an (H, W, 3) uint8 array.
         audio: a path (sound, or video with sound) or ``(waveform, sample_rate)``; a list of them for a duet, one for
-            each face from the left (or for those that ``face`` names), mixed in the film. None: the actor's own, or,
-            with ``motion``, a silent film.
+            each face from the left (or those of ``face``), mixed. None: the actor's own; with ``motion``, silence.
         output: the .mp4 to write; default: PHOTO_AUDIO.mp4 (or PHOTO_ACTOR, PHOTO_MOTION) in the working directory.
             With background ``"none"`` NAME.webm (the default), NAME.mov, or a folder's name for PNG pictures.
         actor: a video whose face moves the photo's; with ``audio`` all but the lips, which follow the voice.
         actor_face: which face of several in it, from the left in the first frame with any; default: the largest.
         actor_neutral: s, a moment at which the actor's face is at rest; default: found.
         lips: ``"actor"`` or ``"voice"``, if not as said above.
-        gaze: where the eyes look: ``"camera"``, ``"photo"`` or ``"actor"``; default: the
-            driver's own, which is ``"photo"`` of a voice and ``"actor"`` of an actor.
+        gaze: where the eyes look: ``"camera"``, ``"photo"`` (a voice's default) or ``"actor"`` (an actor's default).
         emotion: neutral, happy, sad, angry, surprised, fearful, disgusted or auto (follows the voice), with a strength
             ``"sad:0.6"`` (0 to 1.5) and times ``"happy@0-4,sad:0.6@4-"`` (s).
         head_motion: 0 (perfectly still) to 2 (lively).
@@ -126,12 +130,22 @@ def animate(
         morph_style: ``"face"`` (the first photo's hair, body and room stay) or ``"photo"`` (everything changes).
         background: what is behind the people: ``"keep"``, ``"none"`` (transparent), ``"blur"``, a colour ``"#00b140"``,
             a picture (path, PIL image, array), or a video, which plays over and over; both fill the frame.
+        aspect: the film's width to height: ``"9:16"``, ``"1:1"``, ``"4:5"``, ``"16:9"``; default: the photo's own.
+        fill: with it: ``"crop"``, ``"blur"``, a colour ``"#202020"``; default: crop where no head is cut, else blur.
         label: a visible label: ``"auto"``, ``"eu"``, ``"cn"`` or a text.
         sign_cert: PEM certificate chain that signs the film; default: this machine's own.
         sign_key: its PEM key.
         audit_log: a file that gets a line for this film.
+        captions: lines with times: .srt, .vtt, .lrc, or .json with a time for every word; docs/formats.md.
+        caption_style: ``"track"`` (players show it; the default) or ``"burned"`` (in the pixels, never over a mouth).
+        karaoke: burned, and words change their colour when they are said.
+        caption_font: a font file for burned captions; default: one of this machine's that has the letters.
         motion: a motion file (.npz of ``save_motion``, .csv of Live Link Face) or a :class:`Motion` that moves the face
             instead of the voice; a list: one for each face.
+        idle: s; a silent film of a face that waits, blinks and breathes, instead of a sound.
+        loop: the film's last frame goes over into its first.
+        say: a text that espeak-ng, if it is installed, speaks instead of a sound.
+        voice: of espeak-ng: ``"en-us"`` (the default), ``"de"``, ``"fr+f3"``.
         save_motion: an .npz (all of the motion) or .csv (ARKit's values) to write the motion to; several faces:
             NAME-1.npz, NAME-2.npz, ...
         progress: called as ``progress(frames_done, frames_total)`` after every frame; one with three parameters also
@@ -144,12 +158,14 @@ def animate(
     options = FilmOptions(
         emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion, gaze,
         label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log, save_motion=save_motion,
+        captions=captions, caption_style=caption_style, karaoke=karaoke, caption_font=caption_font,
+        idle=idle, loop=loop, say=say, voice=voice,
     )  # fmt: skip
-    seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, background)
+    seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, background, aspect, fill)
     sounds = as_sounds(audio)
     output = film_target(
         photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions,
-        transparent=seen.behind.transparent,
+        otherwise=stages.kind_of(options), transparent=seen.behind.transparent,
     )  # fmt: skip
     if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
         seen = replace(seen, face=tuple(range(1, n_faces + 1)))
@@ -162,7 +178,7 @@ class Animator:
 
     Args:
         photo: as in :func:`animate`.
-        choices: face, max_size, weights, device, landmarker, morph, morph_style and background, as in :func:`animate`.
+        choices: those of :class:`PhotoOptions` (face, max_size, weights, ..., fill), as in :func:`animate`.
 
     Attributes:
         photo: the picture.
@@ -172,12 +188,11 @@ class Animator:
     def __init__(self, photo: PhotoLike, **choices: Unpack[PhotoChoices]) -> None:
         options = PhotoOptions(**choices)
         self._given = photo
-        self.photo = load_photo(photo, options.max_size)
         finder = shared_landmarker(options.landmarker)
-        self.faces = choose_faces(self.photo, finder, options.face)
-        self._scene, self._changes = make_scene(self.photo, self.faces, finder, options, LoopedVideo), options.changes
+        self.photo, self.faces = shown_photo(photo, finder, options)
+        self._scene, self._changes = stages.scene_of(self.photo, self.faces, finder, options), options.changes
         self._transparent = options.behind.transparent
-        self._targets = targets_of(self.faces, self._scene)
+        self._targets = stages.targets_of(self.faces, self._scene)
         self._nets = VoiceNets(options.weights, options.device)
 
     @property
@@ -201,23 +216,22 @@ class Animator:
         """Return the film's marked frames one by one, (H, W, 3) uint8 RGB, as they are before encoding.
 
         With background ``"none"`` they are (H, W, 4): the colours themselves and their opacity; live ones too.
-
-        Keywords as in :func:`animate`: emotion, head_motion, blinks, seed, fps, max_duration, motion, gaze. Memory
+        Keywords as in :func:`animate`, those of :class:`MotionOptions`: emotion, head_motion, ..., loop. Memory
         grows by 13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
         """
         options = MotionOptions(**choices)
         driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
-        check_end(self._changes, driver.duration_s)
+        check_end(self._changes, driver.duration_s, self._given if options.loop else None)
         record = Provenance.of(self._scene.facts, driver.facts(options), options)
-        marker = record.marker(self._scene.still, frame_rate(options))
-        motions = perform(driver, self._targets, options, self._scene)
-        return pixels_of(draw(motions, self._nets.space, self._scene, marker))
+        marker = record.marker(self._scene.still, stages.frame_rate(options))
+        motions = stages.perform(driver, self._targets, options, self._scene)
+        return stages.pixels_of(stages.draw(motions, self._nets.space, self._scene, marker))
 
     def motions(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> tuple[Motion, ...]:
         """Return how each face moves to ``audio``, without rendering; keywords as in :meth:`frames`."""
         options = MotionOptions(**choices)
         driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
-        return perform(driver, self._targets, options, self._scene)
+        return stages.perform(driver, self._targets, options, self._scene)
 
     def live(
         self,
@@ -239,7 +253,7 @@ class Animator:
             gaze: ``"camera"`` or ``"photo"``; default: photo.
         """
         options = MotionOptions(None, head_motion, blinks, seed, gaze=gaze)
-        looks = gazes(self._scene, options)
+        looks = stages.gazes(self._scene, options)
 
         def frames() -> Generator[Frame, None, None]:
             driver = StreamDriver(self._targets, self._nets, options)
@@ -247,53 +261,38 @@ class Animator:
             def marker() -> FilmMarker:
                 return Provenance.of(self._scene.facts, driver.facts(), options).marker(self._scene.still, FPS)
 
-            yield from stream(driver, self._nets.space, self._scene, marker, pieces, looks)
+            yield from stages.stream(driver, self._nets.space, self._scene, marker, pieces, looks)
 
-        return pixels_of(frames())
+        return stages.pixels_of(frames())
 
     def _film(
         self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
     ) -> Animation:
         target = film_target(
             self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions,
-            transparent=self._transparent,
+            otherwise=stages.kind_of(options), transparent=self._transparent,
         )  # fmt: skip
-        saved = motion_files(options, len(self.faces), (self._given, *given), overwrite=overwrite)
-        if options.label is not None:
-            Label(Style.parse(options.label), self.size, options.fps)  # it fits, or this is said at once
+        inputs = (self._given, *given, *options.motions)
+        saved = stages.motion_files(options, inputs, len(self.faces), overwrite=overwrite)
+        label = None if options.label is None else Label(Style.parse(options.label), self.size, options.fps)  # it fits
+        captions = FilmCaptions.load(options)
         step("reading", 0, len(given))
         driver = make_driver(given, len(self.faces), self._nets, options)
-        check_end(self._changes, driver.duration_s)
+        check_end(self._changes, driver.duration_s, self._given if options.loop else None)
         step("reading", len(given), len(given))
-        record = Provenance.of(self._scene.facts, driver.facts(options), options, target)
-        fps = frame_rate(options)
-        marker = record.marker(self._scene.still, fps)
+        record = Provenance.of(self._scene.facts, captions.facts(driver.facts(options)), options, target)
+        fps = stages.frame_rate(options)
+        captions.fit(self.size, fps, driver.duration_s, self.faces, None if label is None else label.box)
+        marker = record.marker(self._scene.still, fps, captions.painter)
         writer = Writer(
             target, self.size, options.fps, [sound.film for sound in driver.sounds], overwrite=overwrite,
-            metadata=record.metadata, before_rename=record.finish, transparent=self._transparent,
+            metadata=record.metadata, captions=captions.track, before_rename=record.finish,
+            transparent=self._transparent,
         )  # fmt: skip
         step("listening", 0, len(given))
-        motions = perform(driver, self._targets, options, self._scene)
+        motions = stages.perform(driver, self._targets, options, self._scene)
         del driver  # 230 MB an hour, and the film is still to be drawn
         step("listening", len(given), len(given))
+        stages.write_film(motions, self._nets.space, self._scene, marker, writer, record, saved, step)
         n_frames = len(motions[0])
-        try:
-            with (
-                saved or nullcontext(),
-                writer,
-                closing(draw(motions, self._nets.space, self._scene, marker)) as frames,
-            ):
-                record.check_files()
-                step("drawing", 0, n_frames)
-                for done, frame in enumerate(frames, 1):
-                    writer.write(frame.pixels)
-                    step("drawing", done, n_frames)
-                if saved is not None:
-                    saved.write(motions, self._nets.space)
-                step("signing", 0, 1)
-        except OutputError:
-            record.check_files()  # it may have stopped because its sound changed: then that is the reason to tell
-            raise
-        record.record(writer.path)
-        step("signing", 1, 1)
         return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)

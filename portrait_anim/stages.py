@@ -6,36 +6,45 @@ Whole recordings go through :func:`perform` and :func:`draw`, sound that still c
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from portrait_anim.animation import Frame, Image
+from portrait_anim.animation import Frame, Image, Steps
 from portrait_anim.audio.waveform import PieceReader
 from portrait_anim.config import FPS
 from portrait_anim.drivers.base import Driver, LiveDriver, Target
-from portrait_anim.errors import OptionError
+from portrait_anim.errors import OptionError, OutputError
 from portrait_anim.face.crops import crop_of
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.normalise import normalise
+from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
-from portrait_anim.face.types import Array, Face, Trial
+from portrait_anim.face.types import Array, Face, Landmarker, Trial
 from portrait_anim.motion.files import MotionFiles
 from portrait_anim.motion.gaze import Gaze
+from portrait_anim.motion.loop import looped
 from portrait_anim.motion.space import Motion, MotionSpace
-from portrait_anim.options import FilmOptions, MotionOptions
-from portrait_anim.provenance.record import FilmMarker
+from portrait_anim.options import FilmOptions, MotionOptions, PhotoOptions
+from portrait_anim.provenance.record import FilmMarker, Provenance
+from portrait_anim.render.choose import make_scene
 from portrait_anim.render.scene import Scene
 from portrait_anim.system.threads import in_order
-from portrait_anim.video.writer import check_fps
+from portrait_anim.video.looped import LoopedVideo
+from portrait_anim.video.writer import Writer, check_fps
 
 
 def frame_rate(options: MotionOptions) -> float:
     """Return the film's exact frame rate: 29.97 means 30000/1001."""
     return float(check_fps(options.fps))
+
+
+def scene_of(photo: Photo, faces: Sequence[Face], landmarker: Landmarker, options: PhotoOptions) -> Scene:
+    """Return what is seen; see :func:`portrait_anim.render.choose.make_scene`."""
+    return make_scene(photo, faces, landmarker, options, LoopedVideo)
 
 
 def targets_of(faces: Sequence[Face], scene: Scene) -> list[Target]:
@@ -65,10 +74,11 @@ def perform(driver: Driver, targets: Sequence[Target], options: MotionOptions, s
     looks = gazes(scene, options)
     fps = frame_rate(options)
     n_frames = max(1, round(driver.duration_s * fps))
-    return tuple(
+    motions = (
         gaze.led(driver.motion(target, options).resampled(fps, n_frames))
         for target, gaze in zip(targets, looks, strict=True)
     )
+    return tuple(looped(motion) if options.loop else motion for motion in motions)
 
 
 def gazes(scene: Scene, options: MotionOptions) -> list[Gaze]:
@@ -84,22 +94,53 @@ def gazes(scene: Scene, options: MotionOptions) -> list[Gaze]:
     return [Gaze(options, sights) for sights in scene.sights]
 
 
-def motion_files(options: FilmOptions, n_faces: int, inputs: Sequence[Any], *, overwrite: bool) -> MotionFiles | None:
-    """Return what saves the motion, checked before long work; None: it is not saved. ``inputs`` are not overwritten."""
-    if options.save_motion is None:
-        return None
-    return MotionFiles(options.save_motion, n_faces, overwrite=overwrite, inputs=(*inputs, *options.motions))
-
-
 def draw(
     motions: Sequence[Motion], space: MotionSpace, scene: Scene, marker: FilmMarker
 ) -> Generator[Frame, None, None]:
     """Return the marked frames, drawn in threads as they are taken."""
 
     def frame(i: int) -> Frame:
-        return _frame([space.state(motion, i) for motion in motions], scene, marker, i, motions[0].fps)
+        return marked_frame([space.state(motion, i) for motion in motions], scene, marker, i, motions[0].fps)
 
     return in_order(frame, len(motions[0]))
+
+
+def write_film(
+    motions: Sequence[Motion], space: MotionSpace, scene: Scene, marker: FilmMarker, writer: Writer,
+    record: Provenance, saved: MotionFiles | None, step: Steps,
+) -> None:  # fmt: skip
+    """Draw the frames and write them, and the motion files if there are any.
+
+    Args:
+        motions: one a face.
+        space: of the motions.
+        scene: the picture.
+        marker: of the frames.
+        writer: of the film, not yet open.
+        record: of the film; its files must not change meanwhile.
+        saved: the motion files, not yet open.
+        step: is told how far it is.
+
+    Raises:
+        OutputError: as of the writer.
+        PhotoError, AudioError, ...: a file that the film is made of has changed.
+    """
+    n_frames = len(motions[0])
+    try:
+        with saved or nullcontext(), writer, closing(draw(motions, space, scene, marker)) as frames:
+            record.check_files()
+            step("drawing", 0, n_frames)
+            for done, frame in enumerate(frames, 1):
+                writer.write(frame.pixels)
+                step("drawing", done, n_frames)
+            if saved is not None:
+                saved.write(motions, space)
+            step("signing", 0, 1)
+    except OutputError:
+        record.check_files()  # it may have stopped because its sound changed: then that is the reason to tell
+        raise
+    record.record(writer.path)
+    step("signing", 1, 1)
 
 
 def stream(
@@ -128,18 +169,31 @@ def stream(
         motions = [gaze.led(motion, whole=False) for motion, gaze in zip(made, looks, strict=True)]
         marker = marker or marker_of()
         for i in range(len(motions[0])):
-            yield _frame([space.state(motion, i) for motion in motions], scene, marker, n_frames, FPS)
+            yield marked_frame([space.state(motion, i) for motion in motions], scene, marker, n_frames, FPS)
             n_frames += 1
 
 
+def marked_frame(states: Sequence[FaceState], scene: Scene, marker: FilmMarker, number: int, fps: float) -> Frame:
+    """Return one marked frame of a scene whose faces are in these states."""
+    out = scene.still.copy()
+    box = scene.draw(states, number / fps, out)
+    return Frame(marker.mark(out, number), number / fps, box)
+
+
+def kind_of(options: MotionOptions) -> str | None:
+    """Return what a film without a file that moves it is called."""
+    return "idle" if options.idle is not None else "said" if options.say is not None else None
+
+
 def pixels_of(frames: Generator[Frame, None, None]) -> Generator[Image, None, None]:
-    """Return the pixels of frames; closing this closes them."""
+    """Yield the frames' pixels."""
     with closing(frames):
         for frame in frames:
             yield frame.pixels
 
 
-def _frame(states: Sequence[FaceState], scene: Scene, marker: FilmMarker, number: int, fps: float) -> Frame:
-    out = scene.still.copy()
-    box = scene.draw(states, number / fps, out)
-    return Frame(marker.mark(out, number), number / fps, box)
+def motion_files(options: FilmOptions, inputs: Sequence[Any], n_faces: int, *, overwrite: bool) -> MotionFiles | None:
+    """Return the files that get the motion, checked before long work; None where none are asked for."""
+    if options.save_motion is None:
+        return None
+    return MotionFiles(options.save_motion, n_faces, overwrite=overwrite, inputs=inputs)

@@ -19,6 +19,10 @@ examples:
   {prog} photo.jpg song.wav --motion face.csv     motion recorded with a phone, or saved with --save-motion
   {prog} photo.jpg song.wav --morph "second.jpg@12.5,third.jpg@20:1.5"
   {prog} photo.jpg song.wav --background none -o film.webm    transparent; also blur, #00b140, beach.jpg, sea.mp4
+  {prog} photo.jpg voice.mp3 --aspect 9:16        for a phone, with the eyes at the upper third
+  {prog} photo.jpg song.mp3 --captions song.lrc --karaoke
+  {prog} photo.jpg --say "Hello there." --voice en-gb
+  {prog} photo.jpg --idle 20 --loop               waits, to be played again and again
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
   {prog} photo.jpg --actor acting.mp4             the video's face moves the photo's, and its sound is played
   {prog} photo.jpg voice.wav --actor acting.mp4   lips from the voice, all else from the video
@@ -41,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-duration", type=duration, default=MAX_DURATION_S, metavar="T",
         help="refuse a longer sound: seconds, MM:SS or HH:MM:SS (3:00:00; an hour takes about 1 GB of memory)",
     )  # fmt: skip
+    parser.add_argument("--idle", type=duration, metavar="T", help="no sound: a face that waits, blinks and breathes")
+    parser.add_argument("--say", metavar="TEXT", help="no sound: a text, spoken by the program espeak-ng")
+    parser.add_argument("--voice", metavar="NAME", help="of espeak-ng, as its --voices lists them (en-us)")
+    parser.add_argument("--loop", action="store_true", help="the film's last frame goes over into its first")
     motion = parser.add_argument_group("motion")
     motion.add_argument("--emotion", metavar="E", help=f"{', '.join(EMOTIONS)}, auto; sad:0.6; happy@0-4,sad@4-")
     motion.add_argument("--head-motion", type=number, default=1.0, metavar="X", help="0 still to 2 lively (1)")
@@ -72,6 +80,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what is behind the people: keep; none, transparent (OUT: NAME.webm, NAME.mov or a folder of PNG); blur; "
         "a colour, #00b140; a picture or a video (played over and over), which fills the frame (keep)",
     )  # fmt: skip
+    picture.add_argument("--aspect", metavar="W:H", help="shape of the film: 9:16, 4:5, 1:1, 16:9 (the photo's own)")
+    picture.add_argument(
+        "--fill", metavar="HOW", help="with --aspect: crop, blur, #RRGGBB (crop where no head is cut, else blur)"
+    )
     morph = parser.add_argument_group(
         "faces that change", "a comma separates photos only after @SECOND: names may hold commas, @ and colons"
     )
@@ -84,6 +96,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--morph-style", default="face", metavar="NAME",
         help="face (hair, body and room of PHOTO stay) or photo (everything changes) (face)",
     )  # fmt: skip
+    captions = parser.add_argument_group("captions", "lines with times: .srt, .vtt, .lrc, or .json with words' times")
+    captions.add_argument("--captions", metavar="FILE", help="a track of the film, which players can show")
+    captions.add_argument(
+        "--caption-style", metavar="HOW", help="track, or burned: into the picture, off mouths (track)"
+    )
+    captions.add_argument("--karaoke", action="store_true", help="burned, and words change colour when they are said")
+    captions.add_argument("--caption-font", metavar="FILE", help="for burned ones: .ttf, .otf, .ttc (found)")
     nets = parser.add_argument_group("nets")
     nets.add_argument("--weights", default="default", metavar="SET", help="default (CC BY-NC 4.0) or open (any use)")
     nets.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or mps (auto)")
@@ -108,7 +127,10 @@ def run(args: argparse.Namespace) -> int:
             max_duration=args.max_duration,
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
             motion=args.motion, save_motion=args.save_motion, morph=args.morph, morph_style=args.morph_style,
-            background=args.background,
+            background=args.background, aspect=args.aspect, fill=args.fill,
+            idle=args.idle, loop=args.loop, say=args.say, voice=args.voice,
+            captions=args.captions, caption_style=args.caption_style,
+            karaoke=args.karaoke, caption_font=args.caption_font,
             sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,
             progress=progress, overwrite=args.force,
         )  # fmt: skip

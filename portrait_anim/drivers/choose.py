@@ -9,6 +9,7 @@ from portrait_anim.drivers.base import Driver
 from portrait_anim.drivers.voice import VoiceDriver, VoiceNets
 from portrait_anim.errors import OptionError
 from portrait_anim.options import MotionOptions
+from portrait_anim.options.say import DEFAULT_VOICE
 
 
 def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: MotionOptions) -> Driver:
@@ -27,6 +28,18 @@ def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: Mo
         AudioError: as of :func:`portrait_anim.audio.load.load_sound`.
         VideoError, NoFaceError: as of :meth:`portrait_anim.drivers.actor.ActorDriver.load`.
     """
+    if options.say is not None:
+        if given:
+            raise OptionError("a text is spoken instead of a sound: give a sound or --say TEXT, not both")
+        from portrait_anim.audio.say import speak
+
+        given = [speak(options.say, options.voice or DEFAULT_VOICE)]
+    if options.idle is not None:
+        if given:
+            raise OptionError("idle is a film without a sound: give a sound or --idle SECONDS, not both")
+        from portrait_anim.drivers.idle import IdleDriver
+
+        return IdleDriver(options.idle, nets)
     if options.actor is not None and options.motion is not None:
         raise OptionError("an actor's video and a motion file both move the face: give --actor or --motion, not both")
     if options.actor is not None:
@@ -36,7 +49,9 @@ def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: Mo
 
         return CurvesDriver.load(given, n_faces, nets, options)
     if not given:
-        raise OptionError("nothing moves the photo: give a sound, --actor VIDEO or --motion FILE")
+        raise OptionError(
+            "nothing moves the photo: give a sound, --say TEXT, --actor VIDEO, --motion FILE or --idle SECONDS"
+        )
     return VoiceDriver.load(given, n_faces, nets, options)
 
 

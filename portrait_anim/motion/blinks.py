@@ -3,6 +3,7 @@
 The net itself cannot blink more than about twice as often as is natural, nor less than a fifth as often. So it is
 always asked for the natural rate, and its blinks are counted. For a lower rate only a share of them is kept, evenly
 chosen. For a higher one more are added in the gaps: for each of the net's blinks as many as the rate asks for.
+In long rests, where the net does not blink at all, blinks are put in.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ RISE = 6  # frames in which lids shut, at most
 NATURAL_S = 2.2  # s between blinks that are assumed before any were counted
 CLOSING_S, SHUT_S, OPENING_S = (0.07, 0.10), (0.02, 0.06), (0.14, 0.20)  # s, range of the parts of an added blink
 DEEPEST = (0.9, 1.0)  # range of its closure
+REST_S = (3.5, 7.0)  # s without a blink after which one is added: people at rest blink every three to six seconds
 GOLDEN = (5**0.5 - 1) / 2  # the fractional parts of its multiples lie evenly in 0..1
 
 
@@ -115,8 +117,44 @@ class BlinkPacer:
         self._not_before = end + round(self._rng.uniform(APART, 2 * mean - APART))
 
     def _new_blink(self) -> list[float]:
-        """Return the closure of a blink, frame by frame: quickly shut, slowly opened."""
-        closing, shut, opening = (self._rng.uniform(*span) * FPS for span in (CLOSING_S, SHUT_S, OPENING_S))
-        frames = np.arange(1, np.ceil(closing + shut + opening)) - self._rng.uniform(0, 0.5)
-        share = np.minimum(frames / closing, (closing + shut + opening - frames) / opening).clip(0, 1)
-        return [float(value) for value in self._rng.uniform(*DEEPEST) * share * share * (3 - 2 * share)]
+        """Return the closure of a blink, frame by frame."""
+        return [float(value) for value in one_blink(self._rng)]
+
+
+class RestBlinks:
+    """Adds blinks where there were none for long: the net never blinks while it hears nothing. Frame by frame.
+
+    Args:
+        blinks: above 0, up to 3, times the natural rate.
+        seed: of when and how.
+    """
+
+    def __init__(self, blinks: float, seed: int) -> None:
+        self._blinks, self._rng = blinks, np.random.default_rng([seed, 19])
+        self._since = 0
+        self._left: list[float] = []  # of a blink that is under way
+        self._wait = self._new_wait()
+
+    def push(self, closure: Array) -> Array:
+        """Take the next frames (T,) of closure in 0..1; return as many."""
+        return np.array([self._step(float(value)) for value in closure], np.float32)
+
+    def _step(self, closure: float) -> float:
+        self._since += 1
+        if closure > SHUT:
+            self._since, self._left = 0, []
+        elif not self._left and closure < OPEN and self._since > self._wait:
+            self._left = [float(value) for value in one_blink(self._rng)]
+            self._since, self._wait = 0, self._new_wait()
+        return max(closure, self._left.pop(0)) if self._left else closure
+
+    def _new_wait(self) -> float:
+        return float(self._rng.uniform(*REST_S)) * FPS / self._blinks
+
+
+def one_blink(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return (T,) the closure of a blink at 25 fps, 0..1: quickly shut, slowly opened."""
+    closing, shut, opening = (rng.uniform(*span) * FPS for span in (CLOSING_S, SHUT_S, OPENING_S))
+    frames = np.arange(1, np.ceil(closing + shut + opening)) - rng.uniform(0, 0.5)
+    share = np.minimum(frames / closing, (closing + shut + opening - frames) / opening).clip(0, 1)
+    return np.asarray(rng.uniform(*DEEPEST) * share * share * (3 - 2 * share), np.float64)

@@ -48,6 +48,7 @@ SMILING = ("neutral", "happy", AUTO)
 
 ONSET_S, OFFSET_S = 0.45, 0.65  # time in which an emotion rises, and in which it falls
 MAX_LAG_S = 0.10  # units of one emotion start up to this much later than the first
+FULL_S = ONSET_S + MAX_LAG_S  # after which an emotion is fully there
 MAX_ASYMMETRY = 0.10  # share of a unit's activation by which a side differs from the mean of both, at most
 BREATH = 0.10  # standard deviation of the slow variation of the strength, as a share of it
 BREATH_HZ = (0.08, 0.45)  # lowest and highest frequency of that variation

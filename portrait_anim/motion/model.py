@@ -26,7 +26,7 @@ from portrait_anim.config import FEATURES_PER_FRAME, FPS
 from portrait_anim.motion.emotion import activations, keep_closures
 from portrait_anim.motion.mouth import Generator, GeneratorConfig
 from portrait_anim.motion.space import Motion, MotionSpace
-from portrait_anim.motion.streaming import HOP, LiveFace, LiveMotion, LiveMouth, LiveNets
+from portrait_anim.motion.streaming import HOP, LiveMotion, LiveMouth, LiveNets, LiveUpper
 from portrait_anim.motion.upper import UpperConfig, UpperGenerator, upper_motion
 from portrait_anim.options import WEIGHT_SETS, EmotionTimeline, check_choice
 from portrait_anim.system.torch_guard import check_fork, undrawn
@@ -179,9 +179,9 @@ class MotionModel:
     def live_face(
         self, *, shape: npt.NDArray[np.floating] | None = None, seed: int = 0, head_motion: float = 1.0,
         blinks: float = 1.0,
-    ) -> LiveFace:  # fmt: skip
+    ) -> LiveUpper:  # fmt: skip
         """Return what makes one face's motion from :meth:`live_mouth`'s output; arguments as of :meth:`motion`."""
-        return LiveFace(self.upper, shape=shape, seed=seed, head_motion=head_motion, blinks=blinks)
+        return LiveUpper(self.upper, shape=shape, seed=seed, head_motion=head_motion, blinks=blinks)
 
     def live(
         self, *, shape: npt.NDArray[np.floating] | None = None, seed: int = 0, head_motion: float = 1.0,

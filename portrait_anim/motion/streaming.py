@@ -21,6 +21,7 @@ from portrait_anim.audio.speech import SpeechConfig, frame_count, frame_rms
 from portrait_anim.audio.streaming import StreamingEncoder
 from portrait_anim.audio.vad import GateConfig
 from portrait_anim.config import FPS, SAMPLES_PER_FRAME, WINDOW_LENGTH
+from portrait_anim.motion.blinks import RestBlinks
 from portrait_anim.motion.breath import breathing
 from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.space import Motion
@@ -195,7 +196,7 @@ class LiveMouth:
         self._sound = np.concatenate([self._sound, *(self._level(frame) for frame in frames)])
 
 
-class LiveFace:
+class LiveUpper:
     """Output of :class:`LiveMouth`, in pieces -> one face's :class:`Motion`, in pieces, at 25 fps.
 
     Args:
@@ -214,6 +215,7 @@ class LiveFace:
         self._head_motion, self._blinks = head_motion, blinks
         self._seed, self._noise = seed, NoiseStream(seed)
         self._pacer = pacer_of(blinks, seed)  # it shows lids 1.2 s later
+        self._rests = RestBlinks(blinks, seed) if blinks else None
         self._reach = upper.reach + HEAD_REACH
         self._latents = np.zeros((2 * self._reach, upper.config.latent_width), np.float32)
         self._heard_noise = self._noise.take(2 * self._reach)
@@ -232,6 +234,8 @@ class LiveFace:
         lid = closure(made)
         if self._pacer is not None:
             lid = self._pacer.push(lid)
+        if self._rests is not None:
+            lid = self._rests.push(lid)
         breath = breathing(np.arange(self._n_frames, self._n_frames + n), self._seed, self._head_motion)
         upper_part = limited(made, lid, breath, rest, self._head_motion, self._blinks)
         self._n_frames += n
@@ -246,7 +250,7 @@ class LiveMotion:
         face: a new one for every sound.
     """
 
-    def __init__(self, mouth: LiveMouth, face: LiveFace) -> None:
+    def __init__(self, mouth: LiveMouth, face: LiveUpper) -> None:
         self._mouth, self._face = mouth, face
 
     def push(self, waveform: Array, *, last: bool = False) -> Motion:

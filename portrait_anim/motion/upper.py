@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from portrait_anim.config import FPS, N_LANDMARKS
-from portrait_anim.motion.blinks import BlinkPacer
+from portrait_anim.motion.blinks import BlinkPacer, RestBlinks
 from portrait_anim.motion.breath import breathing
 from portrait_anim.motion.ends import ends_at_rest
 
@@ -246,7 +246,10 @@ def upper_motion(
     lid, pacer = closure(made), pacer_of(blinks, seed)
     rest = ends_at_rest(np.arange(len(made)), len(made))
     breath = breathing(np.arange(len(made)), seed, head_motion)
-    return limited(made, lid if pacer is None else pacer.film(lid), breath, rest, head_motion, blinks)
+    lid = lid if pacer is None else pacer.film(lid)
+    if blinks:
+        lid = RestBlinks(blinks, seed).push(lid)
+    return limited(made, lid, breath, rest, head_motion, blinks)
 
 
 def closure(made: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -66,3 +67,15 @@ def parse_background(given: BackgroundLike) -> Background:
     if not given.strip():
         raise OptionError(f"background is empty: {HELP}")
     return Background(FILE, source=given)
+
+
+def check_background(given: BackgroundLike, changes: Sequence[Any], style: str) -> Background:
+    """Read what shall be behind the people of a film whose face ``changes`` in a ``style``.
+
+    Raises:
+        OptionError: as of :func:`parse_background`; or each photo brings its own background.
+    """
+    behind = parse_background(given)
+    if changes and style != "face" and not behind.kept:
+        raise OptionError("a morph of style photo changes the background itself: use style face, or background keep")
+    return behind

@@ -9,13 +9,16 @@ from typing import Any, TypeAlias, TypedDict
 
 from portrait_anim.config import FPS
 from portrait_anim.errors import OptionError
-from portrait_anim.options.background import Background, BackgroundLike, parse_background
+from portrait_anim.options.background import Background, BackgroundLike, check_background
 from portrait_anim.options.checks import check_choice, check_range, check_whole
+from portrait_anim.options.format import Format, parse_format
 from portrait_anim.options.morph import STYLES, MorphChange, MorphLike, parse_morph
+from portrait_anim.options.say import check_say
 from portrait_anim.options.timeline import EmotionTimeline, parse_emotion
 
 ALL = "all"
 LIPS = ("auto", "actor", "voice")
+CAPTION_STYLES = ("track", "burned")
 GAZES = ("camera", "photo", "actor")
 Which: TypeAlias = "int | str | Sequence[int] | None"  # faces of a photo
 WEIGHT_SETS = {"default": "CC-BY-NC-4.0", "open": "CC-BY-4.0"}  # of the motion model, with their licences
@@ -28,6 +31,7 @@ MIN_FPS, MAX_FPS = 1, 60
 MAX_SEED = 2**63 - 1
 MIN_MAX_SIZE_PX = 64
 MAX_DURATION_S = 3 * 3600.0  # of a sound, unless more is asked for; an hour takes about 1 GB of memory
+MIN_IDLE_S = 1.0
 LONGEST_S = 1000 * 3600.0  # that can be asked for
 
 
@@ -44,8 +48,9 @@ class PhotoOptions:
         morph: other faces that the face becomes, see :func:`portrait_anim.options.morph.parse_morph`; None: none.
         morph_style: ``"face"`` (hair, body and room stay) or ``"photo"`` (everything changes).
         background: what is behind the people, see :func:`portrait_anim.options.background.parse_background`.
-        changes: ``morph``, read.
-        behind: ``background``, read.
+        aspect: the film's width to height, as ``"9:16"``; None: the photo's own.
+        fill: what a film of another shape shows: ``"crop"``, ``"blur"``, a colour ``"#202020"``, or ``"auto"`` (None).
+        changes, behind, format: ``morph``, ``background``, ``aspect`` with ``fill``, read.
 
     Raises:
         OptionError: a value outside its range.
@@ -59,17 +64,17 @@ class PhotoOptions:
     morph: MorphLike = None
     morph_style: str = "face"
     background: BackgroundLike = "keep"
+    aspect: str | None = None
+    fill: str | None = None
     changes: tuple[MorphChange, ...] = field(init=False, repr=False)
     behind: Background = field(init=False, repr=False)
+    format: Format | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_choice("morph_style", self.morph_style, STYLES)
         object.__setattr__(self, "changes", parse_morph(self.morph))
-        object.__setattr__(self, "behind", parse_background(self.background))
-        if self.changes and self.morph_style != "face" and not self.behind.kept:
-            raise OptionError(
-                "a morph of style photo changes the background itself: use style face, or background keep"
-            )
+        object.__setattr__(self, "behind", check_background(self.background, self.changes, self.morph_style))
+        object.__setattr__(self, "format", parse_format(self.aspect, self.fill))
         check_choice("weights", self.weights, WEIGHT_SETS)
         check_choice("device", self.device, DEVICES)
         check_choice("landmarker", self.landmarker, LANDMARKERS)
@@ -97,6 +102,10 @@ class MotionOptions:
         motion: what moves the faces instead of a voice: a motion file, a ``Motion``, or a list of them, one a face.
         gaze: where the eyes look: ``"camera"``, ``"photo"`` (as in the photo, with small darts) or ``"actor"`` (as the
             actor's); None: the driver's own, which is ``"photo"`` of a voice and ``"actor"`` of an actor.
+        idle: s of a silent film in which nothing moves the faces from outside: they wait, blink and breathe.
+        loop: whether the film's last frame goes over into its first.
+        say: a text that is spoken instead of a sound.
+        voice: of espeak-ng, which speaks it; None: ``"en-us"``.
         timeline: ``emotion``, read.
 
     Raises:
@@ -115,6 +124,10 @@ class MotionOptions:
     lips: str = "auto"
     motion: Any = None
     gaze: str | None = None
+    idle: float | None = None
+    loop: bool = False
+    say: str | None = None
+    voice: str | None = None
     timeline: EmotionTimeline = field(init=False, repr=False)
 
     @property
@@ -148,6 +161,11 @@ class MotionOptions:
             plain["actor_face"] = check_whole("actor_face", self.actor_face, 1)
         if self.actor_neutral is not None:
             plain["actor_neutral"] = check_range("actor_neutral", self.actor_neutral, 0, LONGEST_S)
+        if self.idle is not None:
+            plain["idle"] = check_range("idle", self.idle, MIN_IDLE_S, self.max_duration)
+            if self.actor is not None or self.motion is not None:
+                raise OptionError("with idle nothing moves the face from outside: leave out --actor and --motion")
+        check_say(self.say, self.voice)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         if self.motion is not None and not self.motions:
@@ -165,6 +183,13 @@ class FilmOptions(MotionOptions):
         sign_key: its PEM key.
         audit_log: a file that gets a line for this film.
         save_motion: an .npz or .csv file that gets how the face moves; several faces: NAME-1.npz, NAME-2.npz, ...
+        captions: an .srt, .vtt, .lrc or .json file of lines and their times.
+        caption_style: ``"track"`` (of the film) or ``"burned"`` (into its pixels); None: a track, burned with karaoke.
+        karaoke: whether words change their colour when they are said.
+        caption_font: a font file that is tried before this machine's.
+
+    Raises:
+        OptionError: a value outside its range, or one of captions without captions.
     """
 
     label: str | None = None
@@ -172,6 +197,24 @@ class FilmOptions(MotionOptions):
     sign_key: str | os.PathLike[str] | None = None
     audit_log: str | os.PathLike[str] | None = None
     save_motion: str | os.PathLike[str] | None = None
+    captions: str | os.PathLike[str] | None = None
+    caption_style: str | None = None
+    karaoke: bool = False
+    caption_font: str | os.PathLike[str] | None = None
+
+    @property
+    def burned(self) -> bool:
+        """Whether captions are drawn into the pixels."""
+        return self.karaoke or self.caption_style == "burned"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.caption_style is not None:
+            check_choice("caption_style", self.caption_style, CAPTION_STYLES)
+        if self.captions is None and (self.caption_style, self.karaoke, self.caption_font) != (None, False, None):
+            raise OptionError("caption_style, karaoke and caption_font are of captions: name them with --captions FILE")
+        if self.karaoke and self.caption_style == "track":
+            raise OptionError("karaoke colours words in the picture, which a track cannot: leave out --caption-style")
 
 
 class PhotoChoices(TypedDict, total=False):
@@ -185,6 +228,8 @@ class PhotoChoices(TypedDict, total=False):
     morph: MorphLike
     morph_style: str
     background: BackgroundLike
+    aspect: str | None
+    fill: str | None
 
 
 class MotionChoices(TypedDict, total=False):
@@ -202,6 +247,10 @@ class MotionChoices(TypedDict, total=False):
     lips: str
     motion: Any
     gaze: str | None
+    idle: float | None
+    loop: bool
+    say: str | None
+    voice: str | None
 
 
 class FilmChoices(MotionChoices, total=False):
@@ -212,6 +261,10 @@ class FilmChoices(MotionChoices, total=False):
     sign_key: str | os.PathLike[str] | None
     audit_log: str | os.PathLike[str] | None
     save_motion: str | os.PathLike[str] | None
+    captions: str | os.PathLike[str] | None
+    caption_style: str | None
+    karaoke: bool
+    caption_font: str | os.PathLike[str] | None
 
 
 def _faces(which: object) -> int | str | tuple[int, ...] | None:

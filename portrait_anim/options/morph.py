@@ -94,13 +94,28 @@ def parse_morph(given: MorphLike) -> tuple[MorphChange, ...]:
     return tuple(changes)
 
 
-def check_end(changes: Sequence[MorphChange], duration_s: float) -> None:
-    """Raise OptionError if a change begins when the film is over."""
+def check_end(changes: Sequence[MorphChange], duration_s: float, first: Any = None) -> None:
+    """Raise OptionError if a change begins when the film is over.
+
+    Args:
+        changes: of the film.
+        duration_s: of the film.
+        first: the photo it begins with, if it is a loop: then it must end with that, too.
+    """
     for change in changes:
         if change.start_s >= duration_s:
             raise OptionError(
                 f"morph: the film ends at {duration_s:.2f} s, before the change at {change.start_s:g} s: "
                 "give earlier times, or what lasts longer"
+            )
+
+    if first is not None and changes:
+        last, paths = changes[-1], (str, os.PathLike)
+        both = isinstance(last.photo, paths) and isinstance(first, paths)
+        same = os.path.abspath(last.photo) == os.path.abspath(first) if both else last.photo is first  # noqa: PTH100
+        if not same or last.end_s > duration_s:
+            raise OptionError(
+                f"morph: a loop must end with the photo it begins with: let it come back before {duration_s:.2f} s"
             )
 
 

@@ -12,8 +12,13 @@ from portrait_anim.version import __version__
 ALGORITHM = "org.portrait-anim.spread-spectrum.1"  # our own name; it is not in C2PA's list of algorithms
 GENERATION = "org.portrait-anim.generation"  # label of the assertion with seed, emotion, models and further sources
 # what can go in beside photo and sound: what a manifest's ingredient is called, its type
-SOURCES = {"actor": ("actor's video", "video/*"), "morph": ("morph photo", "image/*"), "motion": ("motion file", "*/*"),
-           "background": ("background", "*/*")}  # fmt: skip
+SOURCES = {
+    "actor": ("actor's video", "video/*"),
+    "morph": ("morph photo", "image/*"),
+    "motion": ("motion file", "*/*"),
+    "captions": ("captions", "text/*"),
+    "background": ("background", "*/*"),
+}
 PERFORMED = "One person's performance, recorded in a video, moves the face of the person in the photo."
 FILM_TYPE = "video/mp4"
 

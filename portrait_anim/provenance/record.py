@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,12 +31,37 @@ COLOURS = 3  # channels of a frame that carry the mark; a fourth is its opacity
 _CHUNK = 1 << 20
 
 
-class FilmMarker:
-    """Draw the label, if there is one, and put the invisible mark. Safe to call from several threads."""
+class Overlay(Protocol):
+    """What is drawn over a film's frames, such as captions. Safe to call from several threads."""
 
-    def __init__(self, marker: FrameMarker, visible: label.Label | None) -> None:
+    def draw(self, frame: Frame, index: int) -> Frame:
+        """Return frame number ``index`` with it, or the frame itself; the given one is not changed."""
+        ...
+
+
+def _drawn(overlay: Overlay, frame: Frame, index: int) -> Frame:
+    """Return a frame, (H, W, 3) or (H, W, 4), with an overlay; how opaque that is shows over black and over white."""
+    if frame.shape[2] == COLOURS:
+        return overlay.draw(frame, index)
+    black = np.zeros_like(frame[..., :COLOURS])
+    paint = overlay.draw(black, index)
+    if paint is black:
+        return frame
+    through = (overlay.draw(black + np.uint8(255), index).astype(np.float32) - paint).mean(2, keepdims=True) / 255
+    under = through * frame[..., COLOURS:] / np.float32(255)
+    opacity = np.clip(1 - through + under, 0, 1)
+    colours = (frame[..., :COLOURS] * under + paint) / np.maximum(opacity, 1e-3)
+    colours = np.where(through < 1, colours, frame[..., :COLOURS])
+    return np.asarray(np.rint(np.clip(np.dstack([colours, 255 * opacity]), 0, 255)), np.uint8)
+
+
+class FilmMarker:
+    """Draw captions and label, if there are any, and put the invisible mark. Safe to call from several threads."""
+
+    def __init__(self, marker: FrameMarker, visible: label.Label | None, captions: Overlay | None = None) -> None:
         self._marker = marker
         self._visible = visible
+        self._captions = captions
 
     def mark(self, frame: Frame, index: int = 0) -> Frame:
         """Return a marked copy of frame number ``index``.
@@ -44,6 +69,8 @@ class FilmMarker:
         Shape:
             frame: (H, W, 3) uint8 RGB, or (H, W, 4) with opacity; returned likewise.
         """
+        if self._captions is not None:
+            frame = _drawn(self._captions, frame, index)
         if self._visible is not None:
             frame = self._visible.draw(frame, index)
         if frame.shape[2] == COLOURS:
@@ -137,12 +164,13 @@ class Provenance:
             logger.info(note)
         return record
 
-    def marker(self, pixels: Frame, fps: float) -> FilmMarker:
+    def marker(self, pixels: Frame, fps: float, captions: Overlay | None = None) -> FilmMarker:
         """Return the marker of the film's frames, planned on the photo, so that the mark does not depend on any frame.
 
         Args:
             pixels: (H, W, 3) uint8 RGB, the photo in the film's size; or (H, W, 4) with opacity.
             fps: frames/s, for the label's time.
+            captions: what is drawn under the label.
 
         Raises:
             OptionError: the label does not fit.
@@ -151,7 +179,7 @@ class Provenance:
         visible = None if self._style is None else label.Label(self._style, size, fps)
         marker = FrameMarker(size, self.content_id)
         marker.plan(np.ascontiguousarray(pixels[..., :COLOURS]))
-        return FilmMarker(marker, visible)
+        return FilmMarker(marker, visible, captions)
 
     def check_files(self, *, may_be_gone: bool = False) -> None:
         """Raise unless the files of which fingerprints were given are what they were; see :class:`Fingerprint`."""

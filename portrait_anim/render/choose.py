@@ -1,4 +1,4 @@
-"""Which scene a film shows: the faces of one photo, or one face that becomes others, and what is behind them."""
+"""Which scene a film shows: of which shape, whose faces, whether they become others, and what is behind them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from portrait_anim.errors import OptionError, PhotoError
 from portrait_anim.face.choose import choose_faces
 from portrait_anim.face.cutout import Cutout, cut_out
 from portrait_anim.face.photo import Photo, load_photo
+from portrait_anim.face.reframe import LOAD, reframed
 from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.options import PhotoOptions
 from portrait_anim.options.background import BLUR, COLOUR, HELP, Background
@@ -32,6 +33,19 @@ OTHER_FACE = "PHOTO#N in --morph (morph=)"
 
 
 Video = Callable[[Path, tuple[int, int]], Any]  # see :class:`portrait_anim.video.looped.LoopedVideo`
+
+
+def shown_photo(given: Any, landmarker: Landmarker, options: PhotoOptions) -> tuple[Photo, list[Face]]:
+    """Load a photo, choose its faces that move, and bring both to the film's shape.
+
+    Raises:
+        PhotoError, NoFaceError: as of :func:`load_photo` and :func:`choose_faces`.
+        OptionError: the faces do not fit into a crop that was asked for.
+    """
+    limit = options.max_size
+    photo = load_photo(given, limit * LOAD if limit is not None and options.format is not None else limit)
+    faces = choose_faces(photo, landmarker, options.face)
+    return reframed(photo, faces, options.format, limit)
 
 
 def make_scene(

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.render.light import MouthLook
+from portrait_anim.render.scene import Image
 from portrait_anim.render.teeth import mouth_textures, soft_step
-from portrait_anim.render.warp import Image
 from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]

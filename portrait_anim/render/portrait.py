@@ -163,13 +163,17 @@ class Portrait:
         target = self._head.place(state)
         moved = self._warp.map(target)
         if moved is not None:
-            x0, y0, mapping = moved
-            rows, columns = slice(y0, y0 + mapping.shape[0]), slice(x0, x0 + mapping.shape[1])
+            x0, y0, mapping, bands = moved
+            part = slice(y0, y0 + mapping.shape[0]), slice(x0, x0 + mapping.shape[1])
+            view, behind = frame[part], None if opacity is None else opacity[part]
             person = self._skin.shade(eyes, given)
-            drawn = self._warp.sample(person, mapping)
+            drawn = self._warp.draw(person, moved)
             self._warp.refine(person, target, moved, drawn, lids=state.blink.max() > LIDS_FINE_FROM)
-            alpha = None if opacity is None else opacity[rows, columns]
-            self._layers.lay(drawn, x0 - self.box[0], y0 - self.box[1], frame[rows, columns], alpha)
+            for band in bands:
+                rows, columns = band
+                left, top = x0 - self.box[0] + columns.start, y0 - self.box[1] + rows.start
+                alpha = None if behind is None else behind[band]
+                self._layers.lay(drawn[band], left, top, view[band], alpha)
         if state.blink.max() > 0:
             opened = self._head.place(replace(state, blink=np.zeros(2, np.float32)))
             self._lids.paint(frame, opened, target, state.blink)

@@ -29,7 +29,7 @@ from portrait_anim.face.mesh import (
 from portrait_anim.face.normalise import Pose, normalise
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.types import Array, Face, Image
-from portrait_anim.render.warp import draw
+from portrait_anim.render.raster import draw
 from portrait_anim.system.easing import softened
 from portrait_anim.system.opencv import cv2
 

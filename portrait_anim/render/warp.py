@@ -11,102 +11,27 @@ Convention:
 
 from __future__ import annotations
 
-import numba
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.render.raster import STILL_PX, areas, draw, draw_finer, moving_part
 from portrait_anim.render.scene import Box
 from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
+Bands: TypeAlias = "list[tuple[slice, slice]]"  # rows and columns
 
-STILL_PX = 0.01  # px; smaller motion counts as none
-FLAT_PX2 = 1e-9  # px^2, twice the area below which a triangle is not drawn
-ROUNDING_PX = 1e-4  # px by which a triangle's sides reach outwards, so that rounding leaves no gaps between two
-ROUNDING = 1e-4  # of a triangle's weights, likewise
 SMALL_PX2 = 0.5  # px^2, twice the area in the photo below which a triangle is not asked how it is pressed
 PRESSED = 0.4  # share of its area in the photo below which a triangle is drawn finely
 FINE = 2  # times finer along x and y, that it is drawn there
 SUBPIXEL_BITS = 4
 SUBPIXELS = 1 << SUBPIXEL_BITS  # cv2 draws polygons with so many steps a pixel
 MOST_ROWS = 30000
+BAND = 16  # grid points, height of the bands that are drawn: what is still on both sides of each is left out
 BOX_MARGIN_PX = 2  # px beyond the mesh that :meth:`Warp.sample` may read
-
-
-@numba.njit(cache=True, nogil=True)
-def draw(target: Array, move: Array, triangles: npt.NDArray[np.int32], out: Array) -> None:
-    """Draw triangles into a displacement map, in place.
-
-    Args:
-        target: (N, 2) where the vertices are in the frame, in the map's own pixels.
-        move: (N, 2) px, what has to be added to that to get where they are in the photo.
-        triangles: (M, 3) vertex indices in drawing order.
-        out: (H, W, 2) map to draw into.
-    """
-    height, width = out.shape[0], out.shape[1]
-    for m in range(triangles.shape[0]):
-        a, b, c = triangles[m, 0], triangles[m, 1], triangles[m, 2]
-        ax, ay, bx, by, cx, cy = target[a, 0], target[a, 1], target[b, 0], target[b, 1], target[c, 0], target[c, 1]
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if abs(area) < FLAT_PX2:
-            continue
-        top = max(0, int(np.ceil(min(ay, by, cy))))
-        bottom = min(height - 1, int(np.floor(max(ay, by, cy))))
-        for y in range(top, bottom + 1):
-            low, high = np.inf, -np.inf  # where the row crosses the triangle's sides
-            for px, py, qx, qy in ((ax, ay, bx, by), (bx, by, cx, cy), (cx, cy, ax, ay)):
-                if min(py, qy) <= y <= max(py, qy):
-                    if py == qy:
-                        low, high = min(low, px, qx), max(high, px, qx)
-                    else:
-                        x = px + (qx - px) * (y - py) / (qy - py)
-                        low, high = min(low, x), max(high, x)
-            # columns of the row inside the triangle
-            left, right = max(0, int(np.ceil(low - ROUNDING_PX))), min(width - 1, int(np.floor(high + ROUNDING_PX)))
-            for x in range(left, right + 1):
-                wb = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) / area
-                wc = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / area
-                for k in range(2):
-                    out[y, x, k] = move[a, k] + wb * (move[b, k] - move[a, k]) + wc * (move[c, k] - move[a, k])
-
-
-@numba.njit(cache=True, nogil=True)
-def draw_finer(
-    target: Array, move: Array, triangles: npt.NDArray[np.int32], index: npt.NDArray[np.int32], many: int, out: Array
-) -> None:
-    """Draw triangles into the displacements of some pixels only, ``many`` times finer along x and y, in place.
-
-    Args:
-        target: (N, 2) where the vertices are in the frame, in the map's own pixels.
-        move: (N, 2) px, what has to be added to that to get where they are in the photo.
-        triangles: (M, 3) vertex indices in drawing order.
-        index: (H, W) which row of ``out`` a pixel has; -1: none.
-        many: finer pixels in a pixel along x, and along y.
-        out: (P, many * many, 2) displacements, row by row of finer pixels.
-    """
-    height, width = index.shape
-    for m in range(triangles.shape[0]):
-        a, b, c = triangles[m, 0], triangles[m, 1], triangles[m, 2]
-        ax, ay, bx, by, cx, cy = target[a, 0], target[a, 1], target[b, 0], target[b, 1], target[c, 0], target[c, 1]
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if abs(area) < FLAT_PX2:
-            continue
-        left, right = max(0, int(np.floor(min(ax, bx, cx)))), min(width - 1, int(np.ceil(max(ax, bx, cx))))
-        top, bottom = max(0, int(np.floor(min(ay, by, cy)))), min(height - 1, int(np.ceil(max(ay, by, cy))))
-        for y in range(top, bottom + 1):
-            for x in range(left, right + 1):
-                if index[y, x] < 0:
-                    continue
-                for s in range(many * many):
-                    fx, fy = x + (s % many + 0.5) / many - 0.5, y + (s // many + 0.5) / many - 0.5
-                    wb = ((fx - ax) * (cy - ay) - (fy - ay) * (cx - ax)) / area
-                    wc = ((bx - ax) * (fy - ay) - (by - ay) * (fx - ax)) / area
-                    if wb >= -ROUNDING and wc >= -ROUNDING and wb + wc <= 1 + ROUNDING:
-                        for k in range(2):
-                            out[index[y, x], s, k] = (
-                                move[a, k] + wb * (move[b, k] - move[a, k]) + wc * (move[c, k] - move[a, k])
-                            )
 
 
 def moving_box(source: Array, size: tuple[int, int]) -> Box:
@@ -114,12 +39,6 @@ def moving_box(source: Array, size: tuple[int, int]) -> Box:
     low, high = np.floor(source.min(0)) - BOX_MARGIN_PX, np.ceil(source.max(0)) + BOX_MARGIN_PX + 1
     x0, y0 = (int(max(0, value)) for value in low)
     return x0, y0, int(min(size[0], high[0])), int(min(size[1], high[1]))
-
-
-def _areas(corners: Array) -> Array:
-    """Return twice the signed areas (M,) of triangles (M, 3, 2)."""
-    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
 
 
 class Warp:
@@ -152,9 +71,9 @@ class Warp:
         self._triangles = np.ascontiguousarray(triangles, dtype=np.int32)
         self._fine = np.ascontiguousarray(self._triangles[fine])
         self._lid_mask = lids
-        areas = _areas(self.source[self._triangles])
-        pressable = (np.abs(areas) > SMALL_PX2) & ~fine
-        self._per_area = np.divide(1, areas, out=np.full(len(areas), np.nan), where=pressable)
+        size = areas(self.source[self._triangles])
+        pressable = (np.abs(size) > SMALL_PX2) & ~fine
+        self._per_area = np.divide(1, size, out=np.full(len(size), np.nan), where=pressable)
         self.box = box
         x0, y0, x1, y1 = box
         x, y = np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32))
@@ -163,37 +82,34 @@ class Warp:
         self._offset = np.array([x0, y0], np.float32) + (step - 1) / 2
         rows, columns = -(-(self.box[3] - y0) // step), -(-(self.box[2] - x0) // step)
         self._coarse = rows, columns
-        self._to_person = None  # (rows, columns) grid points to the person
+        self._to_person = np.zeros(self._coarse, np.float32)  # grid points from each to the person
         if person is not None:
             whole = np.pad(person, ((0, rows * step - person.shape[0]), (0, columns * step - person.shape[1])))
             there = whole.reshape(rows, step, columns, step).any(axis=(1, 3))
             self._to_person = cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
 
-    def map(self, target: Array) -> tuple[int, int, Array] | None:
+    def map(self, target: Array) -> tuple[int, int, Array, Bands] | None:
         """Return where the pixels of the frame's moving part come from.
 
         Args:
             target: (N, 2) px, the vertices in the frame.
 
         Returns:
-            First column and first row of the part, and its absolute map (h, w, 2): px of the photo. None when nothing
-            moves.
+            First column and first row of the part, its absolute map (h, w, 2): px of the photo, and the bands of it
+            outside which nothing moves. None when nothing moves.
         """
         x0, y0, x1, y1 = self.box
         step = self.step
         # the displacement map on the coarse grid, from the triangles that move
         move = (self.source - target).astype(np.float32)
-        moving = np.abs(move).max(axis=1) > STILL_PX
+        moving = (np.abs(move[:, 0]) > STILL_PX) | (np.abs(move[:, 1]) > STILL_PX)
         triangles = self._triangles[moving[self._triangles].any(axis=1)]
         if not len(triangles):
             return None
         coarse = np.zeros((*self._coarse, 2), np.float32)
         draw(((target - self._offset) / step).astype(np.float32), move, triangles, coarse)
         # the part that moves, one grid point wider
-        size = np.abs(coarse).max(axis=2)
-        busy = size > STILL_PX
-        if self._to_person is not None:
-            busy &= self._to_person <= 1.5 * size.max() / step + 1
+        busy = moving_part(coarse, self._to_person, step)
         rows, columns = np.flatnonzero(busy.any(axis=1)), np.flatnonzero(busy.any(axis=0))
         if not len(rows):
             return None
@@ -208,9 +124,17 @@ class Warp:
             fine = np.ascontiguousarray(fine)
             draw((target - np.array([x0 + left, y0 + top])).astype(np.float32), move, self._fine, fine)
         fine = cv2.add(fine, self._identity[top : top + fine.shape[0], left : left + fine.shape[1]])
-        return x0 + int(left), y0 + int(top), fine
+        bands = []
+        for first in range(0, r1 - r0, BAND):
+            there = np.flatnonzero(busy[r0 + first : min(r0 + first + BAND, r1), c0:c1].any(axis=0))
+            if len(there):
+                low, high = max(0, there[0] - 1) * step, min(c1 - c0, there[-1] + 2) * step
+                bands.append((slice(first * step, (first + BAND) * step), slice(int(low), int(high))))
+        return x0 + int(left), y0 + int(top), fine, bands
 
-    def refine(self, pixels: Image, target: Array, moved: tuple[int, int, Array], drawn: Image, *, lids: bool) -> None:
+    def refine(
+        self, pixels: Image, target: Array, moved: tuple[int, int, Array, Bands], drawn: Image, *, lids: bool
+    ) -> None:
         """Draw again what looks like stairs when it is drawn pixel by pixel, on a finer grid and averaged, in place.
 
         That is skin which is pressed together where the head turns away, and the line of a shut lid.
@@ -219,13 +143,13 @@ class Warp:
             pixels: the photo's part in ``box``, (box height, box width, C) uint8.
             target: (N, 2) px, the vertices in the frame.
             moved: what :meth:`map` returned for them.
-            drawn: (h, w, C) what :meth:`sample` returned for that.
+            drawn: (h, w, C) what :meth:`draw` returned for that.
             lids: whether the lids are drawn finely, too.
         """
-        x0, y0, mapping = moved
+        x0, y0, mapping, _ = moved
         at = (target - np.array([x0, y0])).astype(np.float32)
         corners = at[self._triangles]  # (M, 3, 2)
-        chosen = _areas(corners) * self._per_area < PRESSED
+        chosen = areas(corners) * self._per_area < PRESSED
         if lids and self._lid_fine > 1:
             chosen |= self._lid_mask
         if not chosen.any():
@@ -259,6 +183,14 @@ class Warp:
             part = slice(first, first + MOST_ROWS)
             several = self.sample(pixels, finer[part])  # (P, many^2, C)
             drawn[rows[part], columns[part]] = cv2.reduce(several, 1, cv2.REDUCE_AVG)[:, 0]
+
+    def draw(self, pixels: Image, moved: tuple[int, int, Array, Bands]) -> Image:
+        """Return the moving part (h, w, C) as :meth:`map` says; what lies outside its bands is any."""
+        mapping, bands = moved[2:]
+        out = np.empty((*mapping.shape[:2], pixels.shape[2]), np.uint8)
+        for band in bands:
+            out[band] = self.sample(pixels, mapping[band])
+        return out
 
     def sample(self, pixels: Image, mapping: Array) -> Image:
         """Return the picture that an absolute map takes from the photo, by cubic interpolation.

@@ -86,6 +86,11 @@ def raw_input(path: str | os.PathLike[str], sample_rate: int, channels: int) -> 
     return [*kind, "-protocol_whitelist", "file", "-i", file_url(path)]
 
 
+def captions_input(path: str | os.PathLike[str]) -> list[str]:
+    """Return the arguments that open an .srt file of our own."""
+    return ["-f", "srt", "-protocol_whitelist", "file", "-i", file_url(path)]
+
+
 class Child:
     """One ffmpeg process.
 
@@ -95,11 +100,17 @@ class Child:
     Args:
         arguments: everything after the program's name.
         feeds: open a pipe to its stdin.
+        inherits: file descriptors of this process that it may read, as pipe:N; not on Windows.
         watch: gets every line of its stderr, in the thread that reads it, and returns what is kept in the log.
     """
 
     def __init__(
-        self, arguments: Sequence[str], *, feeds: bool = False, watch: Callable[[str], str | None] | None = None
+        self,
+        arguments: Sequence[str],
+        *,
+        feeds: bool = False,
+        inherits: Sequence[int] = (),
+        watch: Callable[[str], str | None] | None = None,
     ) -> None:
         creationflags = 0
         if sys.platform == "win32":
@@ -111,6 +122,7 @@ class Child:
                 stdin=subprocess.PIPE if feeds else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                pass_fds=tuple(inherits),
                 start_new_session=sys.platform != "win32",
                 creationflags=creationflags,
             )

@@ -22,8 +22,8 @@ PNG_NAME, SOUND_NAME = "frame_%06d.png", "sound.wav"  # in a folder
 OWN_NAMES = re.compile(r"frame_\d{6,}\.png|sound\.wav", re.ASCII)
 
 # Full-range RGB to limited-range BT.709, as the tags then say.
-_SCALE = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp"
-_TAGS = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv")
+SCALE = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp"
+COLOUR_TAGS = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Format:
         picture: ffmpeg's arguments for the pictures.
         sound: ffmpeg's arguments for the sound.
         container: ffmpeg's last arguments, before the file's name.
+        captions: ffmpeg's arguments for a subtitle track; (): it has none.
         beside: suffix of the file that holds the signed manifest where the film has no place for it; "": it has.
     """
 
@@ -46,6 +47,7 @@ class Format:
     picture: tuple[str, ...]
     sound: tuple[str, ...]
     container: tuple[str, ...]
+    captions: tuple[str, ...] = ("-c:s", "mov_text", "-disposition:s:0", "default")
     beside: str = ""
 
     @property
@@ -54,31 +56,29 @@ class Format:
         return not self.suffix
 
 
+COLOUR_FILTER = f"{SCALE},format=yuv420p"
 MP4 = Format(
     SUFFIX, 3, True,
-    ("-vf", f"{_SCALE},format=yuv420p", "-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), *_TAGS),
+    ("-vf", COLOUR_FILTER, "-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), *COLOUR_TAGS),
     ("-c:a", "aac", "-b:a", AUDIO_BITRATE), ("-movflags", "+faststart", "-f", "mp4"),
 )  # fmt: skip
 WEBM = Format(
     ".webm", 4, True,
-    ("-vf", f"{_SCALE},format=yuva420p", "-c:v", "libvpx-vp9", "-crf", str(VP9_CRF), "-b:v", "0", "-deadline",
-     "realtime", "-cpu-used", str(VP9_SPEED), "-row-mt", "1", "-auto-alt-ref", "0", *_TAGS),
-    ("-c:a", "libopus", "-b:a", OPUS_BITRATE), ("-f", "webm"), ".c2pa",
+    ("-vf", f"{SCALE},format=yuva420p", "-c:v", "libvpx-vp9", "-crf", str(VP9_CRF), "-b:v", "0", "-deadline",
+     "realtime", "-cpu-used", str(VP9_SPEED), "-row-mt", "1", "-auto-alt-ref", "0", *COLOUR_TAGS),
+    ("-c:a", "libopus", "-b:a", OPUS_BITRATE), ("-f", "webm"),
+    ("-c:s", "webvtt", "-disposition:s:0", "default"), ".c2pa",
 )  # fmt: skip
 MOV = Format(
     ".mov", 4, False,
-    ("-vf", f"{_SCALE},format=yuva444p10le", "-c:v", "prores_ks", "-profile:v", "4444", "-alpha_bits",
-     str(PRORES_ALPHA_BITS), "-vendor", "apl0", *_TAGS),
+    ("-vf", f"{SCALE},format=yuva444p10le", "-c:v", "prores_ks", "-profile:v", "4444", "-alpha_bits",
+     str(PRORES_ALPHA_BITS), "-vendor", "apl0", *COLOUR_TAGS),
     ("-c:a", "pcm_s16le"), ("-movflags", "+faststart", "-f", "mov"),
 )  # fmt: skip
 PNGS = Format(
-    "",
-    4,
-    False,
-    ("-c:v", "png", "-pred", "paeth", "-compression_level", str(PNG_LEVEL)),
-    ("-c:a", "pcm_s16le"),
-    ("-f", "image2"),
-)
+    "", 4, False, ("-c:v", "png", "-pred", "paeth", "-compression_level", str(PNG_LEVEL)), ("-c:a", "pcm_s16le"),
+    ("-f", "image2"), (),
+)  # fmt: skip
 TRANSPARENT = "NAME.webm (VP9), NAME.mov (ProRes 4444), or the name of a folder, without an ending, for PNG pictures"
 
 

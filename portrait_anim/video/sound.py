@@ -47,6 +47,11 @@ class FilmSound:
         self._kept = kept
         self.files = [sound.path for sound in self._sounds if isinstance(sound, Track)]
 
+    @property
+    def n_inputs(self) -> int:
+        """How many inputs of ffmpeg they are."""
+        return len(self._sounds)
+
     def inputs(self) -> list[str]:
         """Return the arguments of ffmpeg's inputs 1, 2...."""
         return [argument for sound in self._sounds for argument in self._input(sound)]
@@ -80,12 +85,7 @@ class FilmSound:
 
     def _keep(self, pieces: Iterable[npt.NDArray[np.float32]], sample_rate: int, n_channels: int) -> list[str]:
         """Write blocks (n, C) to a temporary file and return the arguments of its input."""
-        try:
-            handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=".f32")
-        except OSError as e:  # no folder for temporary files, or no room for one more name
-            raise OutputError(f"cannot keep the sound in a file ({e.strerror}): set TMPDIR to a folder") from e
-        raw = Path(name)
-        self._kept.append(raw)
+        handle, raw = _temporary_file("the sound", ".f32", self._kept)
         try:
             with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor)
                 for piece in pieces:
@@ -96,6 +96,33 @@ class FilmSound:
             folder = printable(raw.parent)
             raise OutputError(f"cannot keep the sound in {folder} ({e.strerror}): free some space there") from e
         return ffmpeg.raw_input(raw, sample_rate, n_channels if n_channels <= 2 else 1)
+
+
+def keep_captions(text: str, kept: list[Path]) -> Path:
+    """Write captions to a temporary .srt file; ``kept`` gets its name, and the caller deletes it.
+
+    Raises:
+        OutputError: there is no room for it.
+    """
+    handle, path = _temporary_file("the captions", ".srt", kept)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor)
+            file.write(text)
+    except OSError as e:
+        raise OutputError(
+            f"cannot keep the captions in {printable(path.parent)} ({e.strerror}): free some space"
+        ) from e
+    return path
+
+
+def _temporary_file(what: str, suffix: str, kept: list[Path]) -> tuple[int, Path]:
+    """Return an open descriptor and the name of a new file."""
+    try:
+        handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=suffix)
+    except OSError as e:  # no folder for temporary files, or no room for one more name
+        raise OutputError(f"cannot keep {what} in a file ({e.strerror}): set TMPDIR to a folder") from e
+    kept.append(Path(name))
+    return handle, Path(name)
 
 
 def _checked(sound: Sound) -> Track | Waveform:

@@ -58,19 +58,21 @@ def film_target(
     overwrite: bool = False,
     actor: str | os.PathLike[str] | None = None,
     motions: Sequence[Any] = (),
+    otherwise: str | None = None,
     transparent: bool = False,
 ) -> Path:
     """Return the path to write, checked before long work.
 
-    Without a sound it is named after the actor's video or the motion files. A transparent film is a WebM if no name is
-    given.
+    Without a sound it is named after the actor's video or the motion files, or ``otherwise``. A transparent film is a
+    WebM if no name is given.
 
     Raises:
         OutputError: as :func:`portrait_anim.video.writer.check_output`, or it is one of the inputs itself.
     """
     acting = [] if actor is None else [actor]
     suffix = WEBM.suffix if transparent else SUFFIX
-    given = default_output(photo, sounds or acting or motions, suffix) if output is None else output
+    named = sounds or acting or motions or [otherwise] * (otherwise is not None)
+    given = default_output(photo, named, suffix) if output is None else output
     target = Path(given)
     kinds = {"photo": [photo], "sound": sounds, "actor's video": acting, "motion file": motions}
     for what, source in ((what, source) for what, group in kinds.items() for source in group):

@@ -23,7 +23,7 @@ from portrait_anim.system import ffmpeg
 from portrait_anim.system.files import printable
 from portrait_anim.video.formats import PNG_NAME, SOUND_NAME, check_output, format_of
 from portrait_anim.video.level import level_note
-from portrait_anim.video.sound import FilmSound, Sound
+from portrait_anim.video.sound import FilmSound, Sound, keep_captions
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class Writer:
         metadata: fields of the mp4, e.g. ``{"comment": "...", "title": "..."}``; nothing is taken over from the
             sound file's own (it may hold names and places).
         threads: encoder threads, None for x264's choice.
+        captions: the text of an .srt file that becomes the film's subtitle track.
         before_rename: called with the finished temporary file or folder, which it may change in place, e.g. to sign it.
         transparent: frames have four channels, the last one their opacity.
 
@@ -72,6 +73,7 @@ class Writer:
         duration_s: float | None = None,
         metadata: Mapping[str, str] | None = None,
         threads: int | None = None,
+        captions: str | None = None,
         before_rename: Callable[[Path], None] | None = None,
         transparent: bool = False,
     ) -> None:
@@ -94,6 +96,11 @@ class Writer:
         for file in self._sound.files:
             if self.path.exists() and self.path.samefile(file):
                 raise OutputError(f"{printable(self.path)} is the sound file itself: choose another name for the film")
+        if captions is not None and not self.format.captions:
+            raise OptionError(
+                "a folder of pictures has no subtitle track: draw the captions, --caption-style burned (caption_style=)"
+            )
+        self._captions = None if captions is None else keep_captions(captions, self._raw_audio)
         width, height = self.size
         odd = int(self.format.even)
         self._shape = (height, width, self.format.channels)
@@ -218,6 +225,8 @@ class Writer:
         arguments = [*ffmpeg.QUIET, "-f", "rawvideo", "-pix_fmt", pixels, "-video_size", f"{width}x{height}"]
         arguments += ["-framerate", rate, "-i", "pipe:0"]
         arguments += self._sound.inputs()
+        if self._captions is not None:
+            arguments += ffmpeg.captions_input(self._captions)
         common = ["-map_metadata", "-1", "-map_chapters", "-1"]
         about = [argument for key, value in self._metadata.items() for argument in ("-metadata", f"{key}={value}")]
         picture = ["-map", "0:v:0", *common, *self.format.picture]
@@ -226,6 +235,8 @@ class Writer:
         mapping = self._sound.mapping()
         sound = [*mapping, *self.format.sound] if mapping else []
         if not self.format.folder:
+            if self._captions is not None:
+                sound += ["-map", f"{1 + self._sound.n_inputs}:s:0", *self.format.captions]
             target = ffmpeg.file_url(self._temporary)
             return [*arguments, *picture, *sound, *about, *self.format.container, "-n", target]
         pattern = ffmpeg.file_url(self._temporary).replace("%", "%%") + f"/{PNG_NAME}"

@@ -205,7 +205,7 @@ def test_turned_phone_video_is_set_upright(painting: Animator, acting: Path, tmp
     assert probe(turned).size == probe(acting).size
     a, b = (painting.motions(actor=path)[0] for path in (acting, turned))
     assert correlation(opening(a)[10:-10], opening(b)[10:-10]) > 0.95
-    assert correlation(a.rotation[10:-10, 1], b.rotation[10:-10, 1]) > 0.95
+    assert correlation(a.rotation[10:-10, 1], b.rotation[10:-10, 1]) > 0.9  # it is encoded once more
 
 
 @pytest.fixture(scope="module")
@@ -365,7 +365,7 @@ def test_unusable_videos_are_refused_in_one_line(tmp_path: Path, make: Callable[
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "nothing moves the photo: give a sound, --actor VIDEO or --motion FILE"),
+        ([], "nothing moves the photo: give a sound, --say TEXT, --actor VIDEO, --motion FILE or --idle SECONDS"),
         (["--lips", "voice", "x.wav"], "are of an actor's video"),
         (["--actor", "{acting}", "--lips", "none"], "unknown lips 'none'"),
         (["--actor", "{acting}", "--actor-face", "0"], "actor_face 0 is out of range"),

@@ -11,9 +11,9 @@ from conftest import EXAMPLES
 
 from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS
-from portrait_anim.motion.blinks import APART, DELAY, OPEN, SHUT, BlinkPacer
+from portrait_anim.motion.blinks import APART, DELAY, OPEN, REST_S, SHUT, BlinkPacer, RestBlinks
 from portrait_anim.motion.model import MotionModel
-from portrait_anim.motion.streaming import LiveFace
+from portrait_anim.motion.streaming import LiveUpper
 from portrait_anim.motion.upper import UpperMotion, closure, make_tracks, upper_motion
 
 pytestmark = pytest.mark.media
@@ -48,7 +48,7 @@ def film(model: MotionModel, latents: Track, seed: int, blinks: float) -> UpperM
 
 
 def live(model: MotionModel, latents: Track, seed: int, blinks: float) -> Track:
-    face, mouth = LiveFace(model.upper, seed=seed, blinks=blinks), np.zeros((len(latents), 1), np.float32)
+    face, mouth = LiveUpper(model.upper, seed=seed, blinks=blinks), np.zeros((len(latents), 1), np.float32)
     pieces = range(0, len(latents), 70)
     return np.concatenate([face.push(mouth[i : i + 70], latents[i : i + 70]).blink[:, 0] for i in pieces])
 
@@ -82,7 +82,11 @@ def test_one_is_the_net_s_own_and_only_the_lids_change(model: MotionModel, voice
     voice = voices[0][:400]
     own = film(model, voice, 3, 1.0)
     made = make_tracks(model.upper, voice, shape=None, seed=3)
-    np.testing.assert_array_equal(own.blink[20:-20, 0], closure(made)[20:-20])
+    net, shown = closure(made)[20:-20], own.blink[20:-20, 0]
+    added = np.flatnonzero(net != shown)
+    assert (shown >= net).all()
+    for i in added[added > REST_S[0] * FPS]:  # only where the net has not blinked for long
+        assert net[max(0, i - int(REST_S[0] * FPS) + 20) : i + 1].max() <= SHUT
     for blinks in (0.3, 2.0, 3.0):
         other = film(model, voice, 3, blinks)
         assert not np.array_equal(other.blink, own.blink)
@@ -146,3 +150,25 @@ def test_frames_do_not_depend_on_the_pieces() -> None:
         parts = np.concatenate([pacer.push(track[i : i + 37]) for i in range(0, 600, 37)])
         np.testing.assert_array_equal(parts, whole)
         np.testing.assert_array_equal(BlinkPacer(blinks, 7).film(track)[: 600 - DELAY], whole[DELAY:])
+
+
+def test_a_long_rest_has_blinks_and_speech_gets_none() -> None:
+    quiet = RestBlinks(1.0, 0).push(np.zeros(60 * 25, np.float32))
+    starts = np.flatnonzero((quiet[1:] > 0.5) & (quiet[:-1] <= 0.5))
+    assert 8 <= len(starts) <= 17
+    assert quiet[: round(3.5 * 25)].max() == 0
+    busy = np.zeros(60 * 25, np.float32)
+    for start in range(20, len(busy) - 10, 60):  # every 2.4 s
+        busy[start : start + 5] = [0.4, 0.9, 1.0, 0.6, 0.2]
+    np.testing.assert_array_equal(RestBlinks(1.0, 0).push(busy), busy)
+
+
+def test_rests_in_pieces_are_the_same_and_the_rate_is_followed() -> None:
+    silence = np.zeros(2000, np.float32)
+    whole = RestBlinks(1.0, 5).push(silence)
+    pieces = RestBlinks(1.0, 5)
+    np.testing.assert_array_equal(np.concatenate([pieces.push(silence[i : i + 7]) for i in range(0, 2000, 7)]), whole)
+    counts = [
+        ((b[1:] > 0.5) & (b[:-1] <= 0.5)).sum() for b in (RestBlinks(x, 5).push(silence) for x in (0.5, 1.0, 2.0))
+    ]
+    assert counts[0] < counts[1] < counts[2]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from portrait_anim import Animator, verify
 from portrait_anim.cli.main import main
-from portrait_anim.errors import OutputError
+from portrait_anim.errors import OptionError, OutputError
 from portrait_anim.face.cutout import cut_out
 from portrait_anim.system import ffmpeg
 from portrait_anim.system.opencv import cv2
@@ -314,3 +314,36 @@ def test_a_failed_film_leaves_no_folder(
         with pytest.raises(RuntimeError, match="enough"):
             clear.animate(voice, tmp_path / name, progress=stop)
     assert not list(tmp_path.iterdir())
+
+
+def test_captions_are_seen_where_nothing_is_behind_them(
+    clear: Animator, voice: tuple[npt.NDArray[np.float32], int], tmp_path: Path
+) -> None:
+    lines = tmp_path / "lines.srt"
+    lines.write_text("1\n00:00:00,000 --> 00:00:05,000\nHello there\n")
+    clear.animate(voice, tmp_path / "plain", head_motion=0)
+    clear.animate(voice, tmp_path / "burned", head_motion=0, captions=lines, caption_style="burned")
+    plain, burned = (decoded(tmp_path / name)[0].astype(int) for name in ("plain", "burned"))
+    changed = np.abs(burned - plain).max(axis=2) > 60
+    assert changed.sum() > 100
+    letters = changed & (burned[..., :3].min(axis=2) > 220)
+    assert letters.sum() > 40
+    assert burned[letters, 3].min() > 150
+    assert np.abs(burned - plain)[~cv2.dilate(changed.astype(np.uint8), np.ones((25, 25))).astype(bool)].max() <= 25
+    for name, codec in (("film.webm", "webvtt"), ("film.mov", "mov_text")):
+        clear.animate(voice, tmp_path / name, captions=lines)
+        assert codec in ffmpeg.header(tmp_path / name)
+    with pytest.raises(OptionError, match="no subtitle track"):
+        clear.animate(voice, tmp_path / "folder", captions=lines)
+    assert not (tmp_path / "folder").exists()
+
+
+def test_films_of_another_shape_are_transparent_too(
+    small_astronaut: Path, voice: tuple[npt.NDArray[np.float32], int]
+) -> None:
+    animator = Animator(small_astronaut, background="none", aspect="9:16", fill="crop")
+    frame = next(animator.frames(voice, head_motion=0))
+    width, height = animator.size
+    assert frame.shape == (height, width, 4)
+    assert abs(height / width - 16 / 9) < 0.03
+    assert 0.2 < (frame[..., 3] > 127).mean() < 0.9

@@ -1,0 +1,268 @@
+"""The engine of a live face: sentences are fed, frames and sound come out in step, at 25 frames/s.
+
+Time goes in ticks of 40 ms. Every tick gives one frame and as much sound: speech where there is some, else silence.
+Speech is heard ahead of its turn as far as it is there already (a text that is spoken by a program comes faster than it
+is played), so that it waits for nothing; of a microphone, each frame comes when the sound that its mouth depends on has
+come.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from portrait_anim.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from portrait_anim.drivers.stream import LIVE_NETS
+from portrait_anim.drivers.voice import VoiceNets
+from portrait_anim.errors import OptionError
+from portrait_anim.face.detect import shared_landmarker
+from portrait_anim.live.frame import LiveFrame, LiveNumbers
+from portrait_anim.live.manner import Manner
+from portrait_anim.live.speech import Piece, SpeechQueue
+from portrait_anim.motion.space import Motion
+from portrait_anim.options import MotionOptions, PhotoOptions
+from portrait_anim.provenance.record import Provenance
+from portrait_anim.render.choose import shown_photo
+from portrait_anim.stages import gazes, marked_frame, scene_of, targets_of
+from portrait_anim.system.facts import Facts
+from portrait_anim.system.weights import digests
+
+Array = npt.NDArray[np.float32]
+
+HOP = 2  # frames of speech that are heard at a time
+SPARE = 2  # frames that are heard ahead beyond what the nets need
+MISSED = 8  # ticks without speech after which a sentence that was not ended counts as ended
+CLOSING = (0.45, 0.12, 0.0)  # share of the mouth's opening in the frames after speech: shut within 120 ms
+OPENING = (0.5, 1.0)  # the same in the first frames of speech
+AT_ONCE = 4  # frames of the upper face that are made at a time; it follows the voice by so many frames more
+QUIET_S = 3.0  # of silence, to learn what the nets make of it
+REMEMBERED = 250  # frames over which the numbers are taken
+
+
+class LiveFace:
+    """A photo that speaks what it is fed, and is alive in between. Safe to feed from other threads.
+
+    Args:
+        photo: as in :func:`portrait_anim.animate`.
+        sample_rate: Hz of the sound that comes out.
+        emotion: to begin with, as of :meth:`set_emotion`.
+        gaze: ``"camera"`` or ``"photo"``.
+        head_motion: 0 to 2.
+        blinks: 0 to 3.
+        seed: of blinks, gaze, head and nods.
+        choices: of :class:`PhotoOptions`: face (one), max_size, weights, landmarker, background, aspect,
+            fill. With background ``"none"`` pixels are (H, W, 4).
+
+    Attributes:
+        size: (width, height) of the frames in px.
+        sample_rate: as given.
+
+    Raises:
+        PortraitAnimError: the photo cannot be used, or an option is out of range.
+    """
+
+    def __init__(
+        self, photo: Any, *, sample_rate: int = 24_000, emotion: str | None = None, gaze: str = "camera",
+        head_motion: float = 1.0, blinks: float = 1.0, seed: int = 0, **choices: Any,
+    ) -> None:  # fmt: skip
+        self._queue = SpeechQueue(sample_rate)
+        seen = PhotoOptions(**choices)
+        options = MotionOptions(None, head_motion, blinks, seed, gaze=gaze)
+        if seen.changes:
+            raise OptionError("a live face is one face: leave morph out")
+        finder = shared_landmarker(seen.landmarker)
+        shown, faces = shown_photo(photo, finder, seen)
+        if len(faces) != 1:
+            raise OptionError(f"a live face is one face, and {len(faces)} move: name one (face=N)")
+        self._scene = scene_of(shown, faces, finder, seen)
+        (target,) = targets_of(faces, self._scene)
+        self.size, self.sample_rate = shown.size, self._queue.sample_rate
+        nets = VoiceNets(seen.weights, "cpu")
+        self._space, model = nets.space, nets.model
+        self._mouth, self._quiet = model.live_mouth(HOP), _quiet(model.live_mouth(HOP))
+        self._upper = model.live_face(shape=target.shape, seed=seed, head_motion=head_motion, blinks=blinks)
+        (self._gaze,) = gazes(self._scene, options)
+        self._options = options
+        self._manner = Manner(target.smile, seed)
+        heard = Facts(((np.zeros(0, np.float32), SAMPLE_RATE),), digests(*LIVE_NETS, nets.name, "action_units"))
+        self._marker = Provenance.of(self._scene.facts, heard, options).marker(self._scene.still, FPS)
+        self._lock = threading.Lock()
+        self._heard: deque[Piece | None] = deque()  # by the nets, its mouth not known yet; None: silence put in
+        self._ready: deque[tuple[Piece, Array, Array]] = deque()  # sound, mouth (K,), latents (C,)
+        self._ended, self._missed = True, 0
+        self._latents: list[Array] = []  # not yet given to the upper face
+        self._made: deque[Motion] = deque()  # of the next frames
+        self._last = np.zeros(self._space.n_components, np.float32)  # the mouth in the last frame of speech
+        self._spoken = self._silent = 0  # frames since speech began, since it ended
+        self._user = self._thinks = False
+        self._ticks = self._dropped = 0
+        self._delays: deque[float] = deque(maxlen=REMEMBERED)
+        self._drawing: deque[float] = deque(maxlen=REMEMBERED)
+        self.set_emotion(emotion)
+
+    def feed(self, samples: Any, sample_rate: int = SAMPLE_RATE) -> None:
+        """Take more speech, in pieces of any length.
+
+        Args:
+            samples: (N,), (N, C) or (C, N): floats with full scale 1, or integers such as int16.
+            sample_rate: Hz.
+
+        Raises:
+            AudioError: NaN, infinite samples, no sound, or an impossible rate.
+        """
+        self._queue.feed(samples, sample_rate)
+        with self._lock:
+            self._ended, self._missed, self._thinks = False, 0, False
+
+    def end_of_speech(self) -> None:
+        """Say that the sentence is whole: its end is played without waiting for more."""
+        self._queue.finish()
+        with self._lock:
+            self._ended = True
+
+    def interrupt(self) -> None:
+        """Drop all speech that was not played; the mouth closes within 120 ms."""
+        self._queue.clear()
+        with self._lock:
+            self._ready.clear()
+            self._heard = deque([None] * len(self._heard))
+            self._ended = True
+
+    def user_started(self) -> None:
+        """Say that the user speaks: the face listens."""
+        with self._lock:
+            self._user, self._thinks = True, False
+            self._manner.no_nod()
+
+    def user_stopped(self) -> None:
+        """Say that the user pauses: the face nods, unless it speaks at once."""
+        with self._lock:
+            if self._user:
+                self._manner.user_paused()
+            self._user = False
+
+    def think(self) -> None:
+        """Look aside until there is something to say."""
+        with self._lock:
+            self._thinks = True
+
+    def set_emotion(self, emotion: str | None) -> None:
+        """Go over to an emotion within .6 s: a name, with a strength as ``"happy:0.7"``; None: neutral.
+
+        Raises:
+            OptionError: no such emotion, or one with times.
+        """
+        with self._lock:
+            self._manner.feel(emotion)
+
+    def set_gaze(self, gaze: str) -> None:
+        """Look into the camera (``"camera"``) or as in the photo (``"photo"``).
+
+        Raises:
+            OptionError: neither, or the irises were not found.
+        """
+        options = replace(self._options, gaze=gaze)
+        (looks,) = gazes(self._scene, options)
+        with self._lock:
+            self._gaze = looks
+
+    @property
+    def numbers(self) -> LiveNumbers:
+        """How it is doing."""
+        delays = list(self._delays)
+        return LiveNumbers(
+            (len(self._queue) + len(self._ready)) / FPS, float(np.percentile(delays, 95)) if delays else 0.0,
+            float(np.mean(self._drawing)) if self._drawing else 0.0, self._dropped, self._ticks,
+        )  # fmt: skip
+
+    def step(self, *, draw: bool = True) -> LiveFrame:
+        """Go on by 40 ms; ``draw``: False leaves the picture out, where there is no time for it."""
+        with self._lock:
+            spoken = self._next()
+            state = self._state(spoken is not None)
+            mouth, latents = self._formed(spoken)
+            motion = self._gaze.led(replace(self._above(latents), mouth=mouth[None]), whole=False)
+            rotation, gaze, felt = self._manner.next(state)
+        motion = replace(
+            motion, rotation=motion.rotation + rotation, gaze=motion.gaze + gaze,
+            expression=felt[None] if felt.any() else motion.expression,
+        )  # fmt: skip
+        samples = np.zeros(self.sample_rate // FPS, np.float32) if spoken is None else spoken[0].played
+        pixels = None
+        if draw:
+            start = time.monotonic()
+            pixels = marked_frame(
+                [self._space.state(motion, 0)], self._scene, self._marker, self._ticks, FPS
+            ).pixels  # fmt: skip
+            self._drawing.append(time.monotonic() - start)
+        else:
+            self._dropped += 1
+        if spoken is not None:
+            self._delays.append(time.monotonic() - spoken[0].fed_s)
+        self._ticks += 1
+        return LiveFrame(pixels, samples, (self._ticks - 1) / FPS, state)
+
+    def _next(self) -> tuple[Piece, Array, Array] | None:
+        """Return the speech of the next frame; None: there is none, or its mouth is not known yet."""
+        wanted = self._mouth.nets.ahead + HOP + SPARE
+        while len(self._ready) + sum(piece is not None for piece in self._heard) < wanted:
+            piece = self._queue.take()
+            if piece is None:
+                break
+            self._hear([piece], piece.heard)
+        waits = any(piece is not None for piece in self._heard)
+        if not self._ready and waits and not len(self._queue):
+            self._missed += 1
+            if self._ended or self._missed > MISSED:
+                n_frames = self._mouth.nets.ahead + HOP
+                self._hear([None] * n_frames, np.zeros(n_frames * SAMPLES_PER_FRAME, np.float32))
+        return self._ready.popleft() if self._ready else None
+
+    def _hear(self, pieces: list[Piece] | list[None], samples: Array) -> None:
+        self._heard.extend(pieces)
+        for mouth, latents in zip(*self._mouth.push(samples), strict=True):
+            piece = self._heard.popleft()
+            if piece is not None:
+                self._ready.append((piece, mouth, latents))
+
+    def _above(self, latents: Array) -> Motion:
+        """Return lids, brows, gaze and head of the next frame; they are made for several frames at a time."""
+        self._latents.append(latents)
+        if not self._made:
+            many = np.stack(self._latents if len(self._latents) == AT_ONCE else [latents] * AT_ONCE)
+            made = self._upper.push(np.zeros((AT_ONCE, self._space.n_components), np.float32), many)
+            tracks: dict[str, Any] = made.tracks()
+            self._made.extend(
+                Motion(**{name: track[i : i + 1] for name, track in tracks.items()}) for i in range(AT_ONCE)
+            )
+            self._latents.clear()
+        return self._made.popleft()
+
+    def _state(self, speaks: bool) -> str:
+        if speaks:
+            self._manner.no_nod()
+            return "speaking"
+        return "listening" if self._user else "thinking" if self._thinks else "idle"
+
+    def _formed(self, spoken: tuple[Piece, Array, Array] | None) -> tuple[Array, Array]:
+        """Return the mouth (K,) and the latents (C,) of the next frame."""
+        if spoken is None:
+            share = CLOSING[min(self._silent, len(CLOSING) - 1)]
+            self._silent, self._spoken = self._silent + 1, 0
+            return self._last * np.float32(share), self._quiet
+        share = OPENING[min(self._spoken, len(OPENING) - 1)]
+        self._spoken, self._silent = self._spoken + 1, 0
+        self._last = spoken[1] * np.float32(share)
+        return self._last, spoken[2]
+
+
+def _quiet(mouth: Any) -> Array:
+    """Return (C,) the latents of silence."""
+    _, latents = mouth.push(np.zeros(round(QUIET_S * SAMPLE_RATE), np.float32))
+    return np.asarray(latents[-1], np.float32)
