@@ -35,7 +35,7 @@ class Frame(NamedTuple):
     """One frame of a film.
 
     Attributes:
-        pixels: (H, W, 3) uint8 RGB, marked.
+        pixels: (H, W, 3) uint8 RGB, marked; (H, W, 4) with opacity where the background is none.
         time_s: when it is shown first.
         box: x0, y0, x1, y1 (px, ends exclusive): outside it the frame is the scene's still picture, marked.
     """

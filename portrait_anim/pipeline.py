@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import fields, replace
 from typing import Any, Unpack
 
+from portrait_anim import stages
 from portrait_anim.animation import (
     Animation,
     Frame,
@@ -43,22 +44,11 @@ from portrait_anim.options import (
     PhotoOptions,
     Which,
 )
+from portrait_anim.options.background import BackgroundLike
 from portrait_anim.options.morph import MorphLike, check_end
 from portrait_anim.provenance.label import Label, Style
 from portrait_anim.provenance.record import FilmMarker, Provenance
-from portrait_anim.render.choose import make_scene, shown_photo
-from portrait_anim.stages import (
-    draw,
-    frame_rate,
-    gazes,
-    kind_of,
-    motion_files,
-    perform,
-    pixels_of,
-    stream,
-    targets_of,
-    write_film,
-)  # fmt: skip
+from portrait_anim.render.choose import shown_photo
 from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer
 
@@ -86,6 +76,7 @@ def animate(
     landmarker: str = "facemesh",
     morph: MorphLike = None,
     morph_style: str = "face",
+    background: BackgroundLike = "keep",
     aspect: str | None = None,
     fill: str | None = None,
     label: str | None = None,
@@ -115,12 +106,12 @@ def animate(
         audio: a path (sound, or video with sound) or ``(waveform, sample_rate)``; a list of them for a duet, one for
             each face from the left (or those of ``face``), mixed. None: the actor's own; with ``motion``, silence.
         output: the .mp4 to write; default: PHOTO_AUDIO.mp4 (or PHOTO_ACTOR, PHOTO_MOTION) in the working directory.
+            With background ``"none"`` NAME.webm (the default), NAME.mov, or a folder's name for PNG pictures.
         actor: a video whose face moves the photo's; with ``audio`` all but the lips, which follow the voice.
         actor_face: which face of several in it, from the left in the first frame with any; default: the largest.
         actor_neutral: s, a moment at which the actor's face is at rest; default: found.
         lips: ``"actor"`` or ``"voice"``, if not as said above.
-        gaze: where the eyes look: ``"camera"``, ``"photo"`` or ``"actor"``; default: the
-            driver's own, which is ``"photo"`` of a voice and ``"actor"`` of an actor.
+        gaze: where the eyes look: ``"camera"``, ``"photo"`` (a voice's default) or ``"actor"`` (an actor's default).
         emotion: neutral, happy, sad, angry, surprised, fearful, disgusted or auto (follows the voice), with a strength
             ``"sad:0.6"`` (0 to 1.5) and times ``"happy@0-4,sad:0.6@4-"`` (s).
         head_motion: 0 (perfectly still) to 2 (lively).
@@ -137,6 +128,8 @@ def animate(
             length of the change in s, default 0.8; ``name.jpg#2``: the second face from the left), the path of an .lrc
             file with lines ``[00:12.50]second.jpg``, or ``(photo, second[, length])`` tuples.
         morph_style: ``"face"`` (the first photo's hair, body and room stay) or ``"photo"`` (everything changes).
+        background: what is behind the people: ``"keep"``, ``"none"`` (transparent), ``"blur"``, a colour ``"#00b140"``,
+            a picture (path, PIL image, array), or a video, which plays over and over; both fill the frame.
         aspect: the film's width to height: ``"9:16"``, ``"1:1"``, ``"4:5"``, ``"16:9"``; default: the photo's own.
         fill: with it: ``"crop"``, ``"blur"``, a colour ``"#202020"``; default: crop where no head is cut, else blur.
         label: a visible label: ``"auto"``, ``"eu"``, ``"cn"`` or a text.
@@ -168,11 +161,12 @@ def animate(
         captions=captions, caption_style=caption_style, karaoke=karaoke, caption_font=caption_font,
         idle=idle, loop=loop, say=say, voice=voice,
     )  # fmt: skip
-    seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, aspect, fill)
+    seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, background, aspect, fill)
     sounds = as_sounds(audio)
     output = film_target(
-        photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions, otherwise=kind_of(options)
-    )
+        photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions,
+        otherwise=stages.kind_of(options), transparent=seen.behind.transparent,
+    )  # fmt: skip
     if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
         seen = replace(seen, face=tuple(range(1, n_faces + 1)))
     animator = Animator(photo, **{part.name: getattr(seen, part.name) for part in fields(seen) if part.init})
@@ -196,8 +190,9 @@ class Animator:
         self._given = photo
         finder = shared_landmarker(options.landmarker)
         self.photo, self.faces = shown_photo(photo, finder, options)
-        self._scene, self._changes = make_scene(self.photo, self.faces, finder, options), options.changes
-        self._targets = targets_of(self.faces, self._scene)
+        self._scene, self._changes = stages.scene_of(self.photo, self.faces, finder, options), options.changes
+        self._transparent = options.behind.transparent
+        self._targets = stages.targets_of(self.faces, self._scene)
         self._nets = VoiceNets(options.weights, options.device)
 
     @property
@@ -220,6 +215,7 @@ class Animator:
     def frames(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> Generator[Image, None, None]:
         """Return the film's marked frames one by one, (H, W, 3) uint8 RGB, as they are before encoding.
 
+        With background ``"none"`` they are (H, W, 4): the colours themselves and their opacity; live ones too.
         Keywords as in :func:`animate`, those of :class:`MotionOptions`: emotion, head_motion, ..., loop. Memory
         grows by 13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
         """
@@ -227,15 +223,15 @@ class Animator:
         driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
         check_end(self._changes, driver.duration_s, self._given if options.loop else None)
         record = Provenance.of(self._scene.facts, driver.facts(options), options)
-        marker = record.marker(self._scene.still, frame_rate(options))
-        motions = perform(driver, self._targets, options, self._scene)
-        return pixels_of(draw(motions, self._nets.space, self._scene, marker))
+        marker = record.marker(self._scene.still, stages.frame_rate(options))
+        motions = stages.perform(driver, self._targets, options, self._scene)
+        return stages.pixels_of(stages.draw(motions, self._nets.space, self._scene, marker))
 
     def motions(self, audio: SoundsLike | None = None, **choices: Unpack[MotionChoices]) -> tuple[Motion, ...]:
         """Return how each face moves to ``audio``, without rendering; keywords as in :meth:`frames`."""
         options = MotionOptions(**choices)
         driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
-        return perform(driver, self._targets, options, self._scene)
+        return stages.perform(driver, self._targets, options, self._scene)
 
     def live(
         self,
@@ -257,7 +253,7 @@ class Animator:
             gaze: ``"camera"`` or ``"photo"``; default: photo.
         """
         options = MotionOptions(None, head_motion, blinks, seed, gaze=gaze)
-        looks = gazes(self._scene, options)
+        looks = stages.gazes(self._scene, options)
 
         def frames() -> Generator[Frame, None, None]:
             driver = StreamDriver(self._targets, self._nets, options)
@@ -265,18 +261,19 @@ class Animator:
             def marker() -> FilmMarker:
                 return Provenance.of(self._scene.facts, driver.facts(), options).marker(self._scene.still, FPS)
 
-            yield from stream(driver, self._nets.space, self._scene, marker, pieces, looks)
+            yield from stages.stream(driver, self._nets.space, self._scene, marker, pieces, looks)
 
-        return pixels_of(frames())
+        return stages.pixels_of(frames())
 
     def _film(
         self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
     ) -> Animation:
         target = film_target(
             self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions,
-            otherwise=kind_of(options),
+            otherwise=stages.kind_of(options), transparent=self._transparent,
         )  # fmt: skip
-        saved = motion_files(options, (self._given, *given, *options.motions), len(self.faces), overwrite=overwrite)
+        inputs = (self._given, *given, *options.motions)
+        saved = stages.motion_files(options, inputs, len(self.faces), overwrite=overwrite)
         label = None if options.label is None else Label(Style.parse(options.label), self.size, options.fps)  # it fits
         captions = FilmCaptions.load(options)
         step("reading", 0, len(given))
@@ -284,17 +281,18 @@ class Animator:
         check_end(self._changes, driver.duration_s, self._given if options.loop else None)
         step("reading", len(given), len(given))
         record = Provenance.of(self._scene.facts, captions.facts(driver.facts(options)), options, target)
-        fps = frame_rate(options)
+        fps = stages.frame_rate(options)
         captions.fit(self.size, fps, driver.duration_s, self.faces, None if label is None else label.box)
         marker = record.marker(self._scene.still, fps, captions.painter)
         writer = Writer(
             target, self.size, options.fps, [sound.film for sound in driver.sounds], overwrite=overwrite,
             metadata=record.metadata, captions=captions.track, before_rename=record.finish,
+            transparent=self._transparent,
         )  # fmt: skip
         step("listening", 0, len(given))
-        motions = perform(driver, self._targets, options, self._scene)
+        motions = stages.perform(driver, self._targets, options, self._scene)
         del driver  # 230 MB an hour, and the film is still to be drawn
         step("listening", len(given), len(given))
-        write_film(motions, self._nets.space, self._scene, marker, writer, record, saved, step)
+        stages.write_film(motions, self._nets.space, self._scene, marker, writer, record, saved, step)
         n_frames = len(motions[0])
         return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)

@@ -21,22 +21,30 @@ from portrait_anim.errors import OptionError, OutputError
 from portrait_anim.face.crops import crop_of
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.normalise import normalise
+from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import FaceState
-from portrait_anim.face.types import Array, Face, Trial
+from portrait_anim.face.types import Array, Face, Landmarker, Trial
 from portrait_anim.motion.files import MotionFiles
 from portrait_anim.motion.gaze import Gaze
 from portrait_anim.motion.loop import looped
 from portrait_anim.motion.space import Motion, MotionSpace
-from portrait_anim.options import FilmOptions, MotionOptions
+from portrait_anim.options import FilmOptions, MotionOptions, PhotoOptions
 from portrait_anim.provenance.record import FilmMarker, Provenance
+from portrait_anim.render.choose import make_scene
 from portrait_anim.render.scene import Scene
 from portrait_anim.system.threads import in_order
+from portrait_anim.video.looped import LoopedVideo
 from portrait_anim.video.writer import Writer, check_fps
 
 
 def frame_rate(options: MotionOptions) -> float:
     """Return the film's exact frame rate: 29.97 means 30000/1001."""
     return float(check_fps(options.fps))
+
+
+def scene_of(photo: Photo, faces: Sequence[Face], landmarker: Landmarker, options: PhotoOptions) -> Scene:
+    """Return what is seen; see :func:`portrait_anim.render.choose.make_scene`."""
+    return make_scene(photo, faces, landmarker, options, LoopedVideo)
 
 
 def targets_of(faces: Sequence[Face], scene: Scene) -> list[Target]:
@@ -48,6 +56,7 @@ def targets_of(faces: Sequence[Face], scene: Scene) -> list[Target]:
             states[number] = replace(states[number], displacement=displacement)
             shown = scene.still.copy()
             scene.draw(states, 0.0, shown)
+            shown = np.ascontiguousarray(shown[..., :3])  # of a transparent frame the colours
             found = shared_landmarker("facemesh").nets.place(shown, crop_of(faces[number].landmarks))
             return None if found is None else normalise(found.landmarks)[0]
 

@@ -18,6 +18,7 @@ examples:
   {prog} photo.jpg song.wav --emotion "happy@0-4,sad:0.6@4-"
   {prog} photo.jpg song.wav --motion face.csv     motion recorded with a phone, or saved with --save-motion
   {prog} photo.jpg song.wav --morph "second.jpg@12.5,third.jpg@20:1.5"
+  {prog} photo.jpg song.wav --background none -o film.webm    transparent; also blur, #00b140, beach.jpg, sea.mp4
   {prog} photo.jpg voice.mp3 --aspect 9:16        for a phone, with the eyes at the upper third
   {prog} photo.jpg song.mp3 --captions song.lrc --karaoke
   {prog} photo.jpg --say "Hello there." --voice en-gb
@@ -74,6 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     picture.add_argument("--fps", type=frame_rate, default=25, metavar="N", help="frames a second, 1 to 60 (25)")
     picture.add_argument("--max-size", type=whole, metavar="PX", help="reduce the longer side to PX (not reduced)")
+    picture.add_argument(
+        "--background", default="keep", metavar="WHAT",
+        help="what is behind the people: keep; none, transparent (OUT: NAME.webm, NAME.mov or a folder of PNG); blur; "
+        "a colour, #00b140; a picture or a video (played over and over), which fills the frame (keep)",
+    )  # fmt: skip
     picture.add_argument("--aspect", metavar="W:H", help="shape of the film: 9:16, 4:5, 1:1, 16:9 (the photo's own)")
     picture.add_argument(
         "--fill", metavar="HOW", help="with --aspect: crop, blur, #RRGGBB (crop where no head is cut, else blur)"
@@ -121,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
             max_duration=args.max_duration,
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
             motion=args.motion, save_motion=args.save_motion, morph=args.morph, morph_style=args.morph_style,
-            aspect=args.aspect, fill=args.fill,
+            background=args.background, aspect=args.aspect, fill=args.fill,
             idle=args.idle, loop=args.loop, say=args.say, voice=args.voice,
             captions=args.captions, caption_style=args.caption_style,
             karaoke=args.karaoke, caption_font=args.caption_font,

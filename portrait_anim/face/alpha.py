@@ -57,12 +57,23 @@ def person_alpha(pixels: Image, matte: Array, to_matte: Float, landmarks: Array,
     face = np.zeros(coarse.shape, np.uint8)
     oval = (landmarks[list(FACE_OVAL), :2] + 0.5) / np.diag(grow) - 0.5
     cv2.fillPoly(face, [np.round(oval).astype(np.int32)], 1)
-    unit = iod_px * scale
-    sure = cv2.erode(((coarse > SURE) | (face > 0)).astype(np.uint8), _disc(INWARDS * unit)) | face
-    maybe = cv2.dilate(((coarse > SURE_NOT) | (face > 0)).astype(np.uint8), _disc(OUTWARDS * unit))
-    alpha = _solved(small.astype(np.float64) / 255, sure > 0, (maybe > 0) & (sure == 0))
-    alpha = np.clip((alpha - FAINT) / (SOLID - FAINT), 0, 1).astype(np.float32)
+    alpha = alpha_between(small, coarse, face, iod_px * scale)
     return np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR) if scale < 1 else alpha)
+
+
+def alpha_between(pixels: Image, coarse: Array, surely: Image, iod_px: float) -> Array:
+    """Return the opacity 0..1 (H, W) of the people in a picture.
+
+    Args:
+        pixels: (H, W, 3).
+        coarse: (H, W) 0..1, a matte that is right away from the people's edges.
+        surely: (H, W) uint8, not 0 where a person is, whatever the matte says.
+        iod_px: px an IOD, which says how wide hair's edge is.
+    """
+    sure = cv2.erode(((coarse > SURE) | (surely > 0)).astype(np.uint8), _disc(INWARDS * iod_px)) | surely
+    maybe = cv2.dilate(((coarse > SURE_NOT) | (surely > 0)).astype(np.uint8), _disc(OUTWARDS * iod_px))
+    alpha = _solved(pixels.astype(np.float64) / 255, sure > 0, (maybe > 0) & (sure == 0))
+    return np.asarray(np.clip((alpha - FAINT) / (SOLID - FAINT), 0, 1), np.float32)
 
 
 def _disc(radius_px: float) -> Image:

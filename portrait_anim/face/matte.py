@@ -1,6 +1,7 @@
-"""Finds which pixels belong to the person: MediaPipe's selfie segmenter under LiteRT, one call a face.
+"""Finds which pixels belong to the person: MediaPipe's selfie segmenter under LiteRT, one call for each view.
 
-The net (Apache-2.0) was trained on people who fill the picture, so it gets only the surroundings of one face.
+The net (Apache-2.0) was trained on people who fill the picture, so a moving face is looked at with its surroundings
+only. What cuts people out of a whole picture (:mod:`portrait_anim.face.cutout`) takes several views of it.
 """
 
 from __future__ import annotations
@@ -40,10 +41,22 @@ def person_matte(image: Image, face: Face) -> tuple[npt.NDArray[np.float32], npt
         repeated.
     """
     low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
-    half = REACH * float((high - low).max())
-    scale = MATTE_SIZE / (2 * half)
+    return matte_of_view(image, (low + high) / 2, REACH * float((high - low).max()))
+
+
+def matte_of_view(
+    image: Image, middle: npt.NDArray[np.floating[Any]], half_px: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Return the matte of a square part of a picture and where it lies, as :func:`person_matte` does.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        middle: (2,) x, y px.
+        half_px: half the square's side.
+    """
+    scale = MATTE_SIZE / (2 * half_px)
     to_matte = np.array([[scale, 0, 0], [0, scale, 0]])
-    to_matte[:, 2] = MATTE_SIZE / 2 - 0.5 - scale * ((low + high) / 2)
+    to_matte[:, 2] = MATTE_SIZE / 2 - 0.5 - scale * middle
     if scale < 0.5:  # averaged first, against aliasing
         shrink = 2 * scale
         image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)

@@ -28,8 +28,8 @@ from portrait_anim.live.speech import Piece, SpeechQueue
 from portrait_anim.motion.space import Motion
 from portrait_anim.options import MotionOptions, PhotoOptions
 from portrait_anim.provenance.record import Provenance
-from portrait_anim.render.choose import make_scene, shown_photo
-from portrait_anim.stages import gazes, marked_frame, targets_of
+from portrait_anim.render.choose import shown_photo
+from portrait_anim.stages import gazes, marked_frame, scene_of, targets_of
 from portrait_anim.system.facts import Facts
 from portrait_anim.system.weights import digests
 
@@ -56,7 +56,8 @@ class LiveFace:
         head_motion: 0 to 2.
         blinks: 0 to 3.
         seed: of blinks, gaze, head and nods.
-        choices: of :class:`PhotoOptions`: face (one), max_size, weights, landmarker, aspect, fill.
+        choices: of :class:`PhotoOptions`: face (one), max_size, weights, landmarker, background, aspect,
+            fill. With background ``"none"`` pixels are (H, W, 4).
 
     Attributes:
         size: (width, height) of the frames in px.
@@ -79,7 +80,7 @@ class LiveFace:
         shown, faces = shown_photo(photo, finder, seen)
         if len(faces) != 1:
             raise OptionError(f"a live face is one face, and {len(faces)} move: name one (face=N)")
-        self._scene = make_scene(shown, faces, finder, seen)
+        self._scene = scene_of(shown, faces, finder, seen)
         (target,) = targets_of(faces, self._scene)
         self.size, self.sample_rate = shown.size, self._queue.sample_rate
         nets = VoiceNets(seen.weights, "cpu")

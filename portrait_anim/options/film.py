@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypedDict
 
 from portrait_anim.config import FPS
 from portrait_anim.errors import OptionError
+from portrait_anim.options.background import Background, BackgroundLike, check_background
 from portrait_anim.options.checks import check_choice, check_range, check_whole
 from portrait_anim.options.format import Format, parse_format
 from portrait_anim.options.morph import STYLES, MorphChange, MorphLike, parse_morph
@@ -46,10 +47,10 @@ class PhotoOptions:
         landmarker: ``"facemesh"`` or ``"face-alignment"``.
         morph: other faces that the face becomes, see :func:`portrait_anim.options.morph.parse_morph`; None: none.
         morph_style: ``"face"`` (hair, body and room stay) or ``"photo"`` (everything changes).
+        background: what is behind the people, see :func:`portrait_anim.options.background.parse_background`.
         aspect: the film's width to height, as ``"9:16"``; None: the photo's own.
         fill: what a film of another shape shows: ``"crop"``, ``"blur"``, a colour ``"#202020"``, or ``"auto"`` (None).
-        changes: ``morph``, read.
-        format: ``aspect`` and ``fill``, read.
+        changes, behind, format: ``morph``, ``background``, ``aspect`` with ``fill``, read.
 
     Raises:
         OptionError: a value outside its range.
@@ -62,14 +63,17 @@ class PhotoOptions:
     landmarker: str = "facemesh"
     morph: MorphLike = None
     morph_style: str = "face"
+    background: BackgroundLike = "keep"
     aspect: str | None = None
     fill: str | None = None
     changes: tuple[MorphChange, ...] = field(init=False, repr=False)
+    behind: Background = field(init=False, repr=False)
     format: Format | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_choice("morph_style", self.morph_style, STYLES)
         object.__setattr__(self, "changes", parse_morph(self.morph))
+        object.__setattr__(self, "behind", check_background(self.background, self.changes, self.morph_style))
         object.__setattr__(self, "format", parse_format(self.aspect, self.fill))
         check_choice("weights", self.weights, WEIGHT_SETS)
         check_choice("device", self.device, DEVICES)
@@ -223,6 +227,7 @@ class PhotoChoices(TypedDict, total=False):
     landmarker: str
     morph: MorphLike
     morph_style: str
+    background: BackgroundLike
     aspect: str | None
     fill: str | None
 

@@ -17,6 +17,7 @@ SOURCES = {
     "morph": ("morph photo", "image/*"),
     "motion": ("motion file", "*/*"),
     "captions": ("captions", "text/*"),
+    "background": ("background", "*/*"),
 }
 PERFORMED = "One person's performance, recorded in a video, moves the face of the person in the photo."
 FILM_TYPE = "video/mp4"
@@ -53,8 +54,12 @@ def definition_of(
     more: Mapping[str, Sequence[str]],
     *,
     photo_kept: bool,
+    kind: str = FILM_TYPE,
 ) -> dict[str, Any]:
-    """Return the manifest, as c2pa's builder takes it. ``photo_kept``: the photo is added as a stream instead."""
+    """Return the manifest, as c2pa's builder takes it. ``photo_kept``: the photo is added as a stream instead.
+
+    ``kind`` is the film's type, as of a file.
+    """
     agent = {"name": "portrait_anim", "version": __version__}
     ingredients = _ingredients(photo_hash, audio_hash, more, photo_kept=photo_kept)
     labels = [*(["photo"] if photo_kept else []), *(ingredient["label"] for ingredient in ingredients)]
@@ -83,7 +88,7 @@ def definition_of(
     return {
         "claim_generator_info": [agent],
         "title": "film",
-        "format": FILM_TYPE,
+        "format": kind,
         "ingredients": ingredients,
         "assertions": [
             {"label": "c2pa.actions", "data": {"actions": [created, marked]}, "created": True},

@@ -97,14 +97,20 @@ class Label:
         """Return frame number ``index`` with the label, or the frame itself once the label's time is over.
 
         Shape:
-            frame: (H, W, 3) uint8 RGB; not changed.
+            frame: (H, W, 3) uint8 RGB, or (H, W, 4) with opacity; not changed.
         """
         if index >= self.n_frames:
             return frame
         left, top, right, bottom = self.box
         drawn = frame.copy()
         region = drawn[top:bottom, left:right]
-        region[:] = np.rint(region * self._keep + self._paint)
+        if frame.shape[2] == 3:
+            region[:] = np.rint(region * self._keep + self._paint)
+            return drawn
+        under = region[..., 3:] / np.float32(255) * self._keep  # the opacity of what is seen through the plate
+        opacity = 1 - self._keep + under
+        region[..., :3] = np.rint((region[..., :3] * under + self._paint) / opacity)
+        region[..., 3:] = np.rint(255 * opacity)
         return drawn
 
 

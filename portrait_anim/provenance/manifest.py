@@ -1,4 +1,4 @@
-"""The signed manifest (C2PA): written into a finished mp4, and read from any file."""
+"""The signed manifest (C2PA): written into a finished film (beside a WebM), and read from any file."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from portrait_anim.provenance.identity import Identity
 from portrait_anim.provenance.metadata import SOURCE_TYPES, SYNTHETIC_TYPES
 from portrait_anim.system.files import printable
 
+WEBM_TYPE = "video/webm"
 # Settings of c2pa. Nothing is ever fetched: by default it would contact any host that a photo's XMP names as its
 # provenance, and the certificate's issuer to ask whether it was revoked (OCSP). Here no host is allowed.
 _SETTINGS = {
@@ -91,10 +92,10 @@ def sign(
     output: str | os.PathLike[str] | None = None,
     name: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write the manifest into an mp4.
+    """Write the manifest into a film or picture; beside a WebM, which has no place for it (:func:`beside`).
 
     Args:
-        path: the mp4.
+        path: mp4, mov, png or WebM.
         photo_hash: SHA-256 of the photo, hexadecimal.
         audio_hash: SHA-256 of the sound; None for a silent film.
         seed: of blinks, gaze and head motion.
@@ -113,11 +114,13 @@ def sign(
     import c2pa  # type: ignore[import-untyped]
 
     source, target = Path(path), Path(output if output is not None else path)
-    temporary = target.with_name(f".portrait_anim-{secrets.token_hex(8)}.mp4")
-    definition = definition_of(
-        photo_hash, audio_hash, seed, emotion, models, content_id, more or {}, photo_kept=photo is not None
-    )
+    temporary = target.with_name(f".portrait_anim-{secrets.token_hex(8)}{target.suffix}")
     try:
+        kind = mime_type(source) or FILM_TYPE
+        definition = definition_of(
+            photo_hash, audio_hash, seed, emotion, models, content_id, more or {}, photo_kept=photo is not None,
+            kind=kind,
+        )  # fmt: skip
         info = c2pa.C2paSignerInfo(signer.algorithm, signer.chain, signer.key, None)
         with contextlib.ExitStack() as stack:
             context = stack.enter_context(c2pa.Context.from_dict(_SETTINGS))
@@ -128,8 +131,13 @@ def sign(
             by = stack.enter_context(c2pa.Signer.from_info(info))
             original = stack.enter_context(source.open("rb"))
             written = stack.enter_context(temporary.open("w+b"))
-            builder.sign(by, FILM_TYPE, original, written)
-        temporary.replace(target)
+            if kind == WEBM_TYPE:
+                builder.set_no_embed()
+            manifest = builder.sign(by, kind, original, written)
+        if kind == WEBM_TYPE:
+            beside(target).write_bytes(manifest)
+        else:
+            temporary.replace(target)
     except c2pa.C2paError as e:
         advice = "free some space there" if isinstance(e, c2pa.C2paError.Io) else "check the certificate"
         raise OutputError(f"cannot sign {printable(name or target)} ({' '.join(str(e).split())}): {advice}") from e
@@ -140,8 +148,15 @@ def sign(
             temporary.unlink(missing_ok=True)
 
 
+def beside(path: str | os.PathLike[str]) -> Path:
+    """Return where the manifest of a film lies whose file has no place for it: NAME.c2pa."""
+    return Path(path).with_suffix(".c2pa")
+
+
 def read_manifest(path: str | os.PathLike[str]) -> ManifestReading:
-    """Read and check the manifest in an image or video. Never raises for what is in the file, and fetches nothing.
+    """Read and check the manifest in an image or video, or beside a WebM. Never raises for what is in the file.
+
+    Nothing is fetched.
 
     Raises:
         OSError: the file cannot be read.
@@ -155,7 +170,9 @@ def read_manifest(path: str | os.PathLike[str]) -> ManifestReading:
         with contextlib.ExitStack() as stack:
             context = stack.enter_context(c2pa.Context.from_dict(_SETTINGS))
             file = stack.enter_context(Path(path).open("rb"))
-            reader = stack.enter_context(c2pa.Reader(kind, file, context=context))
+            kept = beside(path) if kind == WEBM_TYPE else None
+            apart = kept.read_bytes() if kept is not None and kept.is_file() else None
+            reader = stack.enter_context(c2pa.Reader(kind, file, apart, context=context))
             store = json.loads(reader.json())
             state = reader.get_validation_state() or ""
     except c2pa.C2paError as e:
@@ -235,6 +252,7 @@ _SIGNATURES = (  # (offset, bytes, MIME type)
     (4, b"ftyphei", "image/heic"),
     (4, b"ftypmif1", "image/heif"),
     (4, b"ftypqt", "video/quicktime"),
+    (0, b"\x1aE\xdf\xa3", WEBM_TYPE),  # EBML, Matroska too
     (4, b"ftyp", FILM_TYPE),
 )
 

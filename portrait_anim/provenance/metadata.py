@@ -1,4 +1,4 @@
-"""Plain metadata: writes XMP with IPTC's digital source type into the mp4, and reads such fields in any file.
+"""Plain metadata: writes XMP with IPTC's digital source type into films, and reads such fields in any file.
 
 Anyone can remove or forge these; they are for programs that read nothing else.
 """
@@ -9,6 +9,7 @@ import json
 import os
 import re
 import struct
+import zlib
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -33,6 +34,7 @@ AIGC_FIELDS = (
     "Label", "ContentProducer", "ProduceID", "ReservedCode1", "ContentPropagator", "PropagateID", "ReservedCode2",
 )  # fmt: skip
 _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # Adobe's, for XMP in ISO base media files
+_PNG_HEADER = 33  # bytes: signature and IHDR
 _CHUNK = 1 << 20
 _TEMPLATE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -65,6 +67,18 @@ def append_xmp(path: str | os.PathLike[str], packet: str) -> None:
     data = packet.encode()
     with Path(path).open("ab") as file:
         file.write(struct.pack(">I4s", 24 + len(data), b"uuid") + _XMP_UUID + data)
+
+
+def insert_xmp(path: str | os.PathLike[str], packet: str) -> None:
+    """Put the packet into a png, after its header. Do it before signing.
+
+    Raises:
+        OSError: the file cannot be read or written.
+    """
+    body = b"iTXt" + b"XML:com.adobe.xmp\0\0\0\0\0" + packet.encode()
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    data = Path(path).read_bytes()
+    Path(path).write_bytes(data[:_PNG_HEADER] + chunk + data[_PNG_HEADER:])
 
 
 def source_type(path: str | os.PathLike[str]) -> str | None:

@@ -17,15 +17,17 @@ from portrait_anim.errors import OutputError
 from portrait_anim.options import FilmOptions, MotionOptions
 from portrait_anim.provenance import audit, label, metadata
 from portrait_anim.provenance.identity import load_identity
-from portrait_anim.provenance.manifest import is_synthetic_type, read_manifest, sign
+from portrait_anim.provenance.manifest import beside, is_synthetic_type, read_manifest, sign
 from portrait_anim.provenance.watermark import FrameMarker
 from portrait_anim.system.facts import Facts
 from portrait_anim.system.files import printable
 from portrait_anim.system.fingerprint import Fingerprint
+from portrait_anim.video.formats import WEBM
 
 logger = logging.getLogger(__name__)
 
 Frame = npt.NDArray[np.uint8]
+COLOURS = 3  # channels of a frame that carry the mark; a fourth is its opacity
 _CHUNK = 1 << 20
 
 
@@ -37,6 +39,22 @@ class Overlay(Protocol):
         ...
 
 
+def _drawn(overlay: Overlay, frame: Frame, index: int) -> Frame:
+    """Return a frame, (H, W, 3) or (H, W, 4), with an overlay; how opaque that is shows over black and over white."""
+    if frame.shape[2] == COLOURS:
+        return overlay.draw(frame, index)
+    black = np.zeros_like(frame[..., :COLOURS])
+    paint = overlay.draw(black, index)
+    if paint is black:
+        return frame
+    through = (overlay.draw(black + np.uint8(255), index).astype(np.float32) - paint).mean(2, keepdims=True) / 255
+    under = through * frame[..., COLOURS:] / np.float32(255)
+    opacity = np.clip(1 - through + under, 0, 1)
+    colours = (frame[..., :COLOURS] * under + paint) / np.maximum(opacity, 1e-3)
+    colours = np.where(through < 1, colours, frame[..., :COLOURS])
+    return np.asarray(np.rint(np.clip(np.dstack([colours, 255 * opacity]), 0, 255)), np.uint8)
+
+
 class FilmMarker:
     """Draw captions and label, if there are any, and put the invisible mark. Safe to call from several threads."""
 
@@ -46,12 +64,19 @@ class FilmMarker:
         self._captions = captions
 
     def mark(self, frame: Frame, index: int = 0) -> Frame:
-        """Return a marked copy of frame number ``index``. Shape: (H, W, 3) uint8 RGB, in and out."""
+        """Return a marked copy of frame number ``index``.
+
+        Shape:
+            frame: (H, W, 3) uint8 RGB, or (H, W, 4) with opacity; returned likewise.
+        """
         if self._captions is not None:
-            frame = self._captions.draw(frame, index)
+            frame = _drawn(self._captions, frame, index)
         if self._visible is not None:
             frame = self._visible.draw(frame, index)
-        return self._marker.mark(frame)
+        if frame.shape[2] == COLOURS:
+            return self._marker.mark(frame)
+        colours = self._marker.mark(np.ascontiguousarray(frame[..., :COLOURS]))
+        return np.concatenate([colours, frame[..., COLOURS:]], axis=2)
 
 
 class Provenance:
@@ -115,6 +140,8 @@ class Provenance:
         recipe = json.dumps(self._record, sort_keys=True).encode()
         self.content_id = int.from_bytes(hashlib.sha256(recipe).digest()[:4], "big")
         self.metadata = {"comment": metadata.COMMENT}
+        if output is not None and Path(output).suffix.lower() == WEBM.suffix:
+            self.metadata["XMP"] = metadata.xmp(self.content_id)  # Matroska has tags, and no place for more
         self._kept_photo, self.notes = _marks_of(photo.path if isinstance(photo, Fingerprint) else photo)
         self._film = output
         self._log = audit.log_path(audit_log)
@@ -141,7 +168,7 @@ class Provenance:
         """Return the marker of the film's frames, planned on the photo, so that the mark does not depend on any frame.
 
         Args:
-            pixels: (H, W, 3) uint8 RGB, the photo in the film's size.
+            pixels: (H, W, 3) uint8 RGB, the photo in the film's size; or (H, W, 4) with opacity.
             fps: frames/s, for the label's time.
             captions: what is drawn under the label.
 
@@ -151,7 +178,7 @@ class Provenance:
         size = (pixels.shape[1], pixels.shape[0])
         visible = None if self._style is None else label.Label(self._style, size, fps)
         marker = FrameMarker(size, self.content_id)
-        marker.plan(pixels)
+        marker.plan(np.ascontiguousarray(pixels[..., :COLOURS]))
         return FilmMarker(marker, visible, captions)
 
     def check_files(self, *, may_be_gone: bool = False) -> None:
@@ -160,23 +187,32 @@ class Provenance:
             file.check(may_be_gone=may_be_gone)
 
     def finish(self, path: Path) -> None:
-        """Put XMP and the signed manifest into the finished mp4, in place: ``Writer(before_rename=...)``.
+        """Put XMP and the signed manifest into the finished film, in place: ``Writer(before_rename=...)``.
+
+        Of a folder into each of its pictures; beside a WebM.
 
         Raises:
             OutputError: it cannot be signed or written.
             PhotoError, AudioError: a file it was made of has changed.
         """
         self.check_files(may_be_gone=True)  # the encoder has read to the end what it opened at the start
+        pictures = sorted(path.glob("*.png")) if path.is_dir() else []
         try:
-            metadata.append_xmp(path, metadata.xmp(self.content_id))
+            for file in pictures:
+                metadata.insert_xmp(file, metadata.xmp(self.content_id))
+            if not pictures and path.suffix != WEBM.suffix:
+                metadata.append_xmp(path, metadata.xmp(self.content_id))
         except OSError as e:
             raise OutputError(
                 f"cannot mark {printable(self._film or path)} ({e.strerror}): free some space there"
             ) from e
-        sign(
-            path, **self._record, content_id=self.content_id, signer=self._identity, photo=self._kept_photo,
-            name=self._film,
-        )  # fmt: skip
+        for file in pictures or [path]:
+            sign(
+                file, **self._record, content_id=self.content_id, signer=self._identity, photo=self._kept_photo,
+                name=self._film,
+            )  # fmt: skip
+        if path.suffix == WEBM.suffix and self._film is not None:
+            logger.info("WebM has no place for the signed manifest: it is in %s", printable(beside(self._film)))
 
     def record(self, film: Path) -> None:
         """Write the film's line into the audit log, if there is one: once the film has its name.

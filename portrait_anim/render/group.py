@@ -26,6 +26,7 @@ class Group:
         photo: the picture.
         faces: those that move, at least one.
         landmarker: what found them; None: nothing did, and how far they turn is not measured.
+        cut: (H, W, 4) uint8, the people cut out, see :class:`portrait_anim.render.portrait.Portrait`.
 
     Attributes:
         photo: the picture.
@@ -34,9 +35,12 @@ class Group:
         size, still, facts, sights: see :class:`portrait_anim.render.scene.Scene`.
     """
 
-    def __init__(self, photo: Photo, faces: Sequence[Face], landmarker: Landmarker | None = None) -> None:
-        self.photo, self.size, self.still = photo, photo.size, photo.pixels
-        self.portraits = [Portrait(photo, face) for face in faces]
+    def __init__(
+        self, photo: Photo, faces: Sequence[Face], landmarker: Landmarker | None = None, cut: Image | None = None
+    ) -> None:
+        self.photo, self.size = photo, photo.size
+        self.portraits = [Portrait(photo, face, cut) for face in faces]
+        self.still, self.still_opacity = self.portraits[0].still, self.portraits[0].still_opacity
         self.turnings = [measured(*each, landmarker) for each in zip(self.portraits, faces, strict=True)]
         self.sights: Sequence[Sights] = [[(0.0, portrait.sight)] for portrait in self.portraits]
         models = {} if landmarker is None else landmarker.models()
@@ -45,28 +49,36 @@ class Group:
         self._box: Box = (*map(int, boxes[:, :2].min(0)), *map(int, boxes[:, 2:].max(0)))  # type: ignore[assignment]
         self._meets = [any(_overlap(box, other) for other in boxes[:i]) for i, box in enumerate(boxes)]
 
-    def draw(self, states: Sequence[FaceState], time_s: float, out: Image) -> Box:
+    def draw(self, states: Sequence[FaceState], time_s: float, out: Image, opacity: Image | None = None) -> Box:
         """Draw each face in its state; the photo itself does not change with time.
 
         The time that a face takes depends on its own box alone. Where two faces change the same pixel the later one
-        is shown.
+        is shown. Of people who are cut out ``opacity`` (H, W) is changed, too.
         """
         for portrait, turning, state, meets in zip(self.portraits, self.turnings, states, self._meets, strict=True):
             state = turning.shown(state)
             if meets:
-                self._draw_over(out, portrait, state)
+                self._draw_over(out, opacity, portrait, state)
             else:
-                portrait.draw(out, state)
+                portrait.draw(out, state, opacity=opacity)
         return self._box
 
-    def _draw_over(self, frame: Image, portrait: Portrait, state: FaceState) -> None:
+    def _draw_over(self, frame: Image, opacity: Image | None, portrait: Portrait, state: FaceState) -> None:
         """Draw a face whose box overlaps an earlier face's, in place; pixels that it leaves alone keep that one."""
         x0, y0, x1, y1 = portrait.box
-        view, photo = frame[y0:y1, x0:x1], self.photo.pixels[y0:y1, x0:x1]
+        view, photo = frame[y0:y1, x0:x1], self.still[y0:y1, x0:x1]
         before = view.copy()
         view[...] = photo
-        portrait.draw(frame, state)
-        _put_back(view, photo, before)
+        if opacity is None or self.still_opacity is None:
+            portrait.draw(frame, state)
+            _put_back(view, photo, before)
+            return
+        alpha, still = opacity[y0:y1, x0:x1], self.still_opacity[y0:y1, x0:x1]
+        alpha_before = alpha.copy()
+        alpha[...] = still
+        portrait.draw(frame, state, opacity=opacity)
+        same = (view == photo).all(axis=2) & (alpha == still)
+        view[same], alpha[same] = before[same], alpha_before[same]
 
 
 def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:

@@ -122,18 +122,18 @@ class Layers:
         if held is not None:
             opacity = np.where(held, np.float32(0), opacity)
         scale, self.apart = min(1.0, FILL_IOD / iod_px), alpha is not None
-        self.background = pixels if alpha is None else _filled(pixels, opacity <= BEHIND, scale)
+        self.background = pixels if alpha is None else filled(pixels, opacity <= BEHIND, scale)
         self.person = _apart(pixels, self.background, np.round(opacity * 255).astype(np.uint8))
         self._free = np.ones(shape, bool)
         if held is not None and held.any():
             self._free = ~held
             colours, alphas = self.person[..., :3], np.repeat(self.person[..., 3:], 3, axis=2)
             self.person = np.dstack(
-                [_filled(np.ascontiguousarray(part), self._free, scale) for part in (colours, alphas)]
+                [filled(np.ascontiguousarray(part), self._free, scale) for part in (colours, alphas)]
             )
             self.person = np.ascontiguousarray(self.person[..., :4])
 
-    def lay(self, warped: Image, left: int, top: int, out: Image) -> None:
+    def lay(self, warped: Image, left: int, top: int, out: Image, opacity: Image | None = None) -> None:
         """Lay the warped person (h, w, 4) over the background into ``out`` (h, w, 3), in place.
 
         Args:
@@ -141,9 +141,31 @@ class Layers:
             left: first column of ``out`` in the box.
             top: first row.
             out: the part of the frame that shows it; where something stands in front it is left as it is.
+            opacity: not used: the background is there.
         """
         rows, columns = slice(top, top + out.shape[0]), slice(left, left + out.shape[1])
         _lay(warped, self.background[rows, columns], self._free[rows, columns], out)
+
+
+class CutLayer:
+    """The same for a part of people who were cut out (:mod:`portrait_anim.face.cutout`): nothing is behind them.
+
+    Frames then hold the people alone, R, G, B times opacity, and their opacity beside that.
+
+    Args:
+        person: (h, w, 4) uint8 the part; copied.
+    """
+
+    apart = True
+
+    def __init__(self, person: Image) -> None:
+        self.person = person.copy()
+
+    def lay(self, warped: Image, left: int, top: int, out: Image, opacity: Image | None) -> None:
+        """Put the warped person (h, w, 4) into ``out`` (h, w, 3) and ``opacity`` (h, w), in place."""
+        out[...] = warped[..., :3]
+        if opacity is not None:
+            opacity[...] = warped[..., 3]
 
 
 def _in_front(things: Mask, person: Mask) -> Mask:
@@ -156,7 +178,7 @@ def _in_front(things: Mask, person: Mask) -> Mask:
     return np.asarray(np.isin(numbers, taken))
 
 
-def _filled(pixels: Image, seen: Mask, scale: float) -> Image:
+def filled(pixels: Image, seen: Mask, scale: float) -> Image:
     """Return (h, w, 3) pixels with those that are not ``seen`` filled from around them, at ``scale`` times the size."""
     if not seen.any():
         return pixels

@@ -27,7 +27,7 @@ from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import NECK, FaceState
 from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.options.morph import MorphChange
-from portrait_anim.render.portrait import Portrait
+from portrait_anim.render.portrait import OPAQUE, Portrait
 from portrait_anim.render.scene import Box, Image
 from portrait_anim.render.swap import Guest, in_frame, laid_in
 from portrait_anim.render.turning import measured
@@ -74,6 +74,8 @@ class Morph:
         guests: the photos and faces of ``changes``.
         style: ``"face"`` or ``"photo"``.
         landmarker: what found the faces; None: nothing did, and how far they turn is not measured.
+        cut: (H, W, 4) uint8, the people of the first photo cut out, see
+            :class:`portrait_anim.render.portrait.Portrait`; of style ``face`` only.
 
     Attributes:
         portraits: the different faces, ready to be drawn; the first photo's comes first.
@@ -82,14 +84,16 @@ class Morph:
 
     def __init__(
         self, photo: Photo, face: Face, changes: Sequence[MorphChange], guests: Sequence[Guest], style: str = "face",
-        landmarker: Landmarker | None = None,
+        landmarker: Landmarker | None = None, cut: Image | None = None,
     ) -> None:  # fmt: skip
-        self.size, self.still = photo.size, photo.pixels
+        self.size = photo.size
         origins = tuple(guest.photo.origin for guest in guests)
         models = {} if landmarker is None else landmarker.models()
         weights = digests(mesh.WEIGHTS, matte.WEIGHTS)
         self.facts = Facts((photo.origin,), {**models, **weights}, {"morph": origins})
-        self.portraits = [Portrait(photo, face)]
+        self.portraits = [Portrait(photo, face, cut)]
+        self.still, self.still_opacity = self.portraits[0].still, self.portraits[0].still_opacity
+        self._host = self.portraits[0] if cut is None else Portrait(photo, face)  # other faces are laid into it
         self._turning = measured(self.portraits[0], face, landmarker)  # the same for all: they follow one another
         self._whole = style == "photo"
         known = {_key(Guest(photo, face)): 0}
@@ -114,7 +118,7 @@ class Morph:
         if self._whole and len(self.portraits) > 1:
             self._box = (0, 0, *self.size)
 
-    def draw(self, states: Sequence[FaceState], time_s: float, out: Image) -> Box:
+    def draw(self, states: Sequence[FaceState], time_s: float, out: Image, opacity: Image | None = None) -> Box:
         """Draw the face that is shown at a time, or a change; see :class:`portrait_anim.render.scene.Scene`."""
         state = self._turning.shown(*states)
         now, change = 0, None
@@ -124,24 +128,29 @@ class Morph:
             elif time_s > each.start_s:
                 change = each
         if change is None:
-            self._draw(out, now, state)
+            self._draw(out, opacity, now, state)
         else:
-            self._draw_change(out, change, (time_s - change.start_s) / change.length_s, state)
+            self._draw_change(out, opacity, change, (time_s - change.start_s) / change.length_s, state)
         return self.portraits[0].box if change is None and now == 0 else self._box
 
-    def _draw(self, out: Image, number: int, state: FaceState, other: Array | None = None) -> None:
+    def _draw(
+        self, out: Image, opacity: Image | None, number: int, state: FaceState, other: Array | None = None
+    ) -> None:
         portrait = self.portraits[number]
         if number:
             x0, y0, x1, y1 = self._box
-            out[y0:y1, x0:x1] = portrait.photo.pixels[y0:y1, x0:x1]
-        portrait.draw(out, state, other)
+            out[y0:y1, x0:x1] = portrait.still[y0:y1, x0:x1]
+            if opacity is not None and portrait.still_opacity is not None:
+                opacity[y0:y1, x0:x1] = portrait.still_opacity[y0:y1, x0:x1]
+        portrait.draw(out, state, other, opacity)
 
-    def _draw_change(self, out: Image, change: _Change, done: float, state: FaceState) -> None:
+    def _draw_change(self, out: Image, opacity: Image | None, change: _Change, done: float, state: FaceState) -> None:
         a, b = self.portraits[change.before], self.portraits[change.after]
         share, pose = _ramp(done, 0, 1), between(a.pose, b.pose, done)
         second = self.still.copy()
-        self._draw(out, change.before, turned(state, a.pose, pose), share * (b.rest - a.rest))
-        self._draw(second, change.after, turned(state, b.pose, pose), (1 - share) * (a.rest - b.rest))
+        beside = None if self.still_opacity is None else self.still_opacity.copy()
+        self._draw(out, opacity, change.before, turned(state, a.pose, pose), share * (b.rest - a.rest))
+        self._draw(second, beside, change.after, turned(state, b.pose, pose), (1 - share) * (a.rest - b.rest))
         if self._whole:
             out[...], second = moved(out, a.pose, pose), moved(second, b.pose, pose)
         x0, y0, x1, y1 = self._box
@@ -149,6 +158,9 @@ class Morph:
         if change.when is None:
             face = _ramp(done, *FACE_BLEND)
             cv2.addWeighted(view, 1 - face, over, face, 0, dst=view)
+            if opacity is not None and beside is not None:
+                alpha = opacity[y0:y1, x0:x1]
+                cv2.addWeighted(alpha, 1 - face, beside[y0:y1, x0:x1], face, 0, dst=alpha)
         else:
             _blend(view, over, change.when[y0:y1, x0:x1], float(done))
 
@@ -158,10 +170,16 @@ class Morph:
             return Portrait(*in_frame(guest, self.size, first.pose))
         shape, own = normalise(guest.face.landmarks)
         pose = fitting(own, first.pose)
-        host = first.photo.pixels.copy()
-        first.draw(host, turned(FaceState.rest(), first.pose, pose), shape - first.rest)
+        host, state = first.photo.pixels.copy(), turned(FaceState.rest(), first.pose, pose)
+        self._host.draw(host, state, shape - first.rest)
         pixels, face = laid_in(host, guest, pose, monochrome=first.photo.monochrome)
-        return Portrait(replace(first.photo, pixels=pixels), face)
+        cut = None
+        if first.still_opacity is not None:  # what is cut out, turned as the host is, with the guest's face
+            person, opacity = first.still.copy(), first.still_opacity.copy()
+            first.draw(person, state, shape - first.rest, opacity)
+            person = np.where((opacity == OPAQUE)[..., None], pixels, person)
+            cut = np.dstack([person, opacity])
+        return Portrait(replace(first.photo, pixels=pixels), face, cut)
 
     def _when(self, before: int, after: int) -> Array | None:
         """Return when each place of the picture changes: the face slowly, then hair and room, outwards from it."""

@@ -17,7 +17,7 @@ from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
 from portrait_anim.render.eyes import EyeTurner
 from portrait_anim.render.head import HeadMesh
-from portrait_anim.render.layers import head_outline, taken_apart
+from portrait_anim.render.layers import CutLayer, Layers, head_outline, taken_apart
 from portrait_anim.render.lids import LidPainter, eyes_seen
 from portrait_anim.render.light import mouth_look
 from portrait_anim.render.mouth import PLANE, MouthPainter, own_opening
@@ -48,9 +48,13 @@ class Portrait:
     Args:
         photo: the picture.
         face: the face in it that moves.
+        cut: (H, W, 4) uint8, the people of the picture cut out, see :class:`portrait_anim.face.cutout.Cutout`: they
+            alone are drawn then, and how opaque they are. None: the picture as it is.
 
     Attributes:
         photo: the picture.
+        still: (H, W, 3) uint8, what a frame shows before it is drawn into: the picture, or what is cut out of it.
+        still_opacity: (H, W) uint8 of that; None: it is the picture.
         mouth_open: whether the picture shows an open mouth; its resting shape is then estimated.
         box: the part of the picture that can change.
         rest: (478, 3) IOD, the resting face that displacement 0 shows.
@@ -58,8 +62,10 @@ class Portrait:
         sight: how it looks at the viewer.
     """
 
-    def __init__(self, photo: Photo, face: Face) -> None:
+    def __init__(self, photo: Photo, face: Face, cut: Image | None = None) -> None:
         self.photo = photo
+        self.still = photo.pixels if cut is None else np.ascontiguousarray(cut[..., :3])
+        self.still_opacity = None if cut is None else np.ascontiguousarray(cut[..., 3])
         pixels, landmarks = photo.pixels, face.landmarks
         height, width = pixels.shape[:2]
         # the face at rest, with closed lips
@@ -81,7 +87,12 @@ class Portrait:
         lid_fine = min(LID_FINE_MOST, int(LID_FINE_IOD / scale))
         head = self._head
         self.box: Box = moving_box(head.source, (width, height))
-        self._layers = taken_apart(pixels, self.box, matte, to_matte, face.landmarks, scale)
+        x0, y0, x1, y1 = self.box
+        self._layers: Layers | CutLayer = (
+            taken_apart(pixels, self.box, matte, to_matte, face.landmarks, scale)
+            if cut is None
+            else CutLayer(cut[y0:y1, x0:x1])
+        )
         self._warp = Warp(
             head.source, head.triangles, self.box, step, head.fine, head.lids, lid_fine, self._layers.person[..., 3] > 0
         )  # fmt: skip
@@ -111,7 +122,6 @@ class Portrait:
             hollow = np.ascontiguousarray(pixels[rows, columns])
             hidden = cv2.dilate((opacity > OPACITY_SEEN).astype(np.uint8), np.ones((3, 3), np.uint8))
             warped[rows, columns] = cv2.inpaint(hollow, hidden, INPAINT_REACH * scale + 1, cv2.INPAINT_TELEA)
-        x0, y0, x1, y1 = self.box
         self._person = self._layers.person  # what is warped
         if self.mouth_open:
             self._person[..., :3] = np.where(
@@ -120,19 +130,23 @@ class Portrait:
         self._eyes = EyeTurner(face.landmarks, self._pose, self.sight.eyes, self.box)
 
     def render(self, state: FaceState) -> Image:
-        """Return the frame (H, W, 3) uint8 for a state; outside the moving region it equals the photo."""
-        frame = self.photo.pixels.copy()
-        self.draw(frame, state)
-        return frame
+        """Return the frame (H, W, 3) uint8 for a state; outside the moving region it equals the photo.
 
-    def draw(self, frame: Image, state: FaceState, other: Array | None = None) -> None:
-        """Draw a state into (H, W, 3) ``frame``, in place; inside ``box`` the frame has to show the photo.
+        People who were cut out are shown before grey.
+        """
+        frame, opacity = self.still.copy(), None if self.still_opacity is None else self.still_opacity.copy()
+        self.draw(frame, state, opacity=opacity)
+        return frame if opacity is None else cv2.add(frame, ((255 - opacity) // 2)[..., None].repeat(3, axis=2))
+
+    def draw(self, frame: Image, state: FaceState, other: Array | None = None, opacity: Image | None = None) -> None:
+        """Draw a state into (H, W, 3) ``frame``, in place; inside ``box`` the frame has to show ``still``.
 
         Args:
             frame: (H, W, 3) uint8.
             state: of the face.
             other: (478, 3) IOD, another resting face less this one's, for a face that takes on another's shape; the
                 skin does not fold by it.
+            opacity: (H, W) uint8, of people who are cut out; changed too, shows ``still_opacity`` when it comes in.
         """
         if not self._blinks:
             state = replace(state, blink=np.zeros(2, np.float32))
@@ -150,14 +164,16 @@ class Portrait:
         moved = self._warp.map(target)
         if moved is not None:
             x0, y0, mapping, bands = moved
-            view = frame[y0 : y0 + mapping.shape[0], x0 : x0 + mapping.shape[1]]
+            part = slice(y0, y0 + mapping.shape[0]), slice(x0, x0 + mapping.shape[1])
+            view, behind = frame[part], None if opacity is None else opacity[part]
             person = self._skin.shade(eyes, given)
             drawn = self._warp.draw(person, moved)
             self._warp.refine(person, target, moved, drawn, lids=state.blink.max() > LIDS_FINE_FROM)
             for band in bands:
                 rows, columns = band
                 left, top = x0 - self.box[0] + columns.start, y0 - self.box[1] + rows.start
-                self._layers.lay(drawn[band], left, top, view[band])
+                alpha = None if behind is None else behind[band]
+                self._layers.lay(drawn[band], left, top, view[band], alpha)
         if state.blink.max() > 0:
             opened = self._head.place(replace(state, blink=np.zeros(2, np.float32)))
             self._lids.paint(frame, opened, target, state.blink)

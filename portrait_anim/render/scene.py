@@ -21,7 +21,7 @@ class Scene(Protocol):
 
     Attributes:
         size: (width, height) in px.
-        still: (H, W, 3) uint8 RGB, the picture where nothing moves.
+        still: (H, W, 3) uint8 RGB, the picture where nothing moves; (H, W, 4) with opacity where nothing is behind it.
         facts: the inputs and weight files it was made from.
         sights: how the photo of each face looks at its viewer.
     """
@@ -37,7 +37,7 @@ class Scene(Protocol):
         Args:
             states: one for each face.
             time_s: of the frame, for scenes that change.
-            out: (H, W, 3) uint8, changed in place; shows ``still`` when it comes in.
+            out: of the shape of ``still``, changed in place; shows ``still`` when it comes in.
 
         Returns:
             the box outside which ``out`` still equals ``still``.

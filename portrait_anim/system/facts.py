@@ -16,7 +16,7 @@ class Facts:
             (:class:`portrait_anim.system.fingerprint.Fingerprint`), or pixels and samples as they were given.
         models: name -> SHA-256 of every weight file used.
         more: sources beside photo and sound by what they are: ``"actor"`` (a video), ``"morph"`` (further photos),
-            ``"motion"`` (a motion file), ``"captions"``.
+            ``"motion"`` (a motion file), ``"captions"``, ``"background"`` (a picture or video).
     """
 
     sources: tuple[Any, ...] = ()

@@ -81,7 +81,10 @@ def probe(path: str | os.PathLike[str]) -> Clip:
 
 
 def read_frames(
-    path: str | os.PathLike[str], fps: float | Fraction | None = None, max_side: int | None = None
+    path: str | os.PathLike[str],
+    fps: float | Fraction | None = None,
+    max_side: int | None = None,
+    fill: tuple[int, int] | None = None,
 ) -> Generator[npt.NDArray[np.uint8], None, None]:
     """Return the frames of a video, one after the other.
 
@@ -93,6 +96,7 @@ def read_frames(
         fps: repeat or drop frames so that frame i is what is on the screen at i / fps; None for the frames as they
             are stored.
         max_side: limit of the longer side in px; larger pictures are reduced to it.
+        fill: (width, height) px that the pictures are made to fill; what is over is cut off.
 
     Shape:
         yields: (H, W, 3) uint8 RGB, a fresh array each.
@@ -106,6 +110,9 @@ def read_frames(
     scale = _EXACT
     if max_side is not None:
         scale += f":w='min(iw,{max_side})':h='min(ih,{max_side})':force_original_aspect_ratio=decrease"
+    if fill is not None:
+        width, height = fill
+        scale += f":w={width}:h={height}:force_original_aspect_ratio=increase,crop={width}:{height}"
     filters = [scale, "format=rgb24"]
     if fps is not None:
         rate = check_fps(fps)

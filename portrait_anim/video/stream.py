@@ -20,7 +20,7 @@ import numpy.typing as npt
 from portrait_anim.config import FPS
 from portrait_anim.errors import OptionError, OutputError
 from portrait_anim.system import ffmpeg
-from portrait_anim.video.writer import AUDIO_BITRATE, COLOUR_FILTER, COLOUR_TAGS, CRF, PRESET
+from portrait_anim.video.formats import AUDIO_BITRATE, COLOUR_FILTER, COLOUR_TAGS, CRF, PRESET
 
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]

@@ -10,13 +10,13 @@ from typing import Any
 
 from portrait_anim.errors import OutputError
 from portrait_anim.system.files import printable
-from portrait_anim.video.writer import SUFFIX, check_output
+from portrait_anim.video.formats import SUFFIX, WEBM, check_output
 
 NAME_BYTES = 255  # of a file's name on nearly every file system, in bytes and not in letters
 
 
-def default_output(photo: Any, sounds: Sequence[Any]) -> Path:
-    """Return PHOTO_AUDIO.mp4 in the working directory; pictures and waveforms from memory have plain names.
+def default_output(photo: Any, sounds: Sequence[Any], suffix: str = SUFFIX) -> Path:
+    """Return PHOTO_AUDIO.mp4 (or with another suffix) in the working directory; what is in memory has plain names.
 
     A name that the file system would not take is cut, the longest part first.
     """
@@ -24,7 +24,7 @@ def default_output(photo: Any, sounds: Sequence[Any]) -> Path:
         Path(given).stem if isinstance(given, (str, os.PathLike)) else name
         for given, name in ((photo, "photo"), *((sound, "audio") for sound in sounds))
     ]
-    return Path(f"{_cut(stems, _name_bytes() - len(SUFFIX))}{SUFFIX}")
+    return Path(f"{_cut(stems, _name_bytes() - len(suffix))}{suffix}")
 
 
 def _name_bytes() -> int:
@@ -59,23 +59,28 @@ def film_target(
     actor: str | os.PathLike[str] | None = None,
     motions: Sequence[Any] = (),
     otherwise: str | None = None,
+    transparent: bool = False,
 ) -> Path:
     """Return the path to write, checked before long work.
 
-    Without a sound it is named after the actor's video or the motion files, or ``otherwise``.
+    Without a sound it is named after the actor's video or the motion files, or ``otherwise``. A transparent film is a
+    WebM if no name is given.
 
     Raises:
         OutputError: as :func:`portrait_anim.video.writer.check_output`, or it is one of the inputs itself.
     """
     acting = [] if actor is None else [actor]
-    target = Path(
-        default_output(photo, sounds or acting or motions or [otherwise] * (otherwise is not None))
-        if output is None
-        else output
-    )
+    suffix = WEBM.suffix if transparent else SUFFIX
+    named = sounds or acting or motions or [otherwise] * (otherwise is not None)
+    given = default_output(photo, named, suffix) if output is None else output
+    target = Path(given)
     kinds = {"photo": [photo], "sound": sounds, "actor's video": acting, "motion file": motions}
-    for what, given in ((what, given) for what, group in kinds.items() for given in group):
+    for what, source in ((what, source) for what, group in kinds.items() for source in group):
         with suppress(OSError, ValueError):  # one of them is not there
-            if isinstance(given, (str, os.PathLike)) and target.samefile(given):
+            if not isinstance(source, (str, os.PathLike)):
+                continue
+            if transparent and target.is_dir() and target.samefile(Path(source).parent):
+                raise OutputError(f"the {what} lies in {printable(target)}: choose another name for the film")
+            if target.samefile(source):
                 raise OutputError(f"{printable(target)} is the {what} itself: choose another name for the film")
-    return check_output(target, overwrite=overwrite)
+    return check_output(given, overwrite=overwrite, transparent=transparent)

@@ -1,4 +1,4 @@
-"""Writes frames and sound into an mp4, which gets its name only when it is complete."""
+"""Writes frames and sound into a film, which gets its name only when it is complete."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -19,46 +20,27 @@ import numpy.typing as npt
 from portrait_anim.errors import OptionError, OutputError
 from portrait_anim.options import plain_number
 from portrait_anim.system import ffmpeg
-from portrait_anim.system.files import check_target, printable
+from portrait_anim.system.files import printable
+from portrait_anim.video.formats import PNG_NAME, SOUND_NAME, check_output, format_of
 from portrait_anim.video.level import level_note
 from portrait_anim.video.sound import FilmSound, Sound, keep_captions
 
 logger = logging.getLogger(__name__)
 
-SUFFIX = ".mp4"
-PRESET = "veryfast"
-CRF = 16  # quality; with veryfast as many bytes as medium at 18, looks like fast at 18, in half of medium's time
-AUDIO_BITRATE = "192k"
 MAX_SIDE_PX = 8192  # of H.264 level 6
 MAX_FPS = 240
 
-# Full-range RGB to limited-range BT.709, as the tags then say.
-COLOUR_FILTER = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp,format=yuv420p"
-COLOUR_TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
-
-
-def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Return ``path`` as a Path when a film may be written there. Cheap: call it before long work.
-
-    Raises:
-        OutputError: not an .mp4 name, the folder is missing or not writable, the file exists and ``overwrite`` is
-            not set, or a folder has that name.
-    """
-    if Path(path).suffix.lower() != SUFFIX:
-        raise OutputError(f"cannot write {printable(path)}: the name must end in {SUFFIX}")
-    return check_target(path, overwrite=overwrite)
-
 
 class Writer:
-    """Write frames and a sound as H.264 and AAC through one ffmpeg child, in constant memory.
+    """Write frames and a sound through one ffmpeg child, in constant memory: as H.264 and AAC, or with opacity.
 
     A context manager. The film grows under a hidden temporary name beside the target and gets its own name when the
     block ends well. On any exception in the block (KeyboardInterrupt too) or when the encoder dies, the child is
     killed, the temporary file removed, and a file already there stays as it was. The picture is never rescaled: an
-    odd width or height is padded by repeating the last column or row, so ``size`` in the file is even.
+    odd width or height is padded by repeating the last column or row, so ``size`` in mp4 and WebM is even.
 
     Args:
-        path: the target, ending in .mp4.
+        path: the target, ending in .mp4; with ``transparent`` in .webm, .mov, or in nothing: a folder of PNG.
         size: (width, height) of the frames in px.
         fps: frames/s, up to 240; turned into a fraction such as 30000/1001.
         audio: a sound file (or a video with sound), ``(waveform, sample_rate)`` as ``audio.load.load_audio`` takes
@@ -71,7 +53,8 @@ class Writer:
             sound file's own (it may hold names and places).
         threads: encoder threads, None for x264's choice.
         captions: the text of an .srt file that becomes the film's subtitle track.
-        before_rename: called with the finished temporary file, which it may replace in place, e.g. to sign it.
+        before_rename: called with the finished temporary file or folder, which it may change in place, e.g. to sign it.
+        transparent: frames have four channels, the last one their opacity.
 
     Raises:
         OutputError: see ``check_output``; the target is the sound file itself; the encoder failed (disk full...).
@@ -92,11 +75,13 @@ class Writer:
         threads: int | None = None,
         captions: str | None = None,
         before_rename: Callable[[Path], None] | None = None,
+        transparent: bool = False,
     ) -> None:
-        self.path = check_output(path, overwrite=overwrite)
+        self.path = check_output(path, overwrite=overwrite, transparent=transparent)
+        self.format = format_of(path, transparent=transparent)
         self.size = _check_size(size)
         self.fps = check_fps(fps)
-        if note := level_note(self.size, self.fps):
+        if not transparent and (note := level_note(self.size, self.fps)):
             logger.info(note)
         self.n_frames = 0
         self._overwrite = overwrite
@@ -111,15 +96,27 @@ class Writer:
         for file in self._sound.files:
             if self.path.exists() and self.path.samefile(file):
                 raise OutputError(f"{printable(self.path)} is the sound file itself: choose another name for the film")
+        if captions is not None and not self.format.captions:
+            raise OptionError(
+                "a folder of pictures has no subtitle track: draw the captions, --caption-style burned (caption_style=)"
+            )
         self._captions = None if captions is None else keep_captions(captions, self._raw_audio)
         width, height = self.size
-        self._padded = np.empty((height + height % 2, width + width % 2, 3), np.uint8)
-        self._temporary = self.path.parent / f".portrait_anim-{secrets.token_hex(8)}{SUFFIX}"
+        odd = int(self.format.even)
+        self._shape = (height, width, self.format.channels)
+        self._padded = np.empty((height + odd * (height % 2), width + odd * (width % 2), self._shape[2]), np.uint8)
+        self._temporary = self.path.parent / f".portrait_anim-{secrets.token_hex(8)}{self.format.suffix}"
+        self._manifest = self._temporary.with_suffix(self.format.beside) if self.format.beside else None
         self._child: ffmpeg.Child | None = None
 
     def __enter__(self) -> Self:
         try:
+            if self.format.folder:
+                self._temporary.mkdir()
             self._child = ffmpeg.Child(self._arguments(), feeds=True)
+        except OSError as e:
+            self._abort()
+            raise OutputError(f"cannot write {printable(self.path)} ({e.strerror}): choose another name") from e
         except BaseException:
             self._abort()
             raise
@@ -129,7 +126,7 @@ class Writer:
         """Append one frame; returns as soon as the pipe has taken it.
 
         Shape:
-            frame: (H, W, 3) uint8 RGB of the writer's ``size``. It may be reused afterwards.
+            frame: (H, W, 3) uint8 RGB, or (H, W, 4) with opacity, of the writer's size. It may be reused afterwards.
 
         Raises:
             OutputError: the encoder ended early; the message has its last line of output.
@@ -138,9 +135,9 @@ class Writer:
         width, height = self.size
         if self._child is None:
             raise ValueError("the writer is not open: use it in a with block")
-        if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
-            raise ValueError(f"frame is {frame.shape} {frame.dtype}, expected {(height, width, 3)} uint8")
-        if width % 2 or height % 2:
+        if frame.shape != self._shape or frame.dtype != np.uint8:
+            raise ValueError(f"frame is {frame.shape} {frame.dtype}, expected {self._shape} uint8")
+        if self._padded.shape != self._shape:
             self._padded[:height, :width] = frame
             self._padded[:height, width:] = frame[:, -1:]
             self._padded[height:] = self._padded[height - 1 : height]
@@ -180,8 +177,13 @@ class Writer:
                 self._before_rename(self._temporary)
             except OSError as e:
                 raise OutputError(f"cannot write {printable(self.path)} ({e.strerror}): free some space there") from e
-        check_output(self.path, overwrite=self._overwrite)  # another process may have written it meanwhile
+        # another process may have written it meanwhile
+        check_output(self.path, overwrite=self._overwrite, transparent=self.format.channels == 4)
         try:
+            if self.format.folder and self.path.is_dir():
+                shutil.rmtree(self.path)  # it holds nothing but frames of another film
+            if self._manifest is not None and self._manifest.exists():
+                self._manifest.replace(self.path.with_suffix(self.format.beside))
             self._temporary.replace(self.path)
         except OSError as e:
             raise OutputError(f"cannot write {printable(self.path)} ({e.strerror}): choose another name") from e
@@ -205,29 +207,42 @@ class Writer:
         if self._child is not None:
             self._child.kill()
             self._child = None
-        for leftover in (self._temporary, *self._raw_audio):
+        if self.format.folder:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            return self._remove(self._raw_audio)
+        return self._remove([self._temporary, *([self._manifest] if self._manifest else []), *self._raw_audio])
+
+    @staticmethod
+    def _remove(files: list[Path]) -> None:
+        for leftover in files:
             with contextlib.suppress(OSError):
                 leftover.unlink(missing_ok=True)
 
     def _arguments(self) -> list[str]:
         height, width = self._padded.shape[:2]
         rate = f"{self.fps.numerator}/{self.fps.denominator}"
-        arguments = [*ffmpeg.QUIET, "-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}"]
+        pixels = "rgb24" if self.format.channels == 3 else "rgba"
+        arguments = [*ffmpeg.QUIET, "-f", "rawvideo", "-pix_fmt", pixels, "-video_size", f"{width}x{height}"]
         arguments += ["-framerate", rate, "-i", "pipe:0"]
         arguments += self._sound.inputs()
         if self._captions is not None:
             arguments += ffmpeg.captions_input(self._captions)
-        arguments += ["-map", "0:v:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", COLOUR_FILTER]
-        arguments += ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), *COLOUR_TAGS]
+        common = ["-map_metadata", "-1", "-map_chapters", "-1"]
+        about = [argument for key, value in self._metadata.items() for argument in ("-metadata", f"{key}={value}")]
+        picture = ["-map", "0:v:0", *common, *self.format.picture]
         if self._threads is not None:
-            arguments += ["-threads:v", str(self._threads)]
-        if mapping := self._sound.mapping():
-            arguments += [*mapping, "-c:a", "aac", "-b:a", AUDIO_BITRATE]
-        if self._captions is not None:
-            arguments += ["-map", f"{1 + self._sound.n_inputs}:s:0", "-c:s", "mov_text", "-disposition:s:0", "default"]
-        for key, value in self._metadata.items():
-            arguments += ["-metadata", f"{key}={value}"]
-        return [*arguments, "-movflags", "+faststart", "-f", "mp4", "-n", ffmpeg.file_url(self._temporary)]
+            picture += ["-threads:v", str(self._threads)]
+        mapping = self._sound.mapping()
+        sound = [*mapping, *self.format.sound] if mapping else []
+        if not self.format.folder:
+            if self._captions is not None:
+                sound += ["-map", f"{1 + self._sound.n_inputs}:s:0", *self.format.captions]
+            target = ffmpeg.file_url(self._temporary)
+            return [*arguments, *picture, *sound, *about, *self.format.container, "-n", target]
+        pattern = ffmpeg.file_url(self._temporary).replace("%", "%%") + f"/{PNG_NAME}"
+        if sound:
+            sound += [*common, *about, "-f", "wav", "-n", ffmpeg.file_url(self._temporary / SOUND_NAME)]
+        return [*arguments, *picture, *self.format.container, "-n", pattern, *sound]
 
 
 def check_fps(fps: float | Fraction) -> Fraction:
