@@ -47,7 +47,7 @@ MAY_IMPORT = {
         "animation",
         "drivers",
     },
-    "__init__": {"system", "animation", "pipeline", "provenance"},
+    "__init__": {"system", "audio", "animation", "pipeline", "provenance"},
     "service": {"system", "pipeline"},
     "app": {"system", "video", "service"},
     "training": {"system", "audio", "face", "motion", "video"},

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from typing import Any
 
 from portrait_anim.cli.arguments import duration, faces, frame_rate, number, whole
 from portrait_anim.cli.display import progress_display
+from portrait_anim.errors import OptionError
 from portrait_anim.options import EMOTIONS, MAX_DURATION_S
 
 EXAMPLES = """\
@@ -21,6 +23,8 @@ examples:
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
   {prog} photo.jpg --actor acting.mp4             the video's face moves the photo's, and its sound is played
   {prog} photo.jpg voice.wav --actor acting.mp4   lips from the voice, all else from the video
+  {prog} photo.jpg --say "Good morning."          a text instead of a sound
+  {prog} couple.jpg --say lines.txt --voice hers=heart --voice his=en-us
 
 Animate real people only with their consent: whoever is in the photo, whoever acts in the video, whoever speaks.
 No sexual, deceptive or defamatory use.
@@ -34,6 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "audio", metavar="AUDIO", nargs="*",
         help="wav, mp3, flac, ogg, opus, m4a, or a video with sound; several: a duet, one for each face from the left; "
         "none: the actor's, or with --motion a silent film",
+    )  # fmt: skip
+    parser.add_argument(
+        "--say", metavar="TEXT",
+        help="speak TEXT instead of a sound; of a .txt file, lines as 'hers: Good morning.' let faces speak in turn",
+    )  # fmt: skip
+    parser.add_argument(
+        "--voice", action="append", metavar="NAME",
+        help="of --say: heart (English), or what espeak-ng --voices lists; WHO=NAME in a dialogue, several times",
     )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="OUT", help="the .mp4 to write (default: PHOTO_AUDIO.mp4 here)")
     parser.add_argument(
@@ -90,13 +102,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
 
 
+def _sounds(args: argparse.Namespace) -> list[Any] | None:
+    """Return the sounds, or the text as one or several."""
+    if args.say is None and args.voice is None:
+        return args.audio or None
+    if args.say is None:
+        raise OptionError("--voice is of a text: give it with --say TEXT")
+    if args.audio:
+        raise OptionError("a sound and --say are given: give one of them")
+    from portrait_anim.audio.spoken import read_lines, say, say_lines
+
+    pairs = [given.rpartition("=")[::2] for given in args.voice or ()]
+    voices = dict(pairs)
+    if len(voices) < len(pairs):
+        raise OptionError("--voice is given twice for the same speaker: give it once")
+    if args.say.lower().endswith(".txt"):
+        return list(say_lines(read_lines(args.say), voices))
+    if set(voices) - {""}:
+        raise OptionError("--voice WHO=NAME is of a dialogue: give a .txt file of lines as 'hers: Good morning.'")
+    return [say(args.say, voices.get(""))]
+
+
 def run(args: argparse.Namespace) -> int:
     """Make a film and say on stdout what was written."""
     from portrait_anim.pipeline import animate
 
     with progress_display(quiet=args.quiet) as progress:
         film = animate(
-            args.photo, args.audio or None, args.output, actor=args.actor, actor_face=args.actor_face,
+            args.photo, _sounds(args), args.output, actor=args.actor, actor_face=args.actor_face,
             actor_neutral=args.actor_neutral, lips=args.lips, emotion=args.emotion, head_motion=args.head_motion,
             gaze=args.gaze, blinks=args.blinks, seed=args.seed, face=args.face, fps=args.fps, max_size=args.max_size,
             max_duration=args.max_duration,

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.media
 
 KEY = "a-key-for-the-tests"
 WAIT_S = 120  # for what takes a second on an idle machine
-LONG_S = 20  # of a sound that is cancelled
+LONG_S = 12  # of a sound that is cancelled
 QUEUE = 8
 RUNNING = ("queued", "working")
 
@@ -283,6 +283,34 @@ def test_a_client_that_is_killed_in_its_upload_leaves_nothing(
     assert server.until(server.make(small_astronaut, short), state="done")
     assert len(set(server.folder.iterdir()) - before) == 1
     assert not any("p.png" in path for path in open_files)
+
+
+def test_a_client_that_is_killed_while_it_fetches_may_fetch_again(
+    server: Server, small_astronaut: Path, short: Path
+) -> None:
+    job = server.make(small_astronaut, short)
+    server.until(job, state="done")
+    film = server.folder / job / "film.mp4"
+    film.write_bytes(bytes(40_000_000))  # more than the kernel holds for a client that does not read
+    with socket.create_connection(server.address) as client:
+        client.sendall(f"GET /v1/films/{job}/film HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode())
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    time.sleep(0.5)
+    assert not server.status(job)["fetched"]
+    assert len(server.client.get(f"/v1/films/{job}/film").content) == 40_000_000
+    assert not film.exists()
+
+
+def test_a_killed_worker_fails_its_job_only(server: Server, small_astronaut: Path, long: Path, short: Path) -> None:
+    job = server.make(small_astronaut, long)
+    server.until(job, step="drawing")
+    next(child for child in server.children() if "spawn_main" in " ".join(child.cmdline())).kill()
+    event, told = server.events(job)[-1]
+    assert event == "failed"
+    assert told["error"] == "the process that made the film has ended (exit code -9), perhaps for memory"
+    assert server.until(server.make(small_astronaut, short), state="done")
+    assert server.kept(job) == {"job.json"}
 
 
 @pytest.mark.parametrize("step", ["listening", "drawing"])
