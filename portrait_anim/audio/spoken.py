@@ -30,6 +30,7 @@ Array = npt.NDArray[np.float32]
 PAUSE_S = 0.35  # between two lines of a dialogue
 MAX_TEXT_LETTERS = 100_000  # some two hours of speech
 SPEAK_S = 600  # s that espeak-ng may take; it needs a hundredth of the speech's length
+FULL_SCALE = 32768  # of 16-bit samples
 ESPEAK_VOICES = ("en-us", "en-us+f3", "en-gb", "en-gb+f4")  # for speakers who were given none, after hibari's
 INSTALL = 'pip install "portrait-anim[say]" (English), or the system package espeak-ng (a hundred languages)'
 _LINE = re.compile(r"(?P<who>[^\W\d_][\w .'-]{0,39}):\s+(?P<text>\S.*)")
@@ -128,7 +129,7 @@ class EspeakVoice:
                 raise AudioError(f"espeak-ng does not speak ({said or done.returncode}): try another voice")
             with wave.open(str(sound)) as file:  # 16 bits, one channel
                 samples, sample_rate = file.readframes(file.getnframes()), file.getframerate()
-        return np.frombuffer(samples, "<i2").astype(np.float32) / 32768, sample_rate
+        return np.asarray(np.frombuffer(samples, "<i2") / FULL_SCALE, np.float32), int(sample_rate)
 
     def models(self) -> dict[str, str]:
         """Return program, version and voice with the program's digest."""
