@@ -48,7 +48,7 @@ MAY_IMPORT = {
         "drivers",
     },
     "__init__": {"system", "audio", "animation", "pipeline", "provenance"},
-    "service": {"system", "pipeline"},
+    "service": {"system", "audio", "pipeline"},
     "app": {"system", "video", "service"},
     "training": {"system", "audio", "face", "motion", "video"},
     "evaluation": {"system", "audio", "face", "motion", "render", "video", "training", "pipeline"},

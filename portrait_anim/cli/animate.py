@@ -110,17 +110,10 @@ def _sounds(args: argparse.Namespace) -> list[Any] | None:
         raise OptionError("--voice is of a text: give it with --say TEXT")
     if args.audio:
         raise OptionError("a sound and --say are given: give one of them")
-    from portrait_anim.audio.spoken import read_lines, say, say_lines
+    from portrait_anim.audio.spoken import read_lines, speeches
 
-    pairs = [given.rpartition("=")[::2] for given in args.voice or ()]
-    voices = dict(pairs)
-    if len(voices) < len(pairs):
-        raise OptionError("--voice is given twice for the same speaker: give it once")
-    if args.say.lower().endswith(".txt"):
-        return list(say_lines(read_lines(args.say), voices))
-    if set(voices) - {""}:
-        raise OptionError("--voice WHO=NAME is of a dialogue: give a .txt file of lines as 'hers: Good morning.'")
-    return [say(args.say, voices.get(""))]
+    in_file = args.say.lower().endswith(".txt")
+    return list(speeches(read_lines(args.say) if in_file else args.say, args.voice or (), dialogue=in_file))
 
 
 def run(args: argparse.Namespace) -> int:

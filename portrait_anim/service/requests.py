@@ -31,6 +31,9 @@ CHOICES = (
 )  # fmt: skip
 """The options that a client may send, by the keywords of :func:`portrait_anim.animate`. None of them opens a path: a
 new option is refused until it is named here (tests/service/test_requests.py asks of each in which list it is)."""
+TEXTS = ("say", "voice")
+"""A text instead of a sound, and the voices that speak it; voice may come several times."""
+LETTERS_A_SECOND = 25  # of speech: more than anybody says
 MAX_FILES, MAX_FIELDS = 64, 64  # in a request
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,", re.ASCII)
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
@@ -88,6 +91,8 @@ def read_multipart(items: Sequence[tuple[str, str | Sent]]) -> tuple[dict[str, A
             files.setdefault(name, []).append(value)
         elif name in FILES:
             raise OptionError(f"{given} is text: send a file; paths and addresses are not opened")
+        elif name == "voice":
+            choices.setdefault(name, []).append(value)
         elif name in choices:
             raise OptionError(f"{given} is given twice: give it once")
         else:
@@ -141,11 +146,13 @@ def checked(
         OptionError: an unknown option, a value outside its range, a file missing: with the command line's words.
         LimitError: a picture, film or sound is larger than allowed.
     """
+    texts = {name: value for name, value in choices.items() if name in TEXTS}
+    choices = {name: value for name, value in choices.items() if name not in TEXTS}
     for name, value in choices.items():
         if name in SERVERS:
             raise OptionError(f"{name} is the server's own option: leave it out")
         if name not in CHOICES:
-            raise OptionError(f"unknown option {name!r}: choose from {', '.join(CHOICES)}")
+            raise OptionError(f"unknown option {name!r}: choose from {', '.join((*CHOICES, *TEXTS))}")
         if name not in READERS and not isinstance(value, str | None):
             raise OptionError(f"{name} is no text: write it as on the command line")
     read = {
@@ -158,11 +165,14 @@ def checked(
             raise OptionError(f"{name} is given twice: give it once")
     if not files.get("photo"):
         raise OptionError("no photo was sent: send it as the file photo")
-    if not any(files.get(name) for name in ("audio", "actor", "motion")):
-        raise OptionError("nothing moves the photo: send a sound as the file audio, or a video as actor, or motion")
+    read |= _checked_texts(texts, files, limits)
+    if not any(files.get(name) for name in ("audio", "actor", "motion")) and "say" not in read:
+        raise OptionError(
+            "nothing moves the photo: send a sound as the file audio, or a video as actor, or motion, or say"
+        )
     placed = {name: _placed(name, files[name]) for name in FILES if files.get(name)}
     _set_morph(read, [sent.name for sent in files.get("morph_photo", ())], placed.get("morph_photo", []))
-    _check_options(read, placed)
+    _check_options({name: value for name, value in read.items() if name not in TEXTS}, placed)
     _set_limits(read, limits)
     uploads = [
         Upload("morph" if name == "morph_photo" else name, called, sent.content)
@@ -172,6 +182,23 @@ def checked(
     for upload in uploads:
         _check_size(upload, limits)
     return read, uploads
+
+
+def _checked_texts(given: Mapping[str, Any], files: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """Return the text and its voices; whether they can speak it is the job's to tell."""
+    if not given:
+        return {}
+    text, voices = given.get("say"), given.get("voice") or []
+    voices = [voices] if isinstance(voices, str) else voices
+    if text is None:
+        raise OptionError("voice is of a text: send it as say")
+    if not isinstance(text, str) or not isinstance(voices, list) or not all(isinstance(one, str) for one in voices):
+        raise OptionError("say is a text, and voice a name or several: write them as on the command line")
+    if files.get("audio"):
+        raise OptionError("a sound and say are given: give one of them")
+    if len(text) > LETTERS_A_SECOND * limits.duration_s:
+        raise LimitError(f"the text has {len(text)} letters, too many for the {limits.duration_s:g} s allowed here")
+    return {"say": text, "voice": voices}
 
 
 def _placed(name: str, sent: Sequence[Sent]) -> list[str]:

@@ -45,7 +45,9 @@ def _told(options: type) -> dict[str, str]:
 
 def request_body() -> dict[str, Any]:
     """Return what ``POST /v1/films`` takes, for OpenAPI."""
-    choices = option_schemas()
+    text = {"type": "string", "description": "a text instead of a sound; lines as hers: Good morning. speak in turn"}
+    voices = {"type": "array", "items": {"type": "string"}, "description": "of say: NAME, or WHO=NAME in a dialogue"}
+    choices = {**option_schemas(), "say": text, "voice": voices}
 
     def body(one: dict[str, Any], named: dict[str, Any]) -> dict[str, Any]:
         many = {"type": "array", "items": one}

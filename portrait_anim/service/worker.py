@@ -48,7 +48,7 @@ class Task:
     film: Path
 
     def keywords(self) -> dict[str, Any]:
-        """Return the keywords of :func:`portrait_anim.animate`, with paths."""
+        """Return the keywords of :func:`portrait_anim.animate`, with paths; a text is spoken for it."""
         placed = {
             keyword: [str(self.folder / name) for name in names]
             if isinstance(names, list)
@@ -58,6 +58,11 @@ class Task:
         chosen = dict(self.choices)
         if chosen.get("morph"):
             chosen["morph"] = [(str(self.folder / name), *when) for name, *when in chosen["morph"]]
+        if (text := chosen.pop("say", None)) is not None:
+            from portrait_anim.audio.spoken import speeches
+
+            several = len(text.strip().splitlines()) > 1
+            chosen["audio"] = [*speeches(text, chosen.pop("voice", []), dialogue=several)]
         return {**chosen, **placed}
 
 

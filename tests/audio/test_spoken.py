@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from conftest import run_cli
 from PIL import Image
 
 from portrait_anim import Animator, animate, say
-from portrait_anim.audio import spoken
+from portrait_anim.audio import spoken, voices
 from portrait_anim.audio.spoken import Speech, say_lines
 from portrait_anim.errors import DependencyError, OptionError
 from portrait_anim.provenance.manifest import GENERATION
@@ -40,7 +41,7 @@ def test_the_same_text_is_the_same_speech_and_moves_the_mouth(small_astronaut: P
     assert np.array_equal(speech[0], again[0])
     assert 2 < len(speech[0]) / speech[1] < 6  # ten words
     assert len(other[0]) < len(speech[0]) / 2
-    assert list(speech.models) == [f"hibari-tts {spoken.importlib.metadata.version('hibari-tts')}, voice heart"]
+    assert list(speech.models) == [f"hibari-tts {version('hibari-tts')}, voice heart"]
     lips = opening(Animator(small_astronaut), 0, [speech])
     assert np.mean(lips > OPEN_IOD) > 0.4
     assert np.sum(np.diff((lips > OPEN_IOD).astype(int)) == 1) >= 4  # ten closures /m p b/, some of which are short
@@ -78,8 +79,8 @@ def test_the_command_makes_a_film_of_lines_that_says_what_spoke(small_astronaut:
     one = np.asarray(Image.open(small_astronaut).convert("RGB"))
     Image.fromarray(np.hstack([one, one[:, ::-1]])).save(couple)
     lines.write_text("hers: Good morning.\nhis: Hello.\n", "utf-8")
-    voices = ["--voice", "hers=heart", "--voice", "his=en-gb"]
-    done = run_cli([couple, "--say", lines, *voices, "-o", "film.mp4", "-q"], tmp_path)
+    chosen = ["--voice", "hers=heart", "--voice", "his=en-gb"]
+    done = run_cli([couple, "--say", lines, *chosen, "-o", "film.mp4", "-q"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert verify(tmp_path / "film.mp4").marked
     with c2pa.Reader(tmp_path / "film.mp4") as reader:
@@ -148,7 +149,7 @@ def test_an_unknown_espeak_voice_is_told() -> None:
 
 def test_without_an_engine_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    monkeypatch.setattr(spoken, "_hibari_voices", lambda **_: [])
+    monkeypatch.setattr(voices, "_hibari_voices", lambda **_: [])
     for voice in (None, "de"):
         with pytest.raises(DependencyError, match=r"portrait-anim\[say\]"):
             say("hi", voice)

@@ -114,6 +114,25 @@ def test_morph_photos_are_found_by_their_names() -> None:
     assert task.keywords()["morph"][0] == ("/jobs/id/morph_photo-1.jpg#2", 0.5, 0.8)
 
 
+def test_texts_take_the_place_of_sounds() -> None:
+    only_photo = {"photo": [Sent("a.png", picture())]}
+    choices, files = read_multipart(
+        [("say", "a: hi\nb: ho"), ("voice", "a=heart"), ("voice", "b=de"), *_items(only_photo)]
+    )
+    keywords, _ = checked(choices, files, Limits())
+    assert (keywords["say"], keywords["voice"]) == ("a: hi\nb: ho", ["a=heart", "b=de"])
+    for given, error, line in (
+        ({"voice": "heart"}, OptionError, "voice is of a text"),
+        ({"say": 5}, OptionError, "say is a text"),
+        ({"say": "hi", "voice": [1]}, OptionError, "voice a name"),
+        ({"say": "a" * 999}, LimitError, "999 letters, too many for the 10 s"),
+    ):
+        with pytest.raises(error, match=line):
+            checked(given, only_photo, Limits(duration_s=10))
+    with pytest.raises(OptionError, match="a sound and say are given"):
+        checked({"say": "hi"}, sent(), Limits())
+
+
 def test_limits_are_told() -> None:
     limits = Limits(pixels=10_000, side_px=512, duration_s=5)
     with pytest.raises(LimitError, match=r"photo.png is 200x100 px: at most 0.01 megapixels"):

@@ -189,6 +189,16 @@ def frames(film: Path) -> bytes:
     return done.stdout
 
 
+def test_a_text_is_spoken(server: Server, small_astronaut: Path) -> None:
+    def make(text: str) -> dict[str, Any]:
+        answer = server.client.post("/v1/films", files={"photo": ("p.png", small_astronaut.read_bytes())},
+                                    data={"say": text, "voice": "heart"})  # fmt: skip
+        return server.events(answer.json()["id"])[-1][1]
+
+    assert make("Hi.")["film"]["n_frames"] in range(8, 30)
+    assert "voice heart speaks English" in make("Привет")["error"]
+
+
 def test_what_cannot_be_made_fails_with_the_commands_line(
     server: Server, small_astronaut: Path, short: Path, tmp_path: Path
 ) -> None:
