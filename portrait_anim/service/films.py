@@ -154,6 +154,11 @@ class FilmQueue:
         with self._changed:
             return self._waiting.index(job) if job in self._waiting else None
 
+    def status(self, job: Job) -> dict[str, Any]:
+        """Return a job's attributes and its place, all of the same moment."""
+        with self._changed:
+            return {**vars(job), "notes": list(job.notes), "place": self.place(job)}
+
     def film(self, job: Job) -> Path:
         """Return where a job's film is, or will be."""
         return self._folder.of(job) / FILM

@@ -190,7 +190,7 @@ def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _status(films: FilmQueue, job: Job) -> Status:
-    return Status.model_validate({**vars(job), "notes": list(job.notes), "place": films.place(job)})
+    return Status.model_validate(films.status(job))
 
 
 def _check_length(request: Request, most: int, advice: str) -> None:
