@@ -13,14 +13,19 @@ from portrait_anim.version import __version__
 
 if TYPE_CHECKING:
     from portrait_anim.animation import Animation
+    from portrait_anim.audio.spoken import say
     from portrait_anim.live.engine import LiveFace
     from portrait_anim.pipeline import Animator, animate
     from portrait_anim.provenance.verify import verify
 
-__all__ = ["Animation", "Animator", "LiveFace", "__version__", "animate", "verify"]
+__all__ = ["Animation", "Animator", "LiveFace", "__version__", "animate", "say", "verify"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "say":
+        from portrait_anim.audio.spoken import say
+
+        return say
     if name == "verify":
         from portrait_anim.provenance.verify import verify
 

@@ -55,5 +55,13 @@ class ForkError(PortraitAnimError):
     """This process was forked from one that had run the nets; they would hang here."""
 
 
+class LimitError(PortraitAnimError):
+    """An upload, a picture, a sound or an option is over what a service allows."""
+
+
+class BusyError(LimitError):
+    """A service has as many films waiting as it takes."""
+
+
 class DataError(PortraitAnimError):
     """Training or evaluation data is missing or unusable."""

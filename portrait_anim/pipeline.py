@@ -90,8 +90,6 @@ def animate(
     motion: MotionsLike | None = None,
     idle: float | None = None,
     loop: bool = False,
-    say: str | None = None,
-    voice: str | None = None,
     save_motion: PathLike | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
@@ -103,8 +101,9 @@ def animate(
 
     Args:
         photo: a path, a PIL image or an (H, W, 3) uint8 array.
-        audio: a path (sound, or video with sound) or ``(waveform, sample_rate)``; a list of them for a duet, one for
-            each face from the left (or those of ``face``), mixed. None: the actor's own; with ``motion``, silence.
+        audio: a path (sound, or video with sound), ``(waveform, sample_rate)``, or what :func:`portrait_anim.say` gives;
+            a list of them for a duet, one for each face from the left (or those of ``face``), mixed. None: the actor's
+            own; with ``motion``, silence.
         output: the .mp4 to write; default: PHOTO_AUDIO.mp4 (or PHOTO_ACTOR, PHOTO_MOTION) in the working directory.
             With background ``"none"`` NAME.webm (the default), NAME.mov, or a folder's name for PNG pictures.
         actor: a video whose face moves the photo's; with ``audio`` all but the lips, which follow the voice.
@@ -144,8 +143,6 @@ def animate(
             instead of the voice; a list: one for each face.
         idle: s; a silent film of a face that waits, blinks and breathes, instead of a sound.
         loop: the film's last frame goes over into its first.
-        say: a text that espeak-ng, if it is installed, speaks instead of a sound.
-        voice: of espeak-ng: ``"en-us"`` (the default), ``"de"``, ``"fr+f3"``.
         save_motion: an .npz (all of the motion) or .csv (ARKit's values) to write the motion to; several faces:
             NAME-1.npz, NAME-2.npz, ...
         progress: called as ``progress(frames_done, frames_total)`` after every frame; one with three parameters also
@@ -159,7 +156,7 @@ def animate(
         emotion, head_motion, blinks, seed, fps, max_duration, actor, actor_face, actor_neutral, lips, motion, gaze,
         label=label, sign_cert=sign_cert, sign_key=sign_key, audit_log=audit_log, save_motion=save_motion,
         captions=captions, caption_style=caption_style, karaoke=karaoke, caption_font=caption_font,
-        idle=idle, loop=loop, say=say, voice=voice,
+        idle=idle, loop=loop,
     )  # fmt: skip
     seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, background, aspect, fill)
     sounds = as_sounds(audio)

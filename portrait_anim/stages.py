@@ -182,7 +182,7 @@ def marked_frame(states: Sequence[FaceState], scene: Scene, marker: FilmMarker, 
 
 def kind_of(options: MotionOptions) -> str | None:
     """Return what a film without a file that moves it is called."""
-    return "idle" if options.idle is not None else "said" if options.say is not None else None
+    return "idle" if options.idle is not None else None
 
 
 def pixels_of(frames: Generator[Frame, None, None]) -> Generator[Image, None, None]:

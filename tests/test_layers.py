@@ -50,8 +50,9 @@ MAY_IMPORT = {
         "drivers",
     },
     "live": {"system", "audio", "face", "motion", "render", "provenance", "animation", "drivers", "stages"},
-    "__init__": {"system", "animation", "pipeline", "provenance", "live"},
-    "app": {"system", "video", "pipeline", "animation"},
+    "__init__": {"system", "audio", "animation", "pipeline", "provenance", "live"},
+    "service": {"system", "audio", "pipeline"},
+    "app": {"system", "video", "service"},
     "training": {"system", "audio", "face", "motion", "video"},
     "evaluation": {"system", "audio", "face", "motion", "render", "video", "training", "pipeline"},
     "cli": {
@@ -64,6 +65,7 @@ MAY_IMPORT = {
         "animation",
         "pipeline",
         "app",
+        "service",
         "training",
         "evaluation",
     },
@@ -175,6 +177,7 @@ def test_printing_is_seen() -> None:
                 "main(['--help'])", "animate_main(['--help'])", "animate_main(['--version'])",
                 "main(['prepare', '--help'])", "main(['train', '--help'])", "main(['evaluate', '--help'])",
                 "main(['verify', '--help'])", "main(['info', '--help'])", "main(['app', '--help'])",
+                "main(['serve', '--help'])",
             )
         ),
     ],

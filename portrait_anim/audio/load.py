@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from portrait_anim.audio.file import open_file
 from portrait_anim.audio.mix import contents_of, replaced
 from portrait_anim.audio.notes import tell_better, tell_many, tell_strays
 from portrait_anim.audio.sound import Samples, Sound, check_duration
+from portrait_anim.audio.spoken import Speech
 from portrait_anim.audio.track import MAX_MIXED_CHANNELS
 from portrait_anim.audio.waveform import as_channels, check_sample_rate, in_range
 from portrait_anim.config import SAMPLE_RATE
@@ -56,6 +58,8 @@ def load_sound(audio: str | os.PathLike[str] | tuple[Any, int], max_duration: fl
         sound = open_file(audio, max_duration)
     elif isinstance(audio, (tuple, list)) and len(audio) == 2:
         sound = _array(audio[0], check_sample_rate(audio[1]), max_duration)
+        if isinstance(audio, Speech):
+            sound = replace(sound, name=audio.name, models=audio.models)
     else:
         raise AudioError(f"a {type(audio).__name__} is no sound: give a path or (waveform, sample_rate)")
     n_samples = len(sound.waveform)

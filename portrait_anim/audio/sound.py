@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -32,12 +32,14 @@ class Sound:
         waveform: (N,) float32 at 16 kHz, -1..1: what the nets hear.
         film: what ``video.writer.Writer`` puts into the film: a track of a file, or ``(samples, sample_rate)``.
         source: what it was made from: a file, as it was when it was read, or samples as they were given.
+        models: what spoke it, for the manifest; of a text (:class:`portrait_anim.audio.spoken.Speech`).
     """
 
     name: str
     waveform: npt.NDArray[np.float32]
     film: Track | Samples
     source: Fingerprint | Samples
+    models: Mapping[str, str] = field(default_factory=dict)
 
 
 def clock_time(seconds: float) -> str:
@@ -61,6 +63,11 @@ def check_duration(name: str, duration_s: float, limit_s: float, *, at_least: bo
             f"{name} {lasts} longer than the allowed {clock_time(limit_s)}: cut it, or allow more with --max-duration "
             "(max_duration=seconds; an hour takes about 1 GB of memory)"
         )
+
+
+def engines(sounds: Sequence[Sound]) -> dict[str, str]:
+    """Return what spoke the sounds: name -> SHA-256; {} of recordings."""
+    return {name: digest for sound in sounds for name, digest in sound.models.items()}
 
 
 def tell_voices(sounds: Sequence[Sound], openings: Sequence[npt.NDArray[np.floating]]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from typing import Any
 
 from portrait_anim.cli.arguments import duration, faces, frame_rate, number, whole
 from portrait_anim.cli.display import progress_display
+from portrait_anim.errors import OptionError
 from portrait_anim.options import EMOTIONS, MAX_DURATION_S
 
 EXAMPLES = """\
@@ -21,11 +23,12 @@ examples:
   {prog} photo.jpg song.wav --background none -o film.webm    transparent; also blur, #00b140, beach.jpg, sea.mp4
   {prog} photo.jpg voice.mp3 --aspect 9:16        for a phone, with the eyes at the upper third
   {prog} photo.jpg song.mp3 --captions song.lrc --karaoke
-  {prog} photo.jpg --say "Hello there." --voice en-gb
   {prog} photo.jpg --idle 20 --loop               waits, to be played again and again
   {prog} photo.jpg talk.mp4 --head-motion 0 --blinks 0.5 --max-size 1024
   {prog} photo.jpg --actor acting.mp4             the video's face moves the photo's, and its sound is played
   {prog} photo.jpg voice.wav --actor acting.mp4   lips from the voice, all else from the video
+  {prog} photo.jpg --say "Good morning."          a text instead of a sound
+  {prog} couple.jpg --say lines.txt --voice hers=heart --voice his=en-us
 
 Animate real people only with their consent: whoever is in the photo, whoever acts in the video, whoever speaks.
 No sexual, deceptive or defamatory use.
@@ -40,14 +43,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="wav, mp3, flac, ogg, opus, m4a, or a video with sound; several: a duet, one for each face from the left; "
         "none: the actor's, or with --motion a silent film",
     )  # fmt: skip
+    parser.add_argument(
+        "--say", metavar="TEXT",
+        help="speak TEXT instead of a sound; of a .txt file, lines as 'hers: Good morning.' let faces speak in turn",
+    )  # fmt: skip
+    parser.add_argument(
+        "--voice", action="append", metavar="NAME",
+        help="of --say: heart (English), or what espeak-ng --voices lists; WHO=NAME in a dialogue, several times",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="OUT", help="the .mp4 to write (default: PHOTO_AUDIO.mp4 here)")
     parser.add_argument(
         "--max-duration", type=duration, default=MAX_DURATION_S, metavar="T",
         help="refuse a longer sound: seconds, MM:SS or HH:MM:SS (3:00:00; an hour takes about 1 GB of memory)",
     )  # fmt: skip
     parser.add_argument("--idle", type=duration, metavar="T", help="no sound: a face that waits, blinks and breathes")
-    parser.add_argument("--say", metavar="TEXT", help="no sound: a text, spoken by the program espeak-ng")
-    parser.add_argument("--voice", metavar="NAME", help="of espeak-ng, as its --voices lists them (en-us)")
     parser.add_argument("--loop", action="store_true", help="the film's last frame goes over into its first")
     motion = parser.add_argument_group("motion")
     motion.add_argument("--emotion", metavar="E", help=f"{', '.join(EMOTIONS)}, auto; sad:0.6; happy@0-4,sad@4-")
@@ -115,20 +124,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace OUT if it is there")
 
 
+def _sounds(args: argparse.Namespace) -> list[Any] | None:
+    """Return the sounds, or the text as one or several."""
+    if args.say is None and args.voice is None:
+        return args.audio or None
+    if args.say is None:
+        raise OptionError("--voice is of a text: give it with --say TEXT")
+    if args.audio:
+        raise OptionError("a sound and --say are given: give one of them")
+    from portrait_anim.audio.spoken import read_lines, speeches
+
+    in_file = args.say.lower().endswith(".txt")
+    return list(speeches(read_lines(args.say) if in_file else args.say, args.voice or (), dialogue=in_file))
+
+
 def run(args: argparse.Namespace) -> int:
     """Make a film and say on stdout what was written."""
     from portrait_anim.pipeline import animate
 
     with progress_display(quiet=args.quiet) as progress:
         film = animate(
-            args.photo, args.audio or None, args.output, actor=args.actor, actor_face=args.actor_face,
+            args.photo, _sounds(args), args.output, actor=args.actor, actor_face=args.actor_face,
             actor_neutral=args.actor_neutral, lips=args.lips, emotion=args.emotion, head_motion=args.head_motion,
             gaze=args.gaze, blinks=args.blinks, seed=args.seed, face=args.face, fps=args.fps, max_size=args.max_size,
             max_duration=args.max_duration,
             weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
             motion=args.motion, save_motion=args.save_motion, morph=args.morph, morph_style=args.morph_style,
             background=args.background, aspect=args.aspect, fill=args.fill,
-            idle=args.idle, loop=args.loop, say=args.say, voice=args.voice,
+            idle=args.idle, loop=args.loop,
             captions=args.captions, caption_style=args.caption_style,
             karaoke=args.karaoke, caption_font=args.caption_font,
             sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,

@@ -29,4 +29,5 @@ def run(args: argparse.Namespace) -> int:
     sys.stdout.write(f"http://{args.host}:{args.port} (Ctrl-C ends it)\n")
     sys.stdout.flush()
     page.block_thread()
+    page.films.close()
     return 0

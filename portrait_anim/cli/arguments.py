@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from portrait_anim.errors import PortraitAnimError
-from portrait_anim.options import parse_duration
+from portrait_anim.options import parse_duration, text
 
 BAD_INPUT = 2  # exit code of anything about the input
 
@@ -26,47 +27,20 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
 
-def number(text: str) -> float:
-    """Read a number for argparse."""
-    try:
-        return float(text)
-    except ValueError as e:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from e
+def _argument(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a reader of an option's text whose errors argparse takes."""
+
+    def argument(given: str) -> Any:
+        try:
+            return read(given)
+        except PortraitAnimError as e:
+            raise argparse.ArgumentTypeError(str(e)) from e
+
+    return argument
 
 
-def whole(text: str) -> int:
-    """Read a whole number for argparse."""
-    try:
-        return int(text)
-    except ValueError as e:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from e
-
-
-def faces(text: str) -> int | str | tuple[int, ...]:
-    """Read which faces: 2, 1,3 or all."""
-    if text == "all":
-        return text
-    numbers = tuple(whole(part) for part in text.split(","))
-    return numbers if len(numbers) > 1 else numbers[0]
-
-
-def frame_rate(text: str) -> float:
-    """Read a frame rate: 25, 29.97 or 30000/1001."""
-    above, slash, below = text.partition("/")
-    rate = number(above)
-    if not slash:
-        return int(rate) if rate.is_integer() else rate
-    if not (divisor := number(below)):
-        raise argparse.ArgumentTypeError(f"{text!r} divides by zero")
-    return rate / divisor
-
-
-def duration(text: str) -> float:
-    """Read a duration: 90, 1:30 or 1:30:00."""
-    try:
-        return parse_duration(text)
-    except PortraitAnimError as e:
-        raise argparse.ArgumentTypeError(str(e)) from e
+number, whole, faces, frame_rate = map(_argument, (text.number, text.whole, text.faces, text.frame_rate))
+duration = _argument(parse_duration)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser, *, again: bool = False) -> None:

@@ -34,6 +34,7 @@ COMMANDS = {  # name -> the module with add_arguments(parser) and run(args), and
     "train": ("portrait_anim.cli.train", "train the motion model"),
     "evaluate": ("portrait_anim.cli.evaluate", "measure the motion model beside baselines"),
     "app": ("portrait_anim.cli.app", "serve a page in the browser, on this machine"),
+    "serve": ("portrait_anim.cli.serve", "serve films over HTTP, with a queue"),
     "verify": ("portrait_anim.cli.verify", "say what a film or picture tells about its making"),
     "info": ("portrait_anim.cli.info", "print versions, device, weights and their licences"),
 }
@@ -127,15 +128,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, (module_name, text) in COMMANDS.items():
         if importlib.util.find_spec(module_name) is None:
             continue
-        epilog = animate.EXAMPLES.format(prog="portrait-anim animate") if name == "animate" else ""
         part = commands.add_parser(
-            name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog, formatter_class=formatter,
-            allow_abbrev=False,
+            name, help=text, description=f"{text[0].upper()}{text[1:]}.", formatter_class=formatter, allow_abbrev=False,
         )  # fmt: skip
         add_common_arguments(part, again=True)
         if name == chosen:  # the others are only listed, so that --help loads nothing
             module = importlib.import_module(module_name)
             module.add_arguments(part)
+            part.epilog = getattr(module, "EXAMPLES", "").format(prog=f"portrait-anim {name}")
             part.set_defaults(run=module.run)
     with unfailing_streams():
         args = parser.parse_args(argv)

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from portrait_anim.audio.load import load_sound
-from portrait_anim.audio.sound import Sound, clock_time
+from portrait_anim.audio.sound import Sound, clock_time, engines
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.drivers.base import Target
 from portrait_anim.drivers.voice import VoiceNets
@@ -88,7 +88,7 @@ class ActorDriver:
 
     def facts(self, options: MotionOptions) -> Facts:
         """Return the sound's and the video's sources and the weight files that made motion of them."""
-        models = {**self._models, **digests(self._nets.name)}
+        models = {**self._models, **digests(self._nets.name), **engines(self.sounds)}
         if _holds(options):
             models |= digests(BLENDSHAPES)
         if self._nets.weights == "default":

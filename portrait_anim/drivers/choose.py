@@ -9,7 +9,6 @@ from portrait_anim.drivers.base import Driver
 from portrait_anim.drivers.voice import VoiceDriver, VoiceNets
 from portrait_anim.errors import OptionError
 from portrait_anim.options import MotionOptions
-from portrait_anim.options.say import DEFAULT_VOICE
 
 
 def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: MotionOptions) -> Driver:
@@ -28,12 +27,6 @@ def make_driver(given: Sequence[Any], n_faces: int, nets: VoiceNets, options: Mo
         AudioError: as of :func:`portrait_anim.audio.load.load_sound`.
         VideoError, NoFaceError: as of :meth:`portrait_anim.drivers.actor.ActorDriver.load`.
     """
-    if options.say is not None:
-        if given:
-            raise OptionError("a text is spoken instead of a sound: give a sound or --say TEXT, not both")
-        from portrait_anim.audio.say import speak
-
-        given = [speak(options.say, options.voice or DEFAULT_VOICE)]
     if options.idle is not None:
         if given:
             raise OptionError("idle is a film without a sound: give a sound or --idle SECONDS, not both")

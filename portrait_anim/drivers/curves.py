@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.audio.load import load_sound
-from portrait_anim.audio.sound import Sound, clock_time
+from portrait_anim.audio.sound import Sound, clock_time, engines
 from portrait_anim.audio.waveform import longer
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.drivers.base import Target
@@ -112,7 +112,11 @@ class CurvesDriver:
         expressive = not options.timeline.neutral or any(motion.expression.any() for motion in self._motions)
         if expressive and self._nets.weights == "default":
             used.append("action_units")
-        return Facts(tuple(sound.source for sound in self.sounds), digests(*used), {"motion": self._sources})
+        return Facts(
+            tuple(sound.source for sound in self.sounds),
+            {**digests(*used), **engines(self.sounds)},
+            {"motion": self._sources},
+        )
 
     def motion(self, target: Target, options: MotionOptions) -> Motion:
         """Return a face's motion at its own frame rate, as long as the film."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from portrait_anim.audio.load import load_sound
-from portrait_anim.audio.sound import Sound, tell_voices
+from portrait_anim.audio.sound import Sound, engines, tell_voices
 from portrait_anim.audio.waveform import longer
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.drivers.base import Target
@@ -99,7 +99,7 @@ class VoiceDriver:
         used = [*RECORDING_NETS, self._nets.name]
         if not options.timeline.neutral and self._nets.weights == "default":
             used.append("action_units")
-        return Facts(tuple(sound.source for sound in self.sounds), digests(*used))
+        return Facts(tuple(sound.source for sound in self.sounds), {**digests(*used), **engines(self.sounds)})
 
     def motion(self, target: Target, options: MotionOptions) -> Motion:
         """Return a face's motion; the first call analyses the sounds."""

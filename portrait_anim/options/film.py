@@ -13,7 +13,6 @@ from portrait_anim.options.background import Background, BackgroundLike, check_b
 from portrait_anim.options.checks import check_choice, check_range, check_whole
 from portrait_anim.options.format import Format, parse_format
 from portrait_anim.options.morph import STYLES, MorphChange, MorphLike, parse_morph
-from portrait_anim.options.say import check_say
 from portrait_anim.options.timeline import EmotionTimeline, parse_emotion
 
 ALL = "all"
@@ -104,8 +103,6 @@ class MotionOptions:
             actor's); None: the driver's own, which is ``"photo"`` of a voice and ``"actor"`` of an actor.
         idle: s of a silent film in which nothing moves the faces from outside: they wait, blink and breathe.
         loop: whether the film's last frame goes over into its first.
-        say: a text that is spoken instead of a sound.
-        voice: of espeak-ng, which speaks it; None: ``"en-us"``.
         timeline: ``emotion``, read.
 
     Raises:
@@ -126,8 +123,6 @@ class MotionOptions:
     gaze: str | None = None
     idle: float | None = None
     loop: bool = False
-    say: str | None = None
-    voice: str | None = None
     timeline: EmotionTimeline = field(init=False, repr=False)
 
     @property
@@ -165,7 +160,6 @@ class MotionOptions:
             plain["idle"] = check_range("idle", self.idle, MIN_IDLE_S, self.max_duration)
             if self.actor is not None or self.motion is not None:
                 raise OptionError("with idle nothing moves the face from outside: leave out --actor and --motion")
-        check_say(self.say, self.voice)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         if self.motion is not None and not self.motions:
@@ -249,8 +243,6 @@ class MotionChoices(TypedDict, total=False):
     gaze: str | None
     idle: float | None
     loop: bool
-    say: str | None
-    voice: str | None
 
 
 class FilmChoices(MotionChoices, total=False):

@@ -1,5 +1,6 @@
 """The page in the browser: served for real, used through its own interface."""
 
+import multiprocessing
 import signal
 import socket
 import subprocess
@@ -12,7 +13,6 @@ from conftest import EXAMPLES, command, environment
 from gradio_client import Client, handle_file
 
 from portrait_anim.app import page as app
-from portrait_anim.motion import model
 from portrait_anim.provenance.verify import verify
 
 pytestmark = pytest.mark.media
@@ -36,6 +36,7 @@ def test_the_page_makes_a_marked_film_and_says_what_is_wrong(
             client.predict(None, handle_file(second_of_speech), *options, api_name="/animate")
     finally:
         page.close()
+        page.films.close()
 
 
 def test_nets_stay_loaded_and_films_go(
@@ -45,11 +46,12 @@ def test_nets_stay_loaded_and_films_go(
     ours.mkdir()
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(cache))
     monkeypatch.setattr(tempfile, "tempdir", str(ours))
-    model._loaded.cache_clear()
     page = app.build()
     _, address, _ = page.launch(server_name="127.0.0.1", quiet=True, prevent_thread_lock=True)
     try:
         client = Client(address, verbose=False, download_files=str(tmp_path / "got"))
+        workers = multiprocessing.active_children()
+        assert len(workers) == 1
         for seed in range(3):
             options = ["neutral", 1.0, 1.0, 1.0, seed, "default"]
             film, _ = client.predict(
@@ -57,10 +59,11 @@ def test_nets_stay_loaded_and_films_go(
             )
             assert verify(film).marked
             assert len(list(ours.rglob("*.mp4"))) <= 2
-        assert model._loaded.cache_info().misses == 1
+        assert multiprocessing.active_children() == workers  # the same process, with its nets
         assert len(list(cache.rglob("*.mp4"))) == 3
     finally:
         page.close()
+        page.films.close()
     assert not [path for path in cache.rglob("*") if path.is_file()]  # photos and sounds neither
 
 
