@@ -55,5 +55,13 @@ class ForkError(PortraitAnimError):
     """This process was forked from one that had run the nets; they would hang here."""
 
 
+class JobsError(PortraitAnimError):
+    """A list of films to make cannot be used: unreadable, empty, unknown columns, ids that are no file names."""
+
+
+class StoreError(PortraitAnimError):
+    """An object store (a URL) cannot be read or written."""
+
+
 class DataError(PortraitAnimError):
     """Training or evaluation data is missing or unusable."""

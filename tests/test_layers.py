@@ -50,10 +50,22 @@ MAY_IMPORT = {
         "drivers",
     },
     "__init__": {"system", "animation", "pipeline", "provenance"},
+    "batch": {"system", "provenance", "pipeline"},
     "app": {"system", "video", "pipeline", "animation"},
     "training": {"system", "audio", "face", "motion", "video"},
     "evaluation": {"system", "audio", "face", "motion", "render", "video", "training", "pipeline"},
-    "cli": {"system", "audio", "motion", "provenance", "animation", "pipeline", "app", "training", "evaluation"},
+    "cli": {
+        "system",
+        "audio",
+        "motion",
+        "provenance",
+        "animation",
+        "pipeline",
+        "app",
+        "batch",
+        "training",
+        "evaluation",
+    },
     "__main__": {"cli"},
 }
 SPEAKING = {"cli", "app"}  # rooms that may print
@@ -162,6 +174,7 @@ def test_printing_is_seen() -> None:
                 "main(['--help'])", "animate_main(['--help'])", "animate_main(['--version'])",
                 "main(['prepare', '--help'])", "main(['train', '--help'])", "main(['evaluate', '--help'])",
                 "main(['verify', '--help'])", "main(['info', '--help'])", "main(['app', '--help'])",
+                "main(['batch', '--help'])",
             )
         ),
     ],

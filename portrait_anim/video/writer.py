@@ -6,7 +6,6 @@ import contextlib
 import logging
 import math
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from portrait_anim.errors import OptionError, OutputError
 from portrait_anim.options import plain_number
 from portrait_anim.system import ffmpeg
-from portrait_anim.system.files import check_target, printable
+from portrait_anim.system.files import check_target, hidden_name, printable
 from portrait_anim.video.level import level_note
 from portrait_anim.video.sound import FilmSound, Sound, keep_captions
 
@@ -114,7 +113,7 @@ class Writer:
         self._captions = None if captions is None else keep_captions(captions, self._raw_audio)
         width, height = self.size
         self._padded = np.empty((height + height % 2, width + width % 2, 3), np.uint8)
-        self._temporary = self.path.parent / f".portrait_anim-{secrets.token_hex(8)}{SUFFIX}"
+        self._temporary = hidden_name(self.path)
         self._child: ffmpeg.Child | None = None
 
     def __enter__(self) -> Self:
