@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 WAIT_S = 1.0
 STOP_S = 10.0  # actors have to clean up after themselves; then they are killed
+KNOCK_S = 10.0
 EMPTY_S = 300.0  # that a cluster may have no room for a single worker
 
 
@@ -83,6 +85,7 @@ class RayCrew:
         self._began = not ray.is_initialized()
         if self._began:
             try:
+                _knock(address)
                 ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
             except (ConnectionError, ValueError, RuntimeError, OSError) as e:
                 reason = " ".join(str(e).split())
@@ -143,6 +146,8 @@ class RayCrew:
             raise StoreError(f"the cluster has had no room for a worker for {EMPTY_S:.0f} s: add a machine to it")
 
     def _tidy(self, worker: _Worker) -> None:
+        """Make sure that a worker is gone, one that only could not be reached too, and remove what it left."""
+        self._ray.kill(worker.actor)
         if worker.process is not None and not is_url(self._out) and Path(self._out).is_dir():
             remove_unfinished(Path(self._out), worker.process)
 
@@ -155,11 +160,17 @@ class RayCrew:
             if busy:
                 self._ray.wait([worker.waits_for for worker in busy], num_returns=len(busy), timeout=STOP_S)
         for worker in self._workers:
-            self._ray.kill(worker.actor)
             self._tidy(worker)
         self._workers = []
         if self._began:
             self._ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError unless somebody answers there: Ray would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
 
 
 def _remote_maker(ray: Any) -> type:
