@@ -99,6 +99,27 @@ def test_a_worker_is_killed_and_a_node_removed(
         assert read_manifest(out / f"f{i}.mp4").valid
 
 
+def test_interrupted_leaves_no_half_film(cluster: Any, tmp_path: Path, small_astronaut: Path, speech: Path) -> None:
+    jobs = list_of(tmp_path, small_astronaut, cut(speech, tmp_path / "long.wav", 60.0))
+    out = tmp_path / "films"
+
+    class Interrupted(RayCrew):
+        def wait(self) -> list[tuple[Task, Outcome | str]]:
+            if list(out.glob(".portrait_anim-*.mp4")):
+                raise KeyboardInterrupt
+            return super().wait()
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            jobs, str(out), lambda films: Interrupted(cluster.address, 1, films, str(out)), lambda *_: None,
+            retry=2, overwrite=False,
+        )  # fmt: skip
+    assert time.monotonic() - start < 60
+    assert {path.name for path in out.iterdir()} == {"results.csv"}
+    assert "done" not in (out / "results.csv").read_text()
+
+
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An S3 server on this machine with a bucket called films, and how it is reached."""
