@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="DIR", required=True, help="folder or URL (s3://...) of the films, made if need be"
     )
-    parser.add_argument("--workers", type=whole, metavar="N", help="films at a time (one a core; about 0.7 GB each)")
+    parser.add_argument("--workers", type=whole, metavar="N", help="films at a time (one a core; about 0.8 GB each)")
     parser.add_argument(
         "--ray", metavar="ADDRESS", help="work on a Ray cluster: auto, host:6379, ray://host:10001 (extra ray)"
     )
