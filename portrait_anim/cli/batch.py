@@ -7,6 +7,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from portrait_anim.cli import animate
@@ -94,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
     if args.workers is not None:
         check_whole("workers", args.workers, 1, MAX_WORKERS)
     jobs, out = read_jobs(args.jobs, row_parser()), out_of(args.out)
+    if Path(out).resolve() == Path(args.jobs).resolve():
+        raise OptionError(f"films in {args.jobs} would be taken for sounds of its pairs next time: give another --out")
 
     def crew_of(films: int) -> Crew:
         if args.ray is not None:

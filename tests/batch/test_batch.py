@@ -118,6 +118,15 @@ def test_bad_list_is_one_line_and_makes_nothing(made: Path, tmp_path: Path) -> N
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
 
 
+def test_films_do_not_go_among_their_pairs(made: Path, tmp_path: Path) -> None:
+    for name in ("p.png", "s.wav"):
+        shutil.copy(made / name, tmp_path / f"anna{Path(name).suffix}")
+    done = batch(tmp_path, ".", "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert "give another --out" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"anna.png", "anna.wav"}
+
+
 def started(folder: Path, out: Path) -> subprocess.Popen[str]:
     """Start a batch of long films with two workers and wait until both draw."""
     process = subprocess.Popen(
