@@ -63,5 +63,13 @@ class BusyError(LimitError):
     """A service has as many films waiting as it takes."""
 
 
+class JobsError(PortraitAnimError):
+    """A list of films to make cannot be used: unreadable, empty, unknown columns, ids that are no file names."""
+
+
+class StoreError(PortraitAnimError):
+    """An object store (a URL) cannot be read or written."""
+
+
 class DataError(PortraitAnimError):
     """Training or evaluation data is missing or unusable."""

@@ -101,7 +101,7 @@ def animate(
 
     Args:
         photo: a path, a PIL image or an (H, W, 3) uint8 array.
-        audio: a path (sound, or video with sound), ``(waveform, sample_rate)``, or what :func:`portrait_anim.say` gives;
+        audio: a path (sound, or video with sound), ``(samples, rate)``, or what :func:`portrait_anim.say` gives;
             a list of them for a duet, one for each face from the left (or those of ``face``), mixed. None: the actor's
             own; with ``motion``, silence.
         output: the .mp4 to write; default: PHOTO_AUDIO.mp4 (or PHOTO_ACTOR, PHOTO_MOTION) in the working directory.

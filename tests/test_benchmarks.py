@@ -1,4 +1,4 @@
-"""The speed benchmark runs; what it prints is not judged here."""
+"""The benchmarks of speed and of lists run; what they print is not judged here."""
 
 import subprocess
 import sys
@@ -17,4 +17,13 @@ def test_speed_prints_its_tables() -> None:
     run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert run.returncode == 0, run.stderr
     for row in ("| 128x128 | 25 |", "| listen |", "| render |", "| mark |", "| peak memory"):
+        assert row in run.stdout
+
+
+def test_batch_prints_its_table() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "batch.py"), "--films", "1", "--seconds", "1", "--size",
+               "128x128", "--turns", "1", "--workers", "1"]  # fmt: skip
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert run.returncode == 0, run.stderr
+    for row in ("| animate, row by row |", "| batch, 1 worker |", "Of one core alone"):
         assert row in run.stdout

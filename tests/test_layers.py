@@ -51,6 +51,7 @@ MAY_IMPORT = {
     },
     "live": {"system", "audio", "face", "motion", "render", "provenance", "animation", "drivers", "stages"},
     "__init__": {"system", "audio", "animation", "pipeline", "provenance", "live"},
+    "batch": {"system", "provenance", "pipeline"},
     "service": {"system", "audio", "pipeline"},
     "app": {"system", "video", "service"},
     "training": {"system", "audio", "face", "motion", "video"},
@@ -66,6 +67,7 @@ MAY_IMPORT = {
         "pipeline",
         "app",
         "service",
+        "batch",
         "training",
         "evaluation",
     },
@@ -178,6 +180,7 @@ def test_printing_is_seen() -> None:
                 "main(['prepare', '--help'])", "main(['train', '--help'])", "main(['evaluate', '--help'])",
                 "main(['verify', '--help'])", "main(['info', '--help'])", "main(['app', '--help'])",
                 "main(['serve', '--help'])",
+                "main(['batch', '--help'])",
             )
         ),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 from portrait_anim.cli.arguments import duration, faces, frame_rate, number, whole
 from portrait_anim.cli.display import progress_display
 from portrait_anim.errors import OptionError
-from portrait_anim.options import EMOTIONS, MAX_DURATION_S
+from portrait_anim.options import EMOTIONS, MAX_DURATION_S, OPTION_NAMES
 
 EXAMPLES = """\
 examples:
@@ -138,25 +138,17 @@ def _sounds(args: argparse.Namespace) -> list[Any] | None:
     return list(speeches(read_lines(args.say) if in_file else args.say, args.voice or (), dialogue=in_file))
 
 
+def options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of :func:`portrait_anim.animate` that were parsed, by its names."""
+    return {name: getattr(args, name) for name in OPTION_NAMES}
+
+
 def run(args: argparse.Namespace) -> int:
     """Make a film and say on stdout what was written."""
     from portrait_anim.pipeline import animate
 
     with progress_display(quiet=args.quiet) as progress:
-        film = animate(
-            args.photo, _sounds(args), args.output, actor=args.actor, actor_face=args.actor_face,
-            actor_neutral=args.actor_neutral, lips=args.lips, emotion=args.emotion, head_motion=args.head_motion,
-            gaze=args.gaze, blinks=args.blinks, seed=args.seed, face=args.face, fps=args.fps, max_size=args.max_size,
-            max_duration=args.max_duration,
-            weights=args.weights, device=args.device, landmarker=args.landmarker, label=args.label,
-            motion=args.motion, save_motion=args.save_motion, morph=args.morph, morph_style=args.morph_style,
-            background=args.background, aspect=args.aspect, fill=args.fill,
-            idle=args.idle, loop=args.loop,
-            captions=args.captions, caption_style=args.caption_style,
-            karaoke=args.karaoke, caption_font=args.caption_font,
-            sign_cert=args.sign_cert, sign_key=args.sign_key, audit_log=args.audit_log,
-            progress=progress, overwrite=args.force,
-        )  # fmt: skip
+        film = animate(args.photo, _sounds(args), args.output, **options(args), progress=progress, overwrite=args.force)
     if not args.quiet:
         from portrait_anim.system.files import printable
 

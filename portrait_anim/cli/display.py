@@ -93,14 +93,14 @@ def progress_display(*, quiet: bool) -> Iterator[Update | None]:
     """Yield a progress callback: a bar on a terminal (of known width), ten lines elsewhere, None when quiet."""
     if quiet:
         yield None
-    elif _terminal_columns():
+    elif terminal_columns():
         with progress_bar() as update:
             yield update
     else:
         yield progress_lines()
 
 
-def _terminal_columns() -> int:
+def terminal_columns() -> int:
     """Return the width of the terminal on stderr, 0 when there is none or it is unknown."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns if sys.stderr.isatty() else 0
@@ -160,7 +160,7 @@ class Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record as one line."""
         kind = {"INFO": "note", "WARNING": "warning"}.get(record.levelname, record.levelname.lower())
-        start = ERASE_LINE if _terminal_columns() else ""  # over the name of a step
+        start = ERASE_LINE if terminal_columns() else ""  # over the name of a step
         print(f"{start}{kind}: {' '.join(record.getMessage().split())}", file=sys.stderr, flush=True)
 
 

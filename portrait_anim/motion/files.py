@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from portrait_anim.motion.action_units import TRACKS
 from portrait_anim.motion.arkit_shapes import SHAPES
 from portrait_anim.motion.livelink import RATE_RANGE, read_csv, write_csv
 from portrait_anim.motion.space import Motion, MotionSpace
-from portrait_anim.system.files import check_target, printable, readable_file
+from portrait_anim.system.files import check_target, hidden_name, printable, readable_file
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +145,7 @@ class MotionFiles:
             )
             logger.info("%s: cheek puff and tongue are 0%s; an .npz keeps everything", printable(self.paths[0]), also)
         for motion, path in zip(motions, self.paths, strict=True):
-            temporary = path.parent / f".portrait_anim-{secrets.token_hex(8)}{self._kind}"
+            temporary = hidden_name(path)
             self._written.append((temporary, path))
             try:
                 if self._kind == ".csv":

@@ -20,6 +20,7 @@ from portrait_anim.options.film import (
     Which,
     parse_duration,
 )
+from portrait_anim.options.names import INPUT_OPTIONS, OPTION_NAMES, OUTPUT_OPTIONS, SWITCHES
 from portrait_anim.options.timeline import (
     AUTO,
     EMOTIONS,
@@ -32,8 +33,12 @@ __all__ = [
     "AUTO",
     "DEVICES",
     "EMOTIONS",
+    "INPUT_OPTIONS",
     "LANDMARKERS",
     "MAX_DURATION_S",
+    "OPTION_NAMES",
+    "OUTPUT_OPTIONS",
+    "SWITCHES",
     "WEIGHT_SETS",
     "EmotionSegment",
     "EmotionTimeline",

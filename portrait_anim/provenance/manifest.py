@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from portrait_anim.errors import OutputError
 from portrait_anim.provenance.definition import ALGORITHM, FILM_TYPE, GENERATION, SOURCES, definition_of, ingredient
 from portrait_anim.provenance.identity import Identity
 from portrait_anim.provenance.metadata import SOURCE_TYPES, SYNTHETIC_TYPES
-from portrait_anim.system.files import printable
+from portrait_anim.system.files import hidden_name, printable
 
 WEBM_TYPE = "video/webm"
 # Settings of c2pa. Nothing is ever fetched: by default it would contact any host that a photo's XMP names as its
@@ -114,7 +113,7 @@ def sign(
     import c2pa  # type: ignore[import-untyped]
 
     source, target = Path(path), Path(output if output is not None else path)
-    temporary = target.with_name(f".portrait_anim-{secrets.token_hex(8)}{target.suffix}")
+    temporary = hidden_name(target)
     try:
         kind = mime_type(source) or FILM_TYPE
         definition = definition_of(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import secrets
 from pathlib import Path
 
 from portrait_anim.errors import OutputError, PortraitAnimError
+
+_HIDDEN = ".portrait_anim-"  # names of files that grow begin with this, then the number of the process that writes them
 
 
 def printable(path: str | os.PathLike[str]) -> str:
@@ -74,3 +78,15 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {name}: no permission to write in the folder {printable(folder.absolute())}")
     return target
+
+
+def hidden_name(target: Path) -> Path:
+    """Return a new hidden name beside ``target``, under which a file grows until it is whole; it names this process."""
+    return target.with_name(f"{_HIDDEN}{os.getpid()}-{secrets.token_hex(8)}{target.suffix.lower()}")
+
+
+def remove_unfinished(folder: Path, process: int) -> None:
+    """Remove the files under hidden names that a process left in ``folder`` when it was killed."""
+    for leftover in folder.glob(f"{_HIDDEN}{process}-*"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import math
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -20,7 +19,7 @@ import numpy.typing as npt
 from portrait_anim.errors import OptionError, OutputError
 from portrait_anim.options import plain_number
 from portrait_anim.system import ffmpeg
-from portrait_anim.system.files import printable
+from portrait_anim.system.files import hidden_name, printable
 from portrait_anim.video.formats import PNG_NAME, SOUND_NAME, check_output, format_of
 from portrait_anim.video.level import level_note
 from portrait_anim.video.sound import FilmSound, Sound, keep_captions
@@ -105,7 +104,7 @@ class Writer:
         odd = int(self.format.even)
         self._shape = (height, width, self.format.channels)
         self._padded = np.empty((height + odd * (height % 2), width + odd * (width % 2), self._shape[2]), np.uint8)
-        self._temporary = self.path.parent / f".portrait_anim-{secrets.token_hex(8)}{self.format.suffix}"
+        self._temporary = hidden_name(self.path)
         self._manifest = self._temporary.with_suffix(self.format.beside) if self.format.beside else None
         self._child: ffmpeg.Child | None = None
 

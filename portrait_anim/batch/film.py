@@ -1,0 +1,220 @@
+"""Makes one film of a list, in a worker: fetches what lies in a store, animates, puts the film where it belongs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from portrait_anim.batch.jobs import Job, with_files
+from portrait_anim.batch.places import fetch, inside, is_url, put, state_of
+from portrait_anim.errors import OutputError, PortraitAnimError, StoreError
+
+SUFFIX = ".mp4"
+MAX_NOTES = 10  # of one film
+PASSING = (OutputError, StoreError)  # errors that another try may not meet: a full disk, a store that is away
+UNSEEN_OPTIONS = ("sign_key", "audit_log", "save_motion")  # they do not change the film
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job as a worker gets it.
+
+    Attributes:
+        job: what to make.
+        out: the folder or URL it goes to.
+        overwrite: replace a film that is there.
+    """
+
+    job: Job
+    out: str
+    overwrite: bool
+
+    @property
+    def film(self) -> str:
+        """The film's place."""
+        return inside(self.out, self.job.id + SUFFIX)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes:
+        seconds: that it took.
+        error: why there is no film, in one line; None: it is there.
+        passing: whether another try may go better.
+        sha256: of the film.
+        content_id: that its marks carry, hexadecimal.
+        inputs: the sum of everything the film depends on, see :func:`inputs_of`.
+        notes: what the library logged: (level, line).
+    """
+
+    seconds: float
+    error: str | None = None
+    passing: bool = False
+    sha256: str = ""
+    content_id: str = ""
+    inputs: str = ""
+    notes: tuple[tuple[int, str], ...] = ()
+
+
+def never() -> bool:
+    """Say that a film is not to be stopped."""
+    return False
+
+
+def make(task: Task, stopped: Callable[[], bool] = never) -> Outcome:
+    """Make a task's film. Whatever happens is in the outcome.
+
+    Args:
+        task: what to make.
+        stopped: is asked with every frame; once it says yes, KeyboardInterrupt is raised and nothing is left behind.
+    """
+    start = time.perf_counter()
+    notes: list[tuple[int, str]] = []
+    with _kept(notes):
+        try:
+            if task.job.error is not None:
+                raise PortraitAnimError(task.job.error)
+            outcome = _made(task, stopped)
+        except PortraitAnimError as e:
+            outcome = Outcome(0, " ".join(str(e).split()), isinstance(e, PASSING))
+        except Exception as e:  # a bug, no memory, a broken disk: the other films go on
+            outcome = Outcome(0, f"{type(e).__name__}: {' '.join(str(e).split())}", passing=True)
+    return replace(outcome, seconds=time.perf_counter() - start, notes=tuple(notes))
+
+
+def _made(task: Task, stopped: Callable[[], bool]) -> Outcome:
+    from portrait_anim.pipeline import animate
+    from portrait_anim.provenance.manifest import read_manifest
+
+    def watch(step: str, done: int, total: int) -> None:
+        if stopped():
+            raise KeyboardInterrupt
+
+    inputs = inputs_of(task.job)
+    with contextlib.ExitStack() as stack:
+        here = Here(stack)
+        try:
+            photo, *sounds = (here(place) for place in (task.job.photo, *task.job.audio))
+            options = with_files(task.job.options, here)
+            if options.get("morph") is not None:
+                options["morph"] = [
+                    (place if face is None else f"{place}#{face}", second, length)
+                    for place, second, length, face in options["morph"]
+                ]
+            film = here.new(task.job.id + SUFFIX) if is_url(task.out) else Path(task.film)
+            animate(photo, list(sounds) or None, film, **options, progress=watch, overwrite=task.overwrite)
+        except PortraitAnimError as e:
+            raise type(e)(here.named(str(e))) from e
+        sha256, content_id = _sha256(film), read_manifest(film).content_id
+        if is_url(task.out):
+            put(film, task.film)
+    return Outcome(0, None, False, sha256, "" if content_id is None else f"{content_id:08x}", inputs)
+
+
+class Here:
+    """Brings places to this machine: paths stay what they are, URLs are fetched once into a folder that goes with it.
+
+    Args:
+        stack: is left when the copies are not needed any more.
+    """
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self._copies: dict[str, str] = {}
+
+    def __call__(self, place: str) -> str:
+        """Return the path at which a place can be read."""
+        if not is_url(place):
+            return place
+        if place not in self._copies:
+            self._copies[place] = str(fetch(place, self._folder()))
+        return self._copies[place]
+
+    def new(self, name: str) -> Path:
+        """Return the path of a file to be written."""
+        return self._folder() / name
+
+    def named(self, message: str) -> str:
+        """Return a message with the places as the user knows them."""
+        for place, copy in self._copies.items():
+            message = message.replace(copy, place)
+        return message
+
+    def _folder(self) -> Path:
+        folder = tempfile.TemporaryDirectory(prefix="portrait_anim-batch-", ignore_cleanup_errors=True)
+        return Path(self._stack.enter_context(folder))
+
+
+def inputs_of(job: Job) -> str:
+    """Return the sum of everything a film depends on: its files' bytes and its options. Empty: a file is not there.
+
+    Objects in a store are not fetched for it: the store's own sums stand for them.
+
+    Raises:
+        StoreError: a store cannot be reached.
+    """
+    try:
+        record = {
+            "files": [_state(place) for place in (job.photo, *job.audio)],
+            "options": {
+                name: value for name, value in with_files(job.options, _state).items() if name not in UNSEEN_OPTIONS
+            },
+        }
+    except OSError:
+        return ""
+    return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _state(place: str) -> str:
+    return state_of(place) if is_url(place) else _sha256(Path(place))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def same_film(place: str, sha256: str, names: Sequence[str] | set[str]) -> bool:
+    """Whether the film that was made is still there: of a store its name is enough, of a folder its bytes count."""
+    if place.rsplit("/", 1)[-1] not in names:
+        return False
+    try:
+        return is_url(place) or _sha256(Path(place)) == sha256
+    except OSError:
+        return False
+
+
+class _Notes(logging.Handler):
+    def __init__(self, notes: list[tuple[int, str]]) -> None:
+        super().__init__(logging.INFO)
+        self._notes = notes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self._notes) < MAX_NOTES:
+            self._notes.append((record.levelno, " ".join(record.getMessage().split())))
+
+
+@contextlib.contextmanager
+def _kept(notes: list[tuple[int, str]]) -> Iterator[None]:
+    """Keep what the library logs in the block, for the process that shows it."""
+    log = logging.getLogger("portrait_anim")
+    handler, before, level = _Notes(notes), log.propagate, log.level
+    log.addHandler(handler)
+    log.propagate = False
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = before
+        log.setLevel(level)
