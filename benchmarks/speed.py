@@ -48,7 +48,8 @@ from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.system.opencv import cv2
 from portrait_anim.system.threads import N_WORKERS
-from portrait_anim.video.writer import CRF, PRESET, Writer
+from portrait_anim.video.formats import CRF, PRESET
+from portrait_anim.video.writer import Writer
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTO, SOUND = ROOT / "examples" / "astronaut.jpg", ROOT / "examples" / "speech.flac"

@@ -37,8 +37,8 @@ jobs.csv, a row a film; the columns after audio are options of `portrait-anim an
   anna,anna.jpg,hello.wav,happy:0.6,7,,
   duet,couple.jpg,hers.wav|his.wav,,,yes,song.lrc
 jobs.jsonl, an object a line:
-  {"id": "anna", "photo": "anna.jpg", "audio": "hello.wav", "head_motion": 0.5}
-  {"id": "duet", "photo": "s3://bucket/couple.jpg", "audio": ["hers.wav", "his.wav"], "karaoke": true}
+  {{"id": "anna", "photo": "anna.jpg", "audio": "hello.wav", "head_motion": 0.5}}
+  {{"id": "duet", "photo": "s3://bucket/couple.jpg", "audio": ["hers.wav", "his.wav"], "karaoke": true}}
 
 Relative paths begin at the jobs file's folder. DIR/results.csv says what became of every film. Run the same command
 again to go on after an end: films whose inputs and options are the same are skipped. Exit status: 0 all films are

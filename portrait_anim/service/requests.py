@@ -23,11 +23,16 @@ from portrait_anim.system.containers import duration_s
 FILES = ("photo", "audio", "actor", "motion", "morph_photo")
 """Fields that hold files; all but photo and actor may come several times."""
 _SINGLE = ("photo", "actor")
-SERVERS = ("device", "sign_cert", "sign_key", "audit_log", "save_motion")
-"""Options that are the server's own: what runs on it and what is written there."""
+SERVERS = (
+    "device", "sign_cert", "sign_key", "audit_log", "save_motion",
+    "idle", "background", "captions", "caption_style", "karaoke", "caption_font",
+)  # fmt: skip
+"""Options that are the server's own: what runs on it and what is written there; and, from idle on, what the service does
+not offer: films of another kind, and what needs further files."""
 CHOICES = (
     "face", "max_size", "weights", "landmarker", "morph", "morph_style", "emotion", "head_motion", "blinks", "seed",
     "fps", "max_duration", "actor_face", "actor_neutral", "lips", "gaze", "label",
+    "aspect", "fill", "loop",
 )  # fmt: skip
 """The options that a client may send, by the keywords of :func:`portrait_anim.animate`. None of them opens a path: a
 new option is refused until it is named here (tests/service/test_requests.py asks of each in which list it is)."""

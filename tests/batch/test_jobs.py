@@ -29,7 +29,7 @@ def test_option_names_are_those_of_the_command_line() -> None:
     parser = argparse.ArgumentParser()
     animate.add_arguments(parser)
     args = vars(parser.parse_args(["photo.jpg"]))
-    assert set(args) - {"photo", "audio", "output", "force"} == set(OPTION_NAMES)
+    assert set(args) - {"photo", "audio", "output", "force", "say", "voice"} == set(OPTION_NAMES)
     assert {name for name, value in args.items() if value is False} - {"force"} == set(SWITCHES)
     assert {"actor", "captions", "motion"} <= set(INPUT_OPTIONS)
     assert not set(INPUT_OPTIONS) & set(OUTPUT_OPTIONS)
