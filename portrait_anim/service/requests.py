@@ -27,8 +27,8 @@ SERVERS = (
     "device", "sign_cert", "sign_key", "audit_log", "save_motion",
     "idle", "background", "captions", "caption_style", "karaoke", "caption_font",
 )  # fmt: skip
-"""Options that are the server's own: what runs on it and what is written there. And, from idle on, what the service does
-not offer: films of another kind, and what needs further files."""
+"""Options that are the server's own: what runs on it and what is written there. And, from idle on, what the service
+does not offer: films of another kind, and what needs further files."""
 CHOICES = (
     "face", "max_size", "weights", "landmarker", "morph", "morph_style", "emotion", "head_motion", "blinks", "seed",
     "fps", "max_duration", "actor_face", "actor_neutral", "lips", "gaze", "label",
