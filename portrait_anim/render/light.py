@@ -32,6 +32,7 @@ SKIN_PATCH, LIP_PATCH = 0.03, 0.01  # IOD, half the side of the squares round th
 ROUND_MOUTH = 0.22  # IOD, how far round the lips the brightest skin is looked for
 SKIN_PERCENTILE = 70  # of the cheeks' pixels, by channel: the skin's colour
 LIGHTS = 95  # percentile of the lightness round the mouth that counts as the brightest skin
+NEAR_LIGHTS = 80  # the same for a mouth in full shade
 WHITE_PERCENTILE = 80  # of the lightness in an eye's opening that counts as the white of the eye
 
 # teeth; a and b against the skin's are fitted to 19 people of av_multi's train split (docs/gallery.md)
@@ -150,7 +151,8 @@ def mouth_look(
     white = max(_eye_white(pixels, xy[list(loop)], gain) for loop in (EYE_LEFT, EYE_RIGHT))
     mean = (1 - WHITE_SHARE) * skin[0] + WHITE_SHARE * min(white, skin[0] + WHITE_MOST)
     brightness = TEETH_LIGHT * max(TEETH_LEAST * skin[0], mean)
-    brightness = min(brightness * (1 - (1 - SHADED_TEETH) * shade), lights)
+    near = lights + (float(np.percentile(ring, NEAR_LIGHTS)) - lights) * shade  # in the shade of a beard nothing gleams
+    brightness = min(brightness * (1 - (1 - SHADED_TEETH) * shade), near)
     whiter = TEETH_LESS_YELLOW * float(np.clip(skin[2] / YELLOW_SKIN, 0, 1))
     teeth = np.array([min(max(brightness, 0), TEETH_MOST), TEETH_REDNESS * skin[1], skin[2] - whiter])
     own = _own_teeth(pixels, xy, teeth, float(skin[0]), gain) if mouth_open else None
@@ -227,8 +229,9 @@ def _shade(cheeks: Array, above: Array, ring: Array) -> float:
         ring: (N,) that of the skin round the lips.
     """
     round_mouth = (float(np.median(above)) + float(np.median(ring))) / 2
+    lit = float(np.percentile(cheeks, SKIN_PERCENTILE))  # where light falls from one side, the lit cheek's
     none, full = SHADED
-    return float(np.clip((none - round_mouth / max(float(np.median(cheeks)), 1.0)) / (none - full), 0, 1))
+    return float(np.clip((none - round_mouth / max(lit, 1.0)) / (none - full), 0, 1))
 
 
 def _brightest(lights: float, gain: float, skin: float) -> float:
