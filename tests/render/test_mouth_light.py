@@ -15,6 +15,7 @@ from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
 from portrait_anim.motion.model import MotionModel
+from portrait_anim.render.lab import to_lab
 from portrait_anim.render.mouth import GREY
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.system.opencv import cv2
