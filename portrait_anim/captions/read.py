@@ -19,6 +19,7 @@ from typing import Any
 from portrait_anim.captions.lines import Caption, Word, words_of
 from portrait_anim.captions.words import captions_of_words
 from portrait_anim.errors import CaptionError
+from portrait_anim.options import lrc
 from portrait_anim.system.files import printable, readable_file
 from portrait_anim.system.fingerprint import Fingerprint, fingerprint
 
@@ -29,10 +30,7 @@ _STAMP = r"(?:(?:(\d+):)?(\d{1,2}):)(\d{1,2}(?:[.,]\d{1,3})?)"
 _TIMES = re.compile(rf"{_STAMP}\s*-->\s*{_STAMP}(?:\s.*)?", re.ASCII)
 _WITHIN = re.compile(rf"<{_STAMP}>", re.ASCII)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")  # of .srt and .vtt: <i>, <c.red>, <v Ann>, {\an8}
-_LRC_TIME = re.compile(r"\[(\d+):(\d{1,2}(?:[.:]\d{1,3})?)\]", re.ASCII)
 _LRC_WITHIN = re.compile(r"<(\d+):(\d{1,2}(?:[.:]\d{1,3})?)>", re.ASCII)
-_LRC_TAG = re.compile(r"\[[A-Za-z#]+:.*\]", re.ASCII)
-_LRC_OFFSET = re.compile(r"\[offset:\s*([+-]?\d+)\s*\]", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -149,19 +147,16 @@ def _lrc(text: str, name: str) -> list[Caption]:
     """Read .lrc; a line lasts until the next one, also an empty one."""
     offset_s, found = 0.0, []
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
-        if offset := _LRC_OFFSET.fullmatch(line):
-            offset_s = int(offset[1]) / 1000
+        if (offset := lrc.offset_ms(line)) is not None:
+            offset_s = offset / 1000
             continue
-        times, at = [], 0
-        while (stamp := _LRC_TIME.match(line, at)) is not None:
-            times.append(_seconds(None, *stamp.groups()))
-            at = stamp.end()
+        times, said = lrc.timed(line)
         if not times:
-            if line and not _LRC_TAG.fullmatch(line):
+            if line and not lrc.is_tag(line):
                 raise CaptionError(f"line {number} of {name} cannot be read: give [00:12.50]words")
             continue
         where = f"line {number} of {name}"
-        words = _timed_words(line[at:].strip(), times[0], _LRC_WITHIN, where)
+        words = _timed_words(said, times[0], _LRC_WITHIN, where)
         found += [(time_s, words, time_s - times[0]) for time_s in times]
     found.sort(key=lambda line: line[0])
     starts = [max(time_s - offset_s, 0.0) for time_s, _, _ in found]

@@ -9,8 +9,6 @@ import threading
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-
 from portrait_anim.cli.arguments import number, whole
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.errors import OptionError, OutputError
@@ -98,15 +96,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _listen(pipe: IO[bytes], face: object, ended: threading.Event) -> None:
     """Feed what comes through a pipe until it ends."""
+    from portrait_anim.audio.waveform import PieceReader
     from portrait_anim.live.engine import LiveFace
 
     assert isinstance(face, LiveFace)  # noqa: S101
-    odd = b""
+    read = PieceReader()  # keeps half a sample until its other half comes
     while data := pipe.read1(PIECE_BYTES):  # type: ignore[attr-defined]
-        data = odd + data
-        whole_bytes = len(data) - len(data) % 2
-        odd = data[whole_bytes:]
-        if whole_bytes:
-            face.feed(np.frombuffer(data[:whole_bytes], "<i2"), SAMPLE_RATE)
+        if (samples := read(data)).size:
+            face.feed(samples, SAMPLE_RATE)
     face.end_of_speech()
     ended.set()

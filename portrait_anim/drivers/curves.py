@@ -26,7 +26,7 @@ from portrait_anim.motion.files import read_motion
 from portrait_anim.motion.retarget import limited
 from portrait_anim.motion.space import INNER_LIPS, Motion
 from portrait_anim.options import MotionOptions
-from portrait_anim.system.easing import eased
+from portrait_anim.system.easing import bent, eased
 from portrait_anim.system.facts import Facts
 from portrait_anim.system.files import printable
 from portrait_anim.system.fingerprint import fingerprint
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[np.float32]
 
-SHOWN_GAZE_RAD, ROOM_GAZE_RAD = 0.16, 0.14  # the same for the eyes
+SHOWN_GAZE_RAD, ROOM_GAZE_RAD = 0.16, 0.14  # up to which eyes turn as the motion says; beyond, no further than this
 HELD_RAD = np.deg2rad(12.0)  # a head or gaze turned so far all through a recording was recorded from aside
 RESTING = (
     "JawOpen",
@@ -218,21 +218,14 @@ def _faced(motion: Motion, name: str) -> Motion:
 def _shown(motion: Motion, options: MotionOptions) -> Motion:
     """Return a motion with head and blinks as the options want them, head and eyes within what a photo shows."""
     turned = motion.rotation * np.float32(options.head_motion)
-    bent = limited(turned)
-    gaze = motion.gaze if motion.turned_eyes else _bend(motion.gaze, SHOWN_GAZE_RAD, ROOM_GAZE_RAD)
+    shown = limited(turned)
+    gaze = motion.gaze if motion.turned_eyes else bent(motion.gaze, SHOWN_GAZE_RAD, ROOM_GAZE_RAD).astype(np.float32)
     beyond = np.rad2deg(float(np.abs(turned).max()))
-    if np.abs(bent - turned).max() > np.deg2rad(0.5):
+    if np.abs(shown - turned).max() > np.deg2rad(0.5):
         logger.info("the head turns by %.0f degrees: more than a photo shows, so it turns less far", beyond)
     shift = motion.shift * np.float32(options.head_motion)
     blink = motion.blink if options.blinks else np.zeros_like(motion.blink)
-    return replace(motion, rotation=bent, gaze=gaze, shift=shift, blink=blink)
-
-
-def _bend(track: Array, shown: npt.ArrayLike, room: float) -> Array:
-    """Return a track (T, n) that bends beyond ``shown`` and never goes further than ``room`` beyond it."""
-    size = np.abs(track)
-    over = np.maximum(size - np.asarray(shown), 0)
-    return np.where(over > 0, np.sign(track) * (shown + room * np.tanh(over / room)), track).astype(np.float32)
+    return replace(motion, rotation=shown, gaze=gaze, shift=shift, blink=blink)
 
 
 def _lasting(motion: Motion, n_frames: int) -> Motion:

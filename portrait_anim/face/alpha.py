@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import cg
 
-from portrait_anim.face.mesh import FACE_OVAL
+from portrait_anim.face.matte import face_mask
 from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
@@ -54,9 +54,7 @@ def person_alpha(pixels: Image, matte: Array, to_matte: Float, landmarks: Array,
         matte, from_small, (small.shape[1], small.shape[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
-    face = np.zeros(coarse.shape, np.uint8)
-    oval = (landmarks[list(FACE_OVAL), :2] + 0.5) / np.diag(grow) - 0.5
-    cv2.fillPoly(face, [np.round(oval).astype(np.int32)], 1)
+    face = face_mask((landmarks[:, :2] + 0.5) / np.diag(grow) - 0.5, coarse.shape)
     alpha = alpha_between(small, coarse, face, iod_px * scale)
     return np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR) if scale < 1 else alpha)
 

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.face.alpha import alpha_between
-from portrait_anim.face.matte import MATTE_SIZE, REACH, matte_of_view
-from portrait_anim.face.mesh import FACE_OVAL
+from portrait_anim.face.alpha import WORK_IOD, alpha_between
+from portrait_anim.face.matte import MATTE_SIZE, REACH, face_mask, matte_of_view
 from portrait_anim.face.normalise import normalise
 from portrait_anim.face.types import Face
 from portrait_anim.system.opencv import cv2
@@ -27,7 +26,6 @@ Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
 
 WORK_PX = 1_200_000  # of the picture in which the opacity is looked for, at most
-WORK_IOD = 80  # px an IOD there, at most
 BODY_REACH, BODY_BELOW = 3.2, 1.6  # of the view with the body: half its side, and how far below the face its middle is
 FADING = 0.25  # of a view's side, within which it counts less and less towards its border
 WHOLE_WEIGHT = 0.02  # of the view of the whole picture; any other's is 1 in its middle, times how close it is
@@ -74,9 +72,7 @@ def cut_out(pixels: Image, moving: Sequence[Face], found: Sequence[Face] = ()) -
     surely = np.zeros(size[::-1], np.uint8)
     doubt = None
     for face in moving:
-        oval = np.round((face.landmarks[list(FACE_OVAL), :2] + 0.5) * (np.array(size) / (width, height)) - 0.5)
-        alone = np.zeros(size[::-1], np.uint8)
-        cv2.fillPoly(alone, [oval.astype(np.int32)], 1)
+        alone = face_mask((face.landmarks[:, :2] + 0.5) * (np.array(size) / (width, height)) - 0.5, size[::-1])
         if alone.any() and (coarse[alone > 0] > 0.5).mean() < FACE_COVERED:
             doubt = "a part of the face is taken for background"
         surely |= alone

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.face.litert import interpreter
+from portrait_anim.face.mesh import FACE_OVAL
 from portrait_anim.face.types import Face, Image
 from portrait_anim.system.opencv import cv2
 
@@ -42,6 +43,13 @@ def person_matte(image: Image, face: Face) -> tuple[npt.NDArray[np.float32], npt
     """
     low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
     return matte_of_view(image, (low + high) / 2, REACH * float((high - low).max()))
+
+
+def face_mask(points: npt.NDArray[np.floating[Any]], shape: tuple[int, ...]) -> Image:
+    """Return which pixels of a picture (H, W) = ``shape`` lie within a face's outline, 0 or 1; points (478, 2+) px."""
+    inside = np.zeros(shape, np.uint8)
+    cv2.fillPoly(inside, [np.round(points[list(FACE_OVAL), :2]).astype(np.int32)], 1)
+    return inside
 
 
 def matte_of_view(

@@ -26,6 +26,7 @@ from portrait_anim.live.frame import LiveFrame, LiveNumbers
 from portrait_anim.live.manner import Manner
 from portrait_anim.live.speech import Piece, SpeechQueue
 from portrait_anim.motion.space import Motion
+from portrait_anim.motion.streaming import LiveMouth
 from portrait_anim.options import MotionOptions, PhotoOptions
 from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.choose import shown_photo
@@ -85,7 +86,8 @@ class LiveFace:
         self.size, self.sample_rate = shown.size, self._queue.sample_rate
         nets = VoiceNets(seen.weights, "cpu")
         self._space, model = nets.space, nets.model
-        self._mouth, self._quiet = model.live_mouth(HOP), _quiet(model.live_mouth(HOP))
+        self._mouth = model.live_mouth(HOP)
+        self._quiet = _quiet(LiveMouth(self._mouth.nets, HOP))
         self._upper = model.live_face(shape=target.shape, seed=seed, head_motion=head_motion, blinks=blinks)
         (self._gaze,) = gazes(self._scene, options)
         self._options = options
@@ -262,7 +264,7 @@ class LiveFace:
         return self._last, spoken[2]
 
 
-def _quiet(mouth: Any) -> Array:
+def _quiet(mouth: LiveMouth) -> Array:
     """Return (C,) the latents of silence."""
     _, latents = mouth.push(np.zeros(round(QUIET_S * SAMPLE_RATE), np.float32))
     return np.asarray(latents[-1], np.float32)

@@ -17,7 +17,7 @@ from portrait_anim.face.gaze import Sights, eyes_on_camera
 from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.space import Motion
 from portrait_anim.options import MotionOptions
-from portrait_anim.system.easing import eased
+from portrait_anim.system.easing import bent, eased
 
 Float = npt.NDArray[np.float64]
 
@@ -79,9 +79,7 @@ class Gaze:
 
 def _soft(angles: Float, limit: Float) -> Float:
     """Limit (T, 2) angles: as they are up to ``SURE`` of the limit, then softly less."""
-    size, sure = np.abs(angles), SURE * limit
-    room = limit - sure
-    return np.asarray(np.sign(angles) * np.where(size > sure, sure + room * np.tanh((size - sure) / room), size))
+    return bent(angles, SURE * limit, (1 - SURE) * limit)
 
 
 def _seen(sights: Sights, times: Float) -> tuple[Float, Float]:

@@ -34,7 +34,7 @@ from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.held import held
 from portrait_anim.motion.performance import Performance
 from portrait_anim.motion.space import Motion
-from portrait_anim.system.easing import eased
+from portrait_anim.system.easing import bent, eased
 
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]
@@ -91,11 +91,7 @@ def retargeted(
 
 def limited(rotation: npt.NDArray[np.floating]) -> Array:
     """Bend rotation vectors (T, 3) so that none goes beyond what the renderer shows cleanly."""
-    over = np.maximum(np.abs(rotation) - FREE, 0)
-    room = FURTHEST - FREE
-    return np.asarray(
-        np.sign(rotation) * (np.minimum(np.abs(rotation), FREE) + room * np.tanh(over / room)), np.float32
-    )
+    return np.asarray(bent(rotation, FREE, FURTHEST - FREE), np.float32)
 
 
 def met(mesh: npt.NDArray[np.floating], opening: npt.NDArray[np.floating]) -> Array:

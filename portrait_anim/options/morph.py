@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from portrait_anim.errors import OptionError
+from portrait_anim.options import lrc
 from portrait_anim.options.checks import check_range
 
 MorphLike: TypeAlias = "str | os.PathLike[str] | Sequence[tuple[Any, ...]] | None"
@@ -28,9 +29,6 @@ _ENTRY = re.compile(
     rf"\s*(?P<photo>.+?)@(?P<start>{_NUMBER})(?::(?P<length>{_NUMBER}))?\s*(?:,|$)", re.ASCII | re.DOTALL
 )
 _NUMBERED = re.compile(r"(?P<photo>.+)#(?P<face>[1-9]\d{0,3})", re.ASCII | re.DOTALL)
-_LRC_TIME = re.compile(r"\[(?P<minutes>\d+):(?P<seconds>\d{1,2}(?:[.:]\d{1,3})?)\]", re.ASCII)
-_LRC_TAG = re.compile(r"\[[A-Za-z#]+:.*\]", re.ASCII)
-_LRC_OFFSET = re.compile(r"\[offset:\s*(?P<ms>[+-]?\d+)\s*\]", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -152,15 +150,11 @@ def _from_lrc(path: Path) -> list[MorphChange]:
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
         raise OptionError(f"morph file {name!r} cannot be read ({reason}): check the path") from e
-    offset = next((int(found["ms"]) for line in lines if (found := _LRC_OFFSET.fullmatch(line.strip()))), 0)
+    offset = next((found for line in lines if (found := lrc.offset_ms(line.strip())) is not None), 0)
     changes = []
     for number, line in enumerate(lines, 1):
-        times, at, text = [], 0, line.strip()
-        while (found := _LRC_TIME.match(text, at)) is not None:
-            times.append(60 * int(found["minutes"]) + float(found["seconds"].replace(":", ".")))
-            at = found.end()
-        photo = text[at:].strip()
-        if not times and (not photo or _LRC_TAG.fullmatch(photo)):
+        times, photo = lrc.timed(line.strip())
+        if not times and (not photo or lrc.is_tag(photo)):
             continue
         if not times or not photo:
             raise OptionError(f"line {number} of morph file {name!r} cannot be read: give [00:12.50]photo.jpg")

@@ -21,7 +21,7 @@ import numpy as np
 from portrait_anim.face.cutout import Cutout
 from portrait_anim.face.state import FaceState
 from portrait_anim.render.group import Group
-from portrait_anim.render.layers import filled
+from portrait_anim.render.layers import filled, seen_behind
 from portrait_anim.render.morph import Morph
 from portrait_anim.render.scene import Box, Image
 from portrait_anim.system.opencv import cv2
@@ -117,11 +117,11 @@ def _over(colours: Image, opacity: Image, background: Image, out: Image) -> None
     """Lay colours times opacity (h, w, 3) over a background into ``out``, in place."""
     for row in range(out.shape[0]):
         for column in range(out.shape[1]):
-            left = 255 - int(opacity[row, column])
+            alpha = int(opacity[row, column])
             for k in range(3):
                 value = int(colours[row, column, k])
-                if left:
-                    value += (left * int(background[row, column, k]) + 127) // 255
+                if alpha < 255:
+                    value += seen_behind(alpha, background[row, column, k])
                 out[row, column, k] = np.uint8(min(value, 255))
 
 

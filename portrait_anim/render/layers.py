@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
 from portrait_anim.face.alpha import person_alpha
+from portrait_anim.face.matte import face_mask
 from portrait_anim.face.mesh import FACE_OVAL
 from portrait_anim.render.straight import straight_edged
 from portrait_anim.system.opencv import cv2
@@ -41,9 +42,7 @@ BEHIND = 0.02  # opacity from which on a pixel is filled
 
 def believable(matte: Array, to_matte: Float, landmarks: Array) -> bool:
     """Return whether a coarse matte (S, S) covers the face, (478, 3) px, that it was made for."""
-    face = np.zeros(matte.shape, np.uint8)
-    oval = landmarks[list(FACE_OVAL), :2] @ to_matte[:, :2].T + to_matte[:, 2]
-    cv2.fillPoly(face, [np.round(oval).astype(np.int32)], 1)
+    face = face_mask(landmarks[:, :2] @ to_matte[:, :2].T + to_matte[:, 2], matte.shape)
     return bool(face.any() and (matte > PERSON)[face > 0].mean() >= COVERED)
 
 
@@ -193,6 +192,12 @@ def filled(pixels: Image, seen: Mask, scale: float) -> Image:
 
 
 @numba.njit(cache=True, nogil=True)
+def seen_behind(opacity: int, colour: int) -> int:
+    """Return what an opacity 0..255 lets through of a colour behind it, rounded: everywhere alike, or layers differ."""
+    return ((255 - opacity) * int(colour) + 127) // 255
+
+
+@numba.njit(cache=True, nogil=True)
 def _apart(pixels: Image, background: Image, opacity: Image) -> Image:
     """Return (h, w, 4) the person alone, so that laid over the background it is exactly the photo.
 
@@ -206,16 +211,15 @@ def _apart(pixels: Image, background: Image, opacity: Image) -> Image:
             while alpha < 255:
                 fits = True
                 for k in range(3):
-                    colour = (
-                        int(pixels[row, column, k]) - ((255 - alpha) * int(background[row, column, k]) + 127) // 255
-                    )
+                    colour = int(pixels[row, column, k]) - seen_behind(alpha, background[row, column, k])
                     fits = fits and 0 <= colour <= alpha
                 if fits:
                     break
                 alpha += 1
             for k in range(3):
-                under = ((255 - alpha) * int(background[row, column, k]) + 127) // 255
-                out[row, column, k] = np.uint8(int(pixels[row, column, k]) - under)
+                out[row, column, k] = np.uint8(
+                    int(pixels[row, column, k]) - seen_behind(alpha, background[row, column, k])
+                )
             out[row, column, 3] = np.uint8(alpha)
     return out
 
@@ -230,5 +234,5 @@ def _lay(warped: Image, background: Image, free: Mask, out: Image) -> None:
             for k in range(3):
                 value = int(warped[row, column, k])
                 if alpha < 255:
-                    value += ((255 - alpha) * int(background[row, column, k]) + 127) // 255
+                    value += seen_behind(alpha, background[row, column, k])
                 out[row, column, k] = np.uint8(min(value, 255))

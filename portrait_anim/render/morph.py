@@ -21,7 +21,6 @@ from scipy.spatial.transform import Rotation
 
 from portrait_anim.face import matte, mesh
 from portrait_anim.face.gaze import Sights
-from portrait_anim.face.mesh import FACE_OVAL
 from portrait_anim.face.normalise import Pose, normalise
 from portrait_anim.face.photo import Photo
 from portrait_anim.face.state import NECK, FaceState
@@ -190,7 +189,7 @@ class Morph:
         larger = max(poses, key=lambda pose: pose.scale)
         for number, own in zip((before, after), poses, strict=True):
             points = Pose(own.rotation, larger.scale, larger.origin).to_image(self.portraits[number].rest)
-            cv2.fillPoly(inside, [np.round(points[list(FACE_OVAL), :2]).astype(np.int32)], 1)
+            inside |= matte.face_mask(points, inside.shape)
         away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         face = 1 - softened(away / (OVAL_SOFT_IOD * larger.scale))
         begin = ROOM_BLEND[0] + (ROOM_BLEND[1] - ROOM_BLEND[0]) * away / max(float(away.max()), 1.0)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.face.mesh import FACE_OVAL, topology
+from portrait_anim.face.matte import face_mask
+from portrait_anim.face.mesh import topology
 from portrait_anim.render.light import SKIN
 from portrait_anim.system.opencv import cv2
 
@@ -97,8 +98,7 @@ def _skin_share(small: Image, points: Float, unit: float) -> Array:
     share = np.clip(TINT_OFF[0] - tint / TINT_OFF[1], 0, 1) * np.clip((bright - DARK[0]) / DARK[1], 0, 1)
     share = share * np.clip(ROUGH_OFF[0] - rough / ROUGH_OFF[1], 0, 1)
     # less towards the face's outline
-    oval = np.zeros(share.shape, np.uint8)
-    cv2.fillPoly(oval, [points[list(FACE_OVAL)].round().astype(np.int32)], 1)
+    oval = face_mask(points, share.shape)
     inside = np.clip(cv2.distanceTransform(oval, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / (RIM * unit), 0, 1)
     return np.asarray(cv2.GaussianBlur((share * inside).astype(np.float32), (0, 0), SHARE_BLUR * unit))
 

@@ -17,6 +17,7 @@ from portrait_anim.face.normalise import normalise
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.render.portrait import Portrait
+from portrait_anim.system.easing import bent
 
 Float = npt.NDArray[np.float64]
 
@@ -47,9 +48,7 @@ class Turning:
         """Return the state whose head is seen to turn as ``state`` asks."""
         rotation = np.array(state.rotation, np.float32)
         limit = self.limits[int(rotation[YAW] > 0)]
-        over = max(abs(float(rotation[YAW])) - FREE * limit, 0.0)
-        room = (1 - FREE) * limit
-        rotation[YAW] -= np.sign(rotation[YAW]) * (over - room * np.tanh(over / room))
+        rotation[YAW] = bent(rotation[YAW], FREE * limit, (1 - FREE) * limit)
         for axis in (PITCH, YAW):
             rotation[axis] *= np.float32(self.gains[axis, int(rotation[axis] > 0)])
         return replace(state, rotation=rotation)

@@ -1,4 +1,4 @@
-"""The curve by which things begin and end softly."""
+"""The curves by which things begin and end softly, and by which they come to a limit."""
 
 from __future__ import annotations
 
@@ -18,3 +18,10 @@ def eased(share: Shares) -> Shares:
 def softened(share: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return any numbers, cut to 0..1, eased."""
     return np.asarray(eased(np.clip(share, 0, 1)), np.float32)
+
+
+def bent(values: npt.NDArray[Any], free: npt.ArrayLike, room: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return numbers that are as they are up to ``free`` in size and never go further than ``room`` beyond it."""
+    size, free, room = np.abs(values), np.asarray(free, np.float64), np.asarray(room, np.float64)
+    over = np.maximum(size - free, 0)
+    return np.asarray(np.sign(values) * (np.minimum(size, free) + room * np.tanh(over / room)), np.float64)

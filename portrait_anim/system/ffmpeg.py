@@ -86,6 +86,12 @@ def raw_input(path: str | os.PathLike[str], sample_rate: int, channels: int) -> 
     return [*kind, "-protocol_whitelist", "file", "-i", file_url(path)]
 
 
+def pictures_input(width: int, height: int, rate: str, pixels: str = "rgb24") -> list[str]:
+    """Return the arguments that read raw pictures from stdin, at ``rate`` frames/s such as 25 or 30000/1001."""
+    kind = ["-f", "rawvideo", "-pix_fmt", pixels, "-video_size", f"{width}x{height}"]
+    return [*kind, "-framerate", rate, "-i", "pipe:0"]
+
+
 def captions_input(path: str | os.PathLike[str]) -> list[str]:
     """Return the arguments that open an .srt file of our own."""
     return ["-f", "srt", "-protocol_whitelist", "file", "-i", file_url(path)]

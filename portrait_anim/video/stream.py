@@ -20,7 +20,7 @@ import numpy.typing as npt
 from portrait_anim.config import FPS
 from portrait_anim.errors import OptionError, OutputError
 from portrait_anim.system import ffmpeg
-from portrait_anim.video.formats import AUDIO_BITRATE, COLOUR_FILTER, COLOUR_TAGS, CRF, PRESET
+from portrait_anim.video.formats import COLOUR_FILTER, MP4
 
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
@@ -134,12 +134,10 @@ class StreamWriter:
     def _arguments(self, sound: int) -> list[str]:
         width, height = self._size
         at_once = ["-probesize", "32", "-analyzeduration", "0", "-thread_queue_size", "64"]
-        arguments = [*ffmpeg.QUIET, *at_once, "-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}"]
-        arguments += ["-framerate", str(FPS), "-i", "pipe:0"]
+        arguments = [*ffmpeg.QUIET, *at_once, *ffmpeg.pictures_input(width, height, str(FPS))]
         if self._kind == "y4m":
             return [*arguments, "-vf", COLOUR_FILTER, "-f", "yuv4mpegpipe", "-flush_packets", "1", "pipe:1"]
         arguments += [*at_once, "-f", "f32le", "-ar", str(self._rate), "-ch_layout", "mono", "-i", f"pipe:{sound}"]
-        arguments += ["-map", "0:v:0", "-map", "1:a:0", "-vf", COLOUR_FILTER, "-c:v", "libx264", "-preset", PRESET]
-        arguments += ["-tune", "zerolatency", "-crf", str(CRF), "-g", str(FPS), *COLOUR_TAGS]
-        arguments += ["-c:a", "aac", "-b:a", AUDIO_BITRATE, "-flush_packets", "1"]
+        arguments += ["-map", "0:v:0", "-map", "1:a:0", *MP4.picture, "-tune", "zerolatency", "-g", str(FPS)]
+        arguments += [*MP4.sound, "-flush_packets", "1"]
         return [*arguments, "-movflags", "frag_keyframe+empty_moov+default_base_moof", "-f", "mp4", "pipe:1"]

@@ -221,8 +221,7 @@ class Writer:
         height, width = self._padded.shape[:2]
         rate = f"{self.fps.numerator}/{self.fps.denominator}"
         pixels = "rgb24" if self.format.channels == 3 else "rgba"
-        arguments = [*ffmpeg.QUIET, "-f", "rawvideo", "-pix_fmt", pixels, "-video_size", f"{width}x{height}"]
-        arguments += ["-framerate", rate, "-i", "pipe:0"]
+        arguments = [*ffmpeg.QUIET, *ffmpeg.pictures_input(width, height, rate, pixels)]
         arguments += self._sound.inputs()
         if self._captions is not None:
             arguments += ffmpeg.captions_input(self._captions)
