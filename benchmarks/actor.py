@@ -40,21 +40,18 @@ from scipy.spatial.transform import Rotation
 
 from portrait_anim import Animator, animate
 from portrait_anim.config import FPS
-from portrait_anim.evaluation.render import SFACE, Identity, box_of, track
+from portrait_anim.evaluation.render import SFACE, Identity, box_of, drawn, track
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.mesh import BROW_LEFT, BROW_RIGHT, MOUTH_CORNERS, OUTER_EYE_CORNERS
 from portrait_anim.face.normalise import normalise_clip
 from portrait_anim.face.photo import load_photo
-from portrait_anim.face.types import Face
 from portrait_anim.motion.action_units import TRACKS
 from portrait_anim.motion.ends import REST_S
 from portrait_anim.motion.held import EXPRESSIONS, expression_scores, sureness
 from portrait_anim.motion.lids import closures, openings
 from portrait_anim.motion.metrics import amplitude, correlation
 from portrait_anim.motion.performance import analyse
-from portrait_anim.motion.retarget import oracle_states
 from portrait_anim.motion.space import INNER_LIPS, neutral_face
-from portrait_anim.render.portrait import Portrait
 from portrait_anim.training.convert.wheels import file_of
 from portrait_anim.video.reader import read_frames
 from portrait_anim.video.writer import Writer
@@ -330,11 +327,10 @@ def own(videos: Sequence[Path], seconds: float, folder: Path) -> str:
         real = track(clip, round(seconds * FPS))
         first = real.frames[0]
         face = box_of(real.landmarks[0], first.shape)
-        portrait = Portrait(load_photo(first), Face.from_landmarks(real.landmarks[0], 1.0))
         made = {
             "SSIM, actor": list(Animator(first).frames(actor=clip)),
             "SSIM, actor, neutral at 0 s": list(Animator(first).frames(actor=clip, actor_neutral=0.0)),
-            "SSIM, oracle": [portrait.render(state) for state in oracle_states(real.landmarks)],
+            "SSIM, oracle": drawn(real),
             "SSIM, still": [first] * len(real.frames),
         }
         row = {

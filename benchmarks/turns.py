@@ -72,7 +72,7 @@ def main() -> None:
                         continue
                     turn = np.rad2deg(Rotation.from_matrix(start.T @ end).as_rotvec()[axis])
                     seen.setdefault((kind, axis, angle), []).append(turn / angle)
-        gains.append(group.turnings[0].gains)
+        gains.append(group.seen[0].turning.gains)
         low = np.maximum(face.landmarks[:, :2].mean(0) - ROUND_FACE * pose.scale, 0).astype(int)
         high = (face.landmarks[:, :2].mean(0) + ROUND_FACE * pose.scale).astype(int)
         if args.sheet:

@@ -23,7 +23,7 @@ from portrait_anim.motion.action_units import TRACKS
 from portrait_anim.motion.arkit_shapes import SHAPES
 from portrait_anim.motion.emotion import activations, keep_closures
 from portrait_anim.motion.files import read_motion
-from portrait_anim.motion.retarget import limited
+from portrait_anim.motion.limits import limited_turn
 from portrait_anim.motion.space import INNER_LIPS, Motion
 from portrait_anim.options import MotionOptions
 from portrait_anim.system.easing import bent, eased
@@ -218,7 +218,7 @@ def _faced(motion: Motion, name: str) -> Motion:
 def _shown(motion: Motion, options: MotionOptions) -> Motion:
     """Return a motion with head and blinks as the options want them, head and eyes within what a photo shows."""
     turned = motion.rotation * np.float32(options.head_motion)
-    shown = limited(turned)
+    shown = limited_turn(turned)
     gaze = motion.gaze if motion.turned_eyes else bent(motion.gaze, SHOWN_GAZE_RAD, ROOM_GAZE_RAD).astype(np.float32)
     beyond = np.rad2deg(float(np.abs(turned).max()))
     if np.abs(shown - turned).max() > np.deg2rad(0.5):

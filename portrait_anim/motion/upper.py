@@ -17,28 +17,30 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 from torch.nn import functional
 
-from portrait_anim.config import FPS, N_LANDMARKS
+from portrait_anim.config import N_LANDMARKS
 from portrait_anim.motion.blinks import BlinkPacer, RestBlinks
 from portrait_anim.motion.breath import breathing
 from portrait_anim.motion.ends import ends_at_rest
+from portrait_anim.motion.limits import limited_turn
+from portrait_anim.motion.noise import N_NOISE, make_noise
+from portrait_anim.motion.temperament import N_PARTS, drawn, gains
+from portrait_anim.system.easing import bent
 
 Array = npt.NDArray[np.float32]
 
 # Units: lid closure 0..1; IOD; radians; IOD. Axes as in FaceState.
 TRACKS = ("lid", "brow_inner", "brow_outer", "gaze_x", "gaze_y", "nod", "turn", "tilt", "shift_x", "shift_y")
 LID, BROWS, GAZE, ROTATION, SHIFT = 0, slice(1, 3), slice(3, 5), slice(5, 8), slice(8, 10)
-NOISE_SIGMAS_S = (0.1, 0.25, 0.5, 1.0)  # s, Gaussian deviations of the low-passed channels, two channels each
-N_NOISE = 16  # channels of noise: half of them white, half low-passed
 MEAN_BLINK_RATE, SPREAD_BLINK_RATE = 0.45, 0.35  # blinks/s of real people
 BLINK_LIMITS = (-1.3, 2.0)  # of the rate given to the net, in spreads from the mean; as in training
 RATE_RANGE = (0.0, MEAN_BLINK_RATE + SPREAD_BLINK_RATE * BLINK_LIMITS[1])  # blinks/s
 SHAPE_LIMIT = 2.0  # of a face's shape coefficients, in standard deviations of the people trained on
 N_RATES = 8  # blink rates at which a trained net is measured
-HEAD_SMOOTH = 1.0  # frames, Gaussian deviation; the net also learned the jitter of the tracked landmarks
-HEAD_REACH = 4  # frames to either side that the smoothing takes in
+HEAD_SMOOTH = 0.6  # frames, Gaussian deviation; the net also learned the jitter of the tracked landmarks
+HEAD_REACH = 3  # frames to either side that the smoothing takes in
 LID_DEAD = 0.20  # closure below this comes from gaze and tracking noise; it is left out, or faces look drowsy
-MAX_ROTATION = np.deg2rad([10.0, 11.0, 8.0])  # nod, turn, tilt: limits of what one photo can show
-MAX_SHIFT = 0.08  # IOD
+FREE_SHIFT, MAX_SHIFT = 0.15, 0.25  # IOD that a head moves without turning; beyond, the neck is drawn out
+FREE_BROWS, MAX_BROWS = 0.04, 0.07  # IOD
 MAX_GAZE = 0.16  # rad
 
 
@@ -57,6 +59,11 @@ class UpperConfig:
     width: int = 48
     dilations: tuple[int, ...] = (1, 3, 9, 27)
     n_shape: int = 4
+
+    @property
+    def n_conditions(self) -> int:
+        """Numbers a film is made for: shape, blink rate, temperament."""
+        return self.n_shape + 1 + N_PARTS
 
 
 class _Block(nn.Module):
@@ -80,12 +87,15 @@ class UpperGenerator(nn.Module):
         scale: (10,) typical spread of each track; the net's own outputs are in units of it.
         shape_mean: (1434,) IOD, of people's neutral faces.
         shape_basis: (n_shape, 1434), divided by the spread along it.
+        temper_mean, temper_root: (6,), (6, 6) of people's temperaments, see :mod:`portrait_anim.motion.temperament`.
         rates: (2, 8) blinks/s, both rows rising: rates to ask for, and how often the trained net blinks then.
     """
 
     scale: Tensor
     shape_mean: Tensor
     shape_basis: Tensor
+    temper_mean: Tensor
+    temper_root: Tensor
     rates: Tensor
 
     def __init__(self, config: UpperConfig | None = None) -> None:
@@ -93,12 +103,14 @@ class UpperGenerator(nn.Module):
         self.config = config = config or UpperConfig()
         self.latents = nn.Conv1d(config.latent_width, 32, 1)
         self.noise = nn.Conv1d(N_NOISE, config.width, 1)
-        self.enter = nn.Conv1d(32 + config.n_shape + 1, config.width, 1)
+        self.enter = nn.Conv1d(32 + config.n_conditions, config.width, 1)
         self.blocks = nn.ModuleList([_Block(config.width, dilation) for dilation in config.dilations])
         self.out = nn.Conv1d(config.width, len(TRACKS), 1)
         self.register_buffer("scale", torch.ones(len(TRACKS)))
         self.register_buffer("shape_mean", torch.zeros(3 * N_LANDMARKS))
         self.register_buffer("shape_basis", torch.zeros(config.n_shape, 3 * N_LANDMARKS))
+        self.register_buffer("temper_mean", torch.zeros(N_PARTS))
+        self.register_buffer("temper_root", torch.eye(N_PARTS))
         self.register_buffer("rates", torch.linspace(RATE_RANGE[0], RATE_RANGE[1], N_RATES).repeat(2, 1))
 
     @property
@@ -111,27 +123,37 @@ class UpperGenerator(nn.Module):
         asked, found = self.rates.cpu().numpy()
         return float(np.interp(rate, found, asked))
 
-    def condition(self, shape: Tensor | None, blink_rate: Tensor) -> Tensor:
-        """Return (B, n_shape + 1) what the motion is made for: the face's shape and the blink rate.
+    def temperament(self, seed: int) -> Array:
+        """Return (6,) the temperament of a seed."""
+        return drawn(self.temper_mean.cpu().numpy(), self.temper_root.cpu().numpy(), seed)
+
+    def condition(self, shape: Tensor | None, blink_rate: Tensor, temperament: Tensor | None) -> Tensor:
+        """Return (B, n_conditions) what the motion is made for.
 
         Args:
             shape: (B, 478, 3) IOD, neutral faces; None is the average face.
             blink_rate: (B,) blinks/s.
+            temperament: (B, 6) of :mod:`portrait_anim.motion.temperament`; None is people's mean.
         """
         rate = ((blink_rate - MEAN_BLINK_RATE) / SPREAD_BLINK_RATE).clamp(*BLINK_LIMITS)[:, None]
         if shape is None:
             coefficients = rate.new_zeros(len(rate), self.config.n_shape)
         else:
             coefficients = (shape.flatten(1) - self.shape_mean) @ self.shape_basis.T
-        return torch.cat([coefficients.clamp(-SHAPE_LIMIT, SHAPE_LIMIT), rate], 1)
+        if temperament is None:
+            lively = rate.new_zeros(len(rate), N_PARTS)
+        else:
+            lively = torch.linalg.solve_triangular(self.temper_root, (temperament - self.temper_mean).T, upper=False).T
+        limited = [part.clamp(-SHAPE_LIMIT, SHAPE_LIMIT) for part in (coefficients, lively)]
+        return torch.cat([limited[0], rate, limited[1]], 1)
 
     def forward(self, latents: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
-        """Make the tracks, in units of ``scale``.
+        """Make the tracks of somebody with an average clip's amplitudes, in units of ``scale``.
 
         Args:
             latents: (B, latent_width, T) of the AudioEncoder.
-            noise: (B, 16, T) from :func:`make_noise`.
-            condition: (B, n_shape + 1) from :meth:`condition`.
+            noise: (B, 20, T) from :func:`portrait_anim.motion.noise.make_noise`.
+            condition: (B, n_conditions) from :meth:`condition`.
 
         Returns:
             (B, 10, T).
@@ -144,46 +166,7 @@ class UpperGenerator(nn.Module):
         return out
 
 
-_NOISE_REACH = round(3 * NOISE_SIGMAS_S[-1] * FPS)  # frames to either side that make a frame of the slow noise
-
-
-def _noise(white: Tensor, raw: Tensor) -> Tensor:
-    """White (B, 8, T) and raw (B, 8, T + 2 reach), both Gaussian -> (B, 16, T), half of it low-passed."""
-    at = torch.arange(-_NOISE_REACH, _NOISE_REACH + 1, dtype=torch.float32)
-    kernels = torch.stack([torch.exp(-0.5 * (at / (sigma * FPS)) ** 2) for sigma in NOISE_SIGMAS_S])
-    kernels = (kernels / kernels.square().sum(1, keepdim=True).sqrt()).repeat(2, 1)[:, None]  # (8, 1, 2 reach + 1)
-    return torch.cat([white, functional.conv1d(raw, kernels, groups=N_NOISE // 2)], 1)
-
-
-def make_noise(batch: int, n_frames: int, generator: torch.Generator) -> Tensor:
-    """Return (B, 16, T) Gaussian noise of unit variance: eight white channels, eight low-passed ones.
-
-    Motion drifts over seconds; the low-passed channels spare the net from making that out of white noise.
-    """
-    half = N_NOISE // 2
-    white = torch.randn(batch, half, n_frames, generator=generator)
-    return _noise(white, torch.randn(batch, half, n_frames + 2 * _NOISE_REACH, generator=generator))
-
-
-class NoiseStream:
-    """The noise of :func:`make_noise` in pieces, for live sound; it does not depend on how long the pieces are."""
-
-    def __init__(self, seed: int) -> None:
-        self._generator = torch.Generator().manual_seed(seed)
-        self._raw = self._draw(2 * _NOISE_REACH)
-
-    def _draw(self, n_frames: int) -> Tensor:
-        return torch.randn(n_frames, N_NOISE // 2, generator=self._generator).T[None]  # (1, 8, T)
-
-    def take(self, n_frames: int) -> Tensor:
-        """Return the next (1, 16, n_frames)."""
-        drawn = torch.randn(n_frames, N_NOISE, generator=self._generator).T[None]
-        raw = torch.cat([self._raw, drawn[:, N_NOISE // 2 :]], 2)
-        self._raw = raw[..., n_frames:]
-        return _noise(drawn[:, : N_NOISE // 2], raw)
-
-
-def _soft_limit(track: Array, limit: float | npt.NDArray[np.floating]) -> Array:
+def _soft_limit(track: Array, limit: float) -> Array:
     """Limit a track smoothly to ``limit`` in size; values up to half of it hardly change."""
     return np.asarray(limit * np.tanh(track / limit), np.float32)
 
@@ -193,13 +176,14 @@ def make_tracks(
 ) -> Array:
     """Return (T, 10) :data:`TRACKS` for a voice, in the units named there; arguments as in :func:`upper_motion`."""
     noise = make_noise(1, len(latents), torch.Generator().manual_seed(seed))
-    return tracks_of(net, latents, noise, shape, blinks)
+    return tracks_of(net, latents, noise, shape, blinks, net.temperament(seed))
 
 
 def tracks_of(
-    net: UpperGenerator, latents: Array, noise: Tensor, shape: npt.NDArray[np.floating] | None, blinks: float
-) -> Array:
-    """Return (T, 10) :data:`TRACKS` for latents (T, latent_width) and noise (1, 16, T).
+    net: UpperGenerator, latents: Array, noise: Tensor, shape: npt.NDArray[np.floating] | None, blinks: float,
+    temperament: Array,
+) -> Array:  # fmt: skip
+    """Return (T, 10) :data:`TRACKS` for latents (T, latent_width), noise (1, 20, T) and a temperament (6,).
 
     The net is asked for the natural blink rate, or for none where ``blinks`` is 0. Other rates are made afterwards by
     adding and removing blinks, see :mod:`portrait_anim.motion.blinks`.
@@ -209,8 +193,9 @@ def tracks_of(
         face = None if shape is None else torch.as_tensor(np.asarray(shape, np.float32), device=device)[None]
         rate = torch.full((1,), net.asking_for(MEAN_BLINK_RATE if blinks else 0.0), device=device)
         driven = torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(device)
-        tracks = net(driven, noise.to(device), net.condition(face, rate))[0] * net.scale[:, None]
-    made = tracks.T.cpu().numpy()  # (T, 10)
+        lively = torch.as_tensor(temperament, device=device)[None]
+        tracks = net(driven, noise.to(device), net.condition(face, rate, lively))[0] * net.scale[:, None]
+    made = tracks.T.cpu().numpy() * gains(temperament, len(TRACKS))  # (T, 10)
     for part in (ROTATION, SHIFT):
         made[:, part] = gaussian_filter1d(made[:, part], HEAD_SMOOTH, axis=0, mode="nearest", radius=HEAD_REACH)
     return np.asarray(made, np.float32)
@@ -239,7 +224,7 @@ def upper_motion(
         latents: (T, latent_width) of the AudioEncoder.
         shape: (478, 3) IOD, the photo's face; None is the average face.
         seed: of the noise.
-        head_motion: 0 (perfectly still) to 2 (lively); scales head and gaze, and the brows up to 1.
+        head_motion: 0 (perfectly still) to 2 (lively); scales head, brows and gaze.
         blinks: 0 (none) to 3, times the natural rate.
     """
     made = make_tracks(net, latents, shape=shape, seed=seed, blinks=blinks)
@@ -279,12 +264,13 @@ def limited(
     rest = rest[:, None].astype(np.float32)
     lid = np.asarray(lid * rest[:, 0] * float(blinks > 0), np.float32)
     shift = np.zeros((n_frames, 3), np.float32)
-    shift[:, :2] = _soft_limit(made[:, SHIFT] * head_motion, MAX_SHIFT)
+    shift[:, :2] = bent(made[:, SHIFT] * head_motion, FREE_SHIFT, MAX_SHIFT - FREE_SHIFT)
+    brows = bent(made[:, BROWS] * head_motion, FREE_BROWS, MAX_BROWS - FREE_BROWS)
     return UpperMotion(
         blink=np.repeat(lid[:, None], 2, axis=1).astype(np.float32),
-        brows=(made[:, BROWS] * min(head_motion, 1.0) * rest).astype(np.float32),
+        brows=(brows * rest).astype(np.float32),
         gaze=_soft_limit(made[:, GAZE] * min(head_motion, 1.5), MAX_GAZE) * rest,
-        rotation=_soft_limit(made[:, ROTATION] * head_motion, MAX_ROTATION) * rest,
+        rotation=limited_turn(made[:, ROTATION] * head_motion) * rest,
         shift=shift * rest,
         breath=breath * rest[:, 0],
     )

@@ -14,7 +14,7 @@ from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.scene import Box, Image
-from portrait_anim.render.turning import measured
+from portrait_anim.render.seen import Seen
 from portrait_anim.system.facts import Facts
 from portrait_anim.system.weights import digests
 
@@ -31,7 +31,7 @@ class Group:
     Attributes:
         photo: the picture.
         portraits: the faces, ready to be drawn.
-        turnings: how far each turns.
+        seen: how each is seen to move.
         size, still, facts, sights: see :class:`portrait_anim.render.scene.Scene`.
     """
 
@@ -41,7 +41,7 @@ class Group:
         self.photo, self.size = photo, photo.size
         self.portraits = [Portrait(photo, face, cut) for face in faces]
         self.still, self.still_opacity = self.portraits[0].still, self.portraits[0].still_opacity
-        self.turnings = [measured(*each, landmarker) for each in zip(self.portraits, faces, strict=True)]
+        self.seen = [Seen.of(*each, landmarker) for each in zip(self.portraits, faces, strict=True)]
         self.sights: Sequence[Sights] = [[(0.0, portrait.sight)] for portrait in self.portraits]
         models = {} if landmarker is None else landmarker.models()
         self.facts = Facts((photo.origin,), {**models, **digests(mesh.WEIGHTS, matte.WEIGHTS)})
@@ -55,8 +55,8 @@ class Group:
         The time that a face takes depends on its own box alone. Where two faces change the same pixel the later one
         is shown. Of people who are cut out ``opacity`` (H, W) is changed, too.
         """
-        for portrait, turning, state, meets in zip(self.portraits, self.turnings, states, self._meets, strict=True):
-            state = turning.shown(state)
+        for portrait, seen, state, meets in zip(self.portraits, self.seen, states, self._meets, strict=True):
+            state = seen.shown(state)
             if meets:
                 self._draw_over(out, opacity, portrait, state)
             else:

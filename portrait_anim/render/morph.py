@@ -28,8 +28,8 @@ from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.options.morph import MorphChange
 from portrait_anim.render.portrait import OPAQUE, Portrait
 from portrait_anim.render.scene import Box, Image
+from portrait_anim.render.seen import Seen
 from portrait_anim.render.swap import Guest, in_frame, laid_in
-from portrait_anim.render.turning import measured
 from portrait_anim.system.easing import eased, softened
 from portrait_anim.system.facts import Facts
 from portrait_anim.system.opencv import cv2
@@ -93,7 +93,7 @@ class Morph:
         self.portraits = [Portrait(photo, face, cut)]
         self.still, self.still_opacity = self.portraits[0].still, self.portraits[0].still_opacity
         self._host = self.portraits[0] if cut is None else Portrait(photo, face)  # other faces are laid into it
-        self._turning = measured(self.portraits[0], face, landmarker)  # the same for all: they follow one another
+        self._seen = Seen.of(self.portraits[0], face, landmarker)  # the same for all: they follow one another
         self._whole = style == "photo"
         known = {_key(Guest(photo, face)): 0}
         self._changes: list[_Change] = []
@@ -119,7 +119,7 @@ class Morph:
 
     def draw(self, states: Sequence[FaceState], time_s: float, out: Image, opacity: Image | None = None) -> Box:
         """Draw the face that is shown at a time, or a change; see :class:`portrait_anim.render.scene.Scene`."""
-        state = self._turning.shown(*states)
+        state = self._seen.shown(*states)
         now, change = 0, None
         for each in self._changes:
             if time_s >= each.start_s + each.length_s:

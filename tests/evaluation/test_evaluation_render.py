@@ -26,13 +26,19 @@ def test_rendered_is_closer_to_the_film_than_the_photo_is() -> None:
     assert rows["rendered"][psnr] > rows["static photo"][psnr] + 2
     assert rows["rendered"][COLUMNS.index("sharpness")] > 0.9
     assert rows["static photo"][COLUMNS.index("flicker")] == 0
+    opening, width = COLUMNS.index("opening, r"), COLUMNS.index("width, r")
+    assert rows["ground truth"][opening : width + 2] == pytest.approx([1, 1, 1, 1], abs=0.02)
+    assert rows["rendered"][opening] > 0.95
+    assert rows["rendered"][width] > 0.85
+    assert 0.85 < rows["rendered"][opening + 1] < 1.15
+    assert 0.8 < rows["rendered"][width + 1] < 1.25
     assert len(list(render_table([CLIP], 5, None))) == 7
 
 
 @needs_clip
 def test_oracle_states_put_the_landmarks_where_they_were() -> None:
     clip = track(CLIP, 20)
-    states = oracle_states(clip.landmarks)
+    states = oracle_states(clip.landmarks, None)
     portrait = Portrait(load_photo(clip.frames[0]), Face.from_landmarks(clip.landmarks[0], 1.0))
     start = portrait._head.place(states[0])[:478]
     _, poses = normalise_clip(clip.landmarks)

@@ -10,8 +10,9 @@ from portrait_anim.face.mesh import LIPS_INNER_LOWER, LIPS_INNER_UPPER, MOUTH_CO
 from portrait_anim.face.normalise import Pose
 from portrait_anim.motion.action_units import ActionUnits, drawn_units
 from portrait_anim.motion.lids import closures
+from portrait_anim.motion.limits import FREE_TURN, FURTHEST_TURN, limited_turn
 from portrait_anim.motion.performance import BRIDGED, Performance, analyse
-from portrait_anim.motion.retarget import FREE, FURTHEST, in_room, limited, met, retargeted
+from portrait_anim.motion.retarget import in_room, met, retargeted
 from portrait_anim.motion.space import INNER_LIPS
 
 pytestmark = pytest.mark.media
@@ -70,10 +71,10 @@ def test_a_named_neutral_says_where_the_head_belongs() -> None:
 
 def test_turns_are_limited_softly() -> None:
     small, large = np.deg2rad([[3.0, -5.0, 8.0]]), np.deg2rad([[40.0, -40.0, 40.0]])
-    np.testing.assert_allclose(limited(small), small, atol=1e-6)
-    assert (np.abs(limited(large)) <= FURTHEST + 1e-6).all()
-    assert (np.abs(limited(large)) > FREE).all()
-    steps = limited(np.deg2rad(np.linspace(-30, 30, 61))[:, None] * np.ones(3))
+    np.testing.assert_allclose(limited_turn(small), small, atol=1e-6)
+    assert (np.abs(limited_turn(large)) <= FURTHEST_TURN + 1e-6).all()
+    assert (np.abs(limited_turn(large)) > FREE_TURN).all()
+    steps = limited_turn(np.deg2rad(np.linspace(-30, 30, 61))[:, None] * np.ones(3))
     assert (np.diff(steps, axis=0) > 0).all()
 
 

@@ -72,8 +72,8 @@ def drawn(group: Group, states: list[FaceState]) -> npt.NDArray[np.uint8]:
 def laid_over(group: Group, states: list[FaceState]) -> npt.NDArray[np.uint8]:
     """Whole pictures over each other: each changes what differs from the photo."""
     frame = group.photo.pixels.copy()
-    for portrait, turning, state in zip(group.portraits, group.turnings, states, strict=True):
-        moved = portrait.render(turning.shown(state))
+    for portrait, seen, state in zip(group.portraits, group.seen, states, strict=True):
+        moved = portrait.render(seen.shown(state))
         changed = (moved != group.photo.pixels).any(axis=2)
         frame[changed] = moved[changed]
     return frame
@@ -90,8 +90,8 @@ def test_frames_are_whole_pictures_laid_over_each_other(place: str, states: list
         frame = drawn(group, chosen)
         np.testing.assert_array_equal(frame, laid_over(group, chosen))
         alone = [
-            (portrait.render(turning.shown(state)) != group.photo.pixels).any(axis=2)
-            for portrait, turning, state in zip(group.portraits, group.turnings, chosen, strict=True)
+            (portrait.render(seen.shown(state)) != group.photo.pixels).any(axis=2)
+            for portrait, seen, state in zip(group.portraits, group.seen, chosen, strict=True)
         ]
         both += int((alone[0] & alone[1]).sum())
     assert (both > 0) == (place in ("overlapping", "three in a row"))

@@ -86,7 +86,7 @@ def test_before_the_first_change_it_is_the_plain_film(scene: Morph, states: list
     plain = Portrait(scene.portraits[0].photo, guest(HOST).face)
     for state in states:
         out = scene.still.copy()
-        plain.draw(out, scene._turning.shown(state))
+        plain.draw(out, scene._seen.shown(state))
         np.testing.assert_array_equal(shown(scene, 0.9, state), out)
         np.testing.assert_array_equal(shown(scene, 6.0, state), out)  # the same photo once more
     assert len(scene.portraits) == 3

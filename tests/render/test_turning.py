@@ -49,7 +49,7 @@ def test_heads_turn_as_far_as_asked() -> None:
         group = group_of(path)
         for axis, angle in ((PITCH, 12.0), (YAW, 18.0)):
             for sign in (-1, 1):
-                if axis == PITCH or group.turnings[0].limits[int(sign > 0)] > np.deg2rad(30):
+                if axis == PITCH or group.seen[0].turning.limits[int(sign > 0)] > np.deg2rad(30):
                     found = seen(group, axis, sign * angle)
                     shares[axis].append(np.nan if found is None else found / (sign * angle))
     for axis, least in ((PITCH, 0.85), (YAW, 0.9)):
@@ -60,13 +60,13 @@ def test_heads_turn_as_far_as_asked() -> None:
 
 def test_a_face_turned_aside_turns_back_less_far() -> None:
     aside = group_of(EXAMPLES / "portraits" / "raphael_la_donna_velata_1516.jpg")
-    back, on = sorted(aside.turnings[0].limits)
+    back, on = sorted(aside.seen[0].turning.limits)
     assert back < np.deg2rad(18) < on
-    side = int(np.argmin(aside.turnings[0].limits))
+    side = int(np.argmin(aside.seen[0].turning.limits))
     far = np.zeros(3, np.float32)
     far[YAW] = np.deg2rad(60) * (1 if side else -1)
-    shown = aside.turnings[0].shown(replace(FaceState.rest(), rotation=far))
-    assert abs(shown.rotation[YAW]) <= back * aside.turnings[0].gains[YAW, side] + 1e-6
+    shown = aside.seen[0].turning.shown(replace(FaceState.rest(), rotation=far))
+    assert abs(shown.rotation[YAW]) <= back * aside.seen[0].turning.gains[YAW, side] + 1e-6
 
 
 def test_small_turns_are_only_multiplied_and_steps_stay_steady() -> None:
@@ -84,7 +84,7 @@ def test_small_turns_are_only_multiplied_and_steps_stay_steady() -> None:
 
 def test_without_a_landmarker_the_usual_is_added() -> None:
     group = group_of(PEOPLE[0], measured=False)
-    np.testing.assert_array_equal(group.turnings[0].gains, USUAL)
+    np.testing.assert_array_equal(group.seen[0].turning.gains, USUAL)
 
 
 def test_shoulders_breathe_and_the_wall_and_the_face_do_not() -> None:

@@ -1,8 +1,9 @@
 """Turns raw clips of speaking people into training data: one file a clip, resumable, and a list of what was kept.
 
-DIR/clips/ID.safetensors   displacement (T, 478, 3) fp16 IOD from neutral (478, 3), rotation (T, 3, 3) and centre (T, 3)
-                           IOD of the head, features (C, T50) fp16, blank, bilabial, phoneme (T50,), valid (T,),
-                           waveform int16, and the clip's facts in the header
+DIR/clips/ID.safetensors   displacement (T, 478, 3) fp16 IOD from neutral (478, 3), rotation (T, 3, 3), centre
+                           (T, 3) IOD and size (T,) of the head (1: the clip's median), features (C, T50) fp16,
+                           blank, bilabial, phoneme (T50,), valid (T,), waveform int16, and the clip's facts in the
+                           header
 DIR/dropped/ID.json        why a clip was not used
 DIR/manifest.jsonl         one line a clip
 """
@@ -78,13 +79,15 @@ def motion_tensors(landmarks: npt.NDArray[np.float32]) -> Tensors:
     nearest = known[np.clip(np.searchsorted(known, np.arange(len(landmarks))), 0, len(known) - 1)]
     points, poses = normalise_clip(landmarks[nearest])
     neutral = neutral_face(points)
-    size = np.median([pose.scale for pose in poses])
+    scales = np.array([pose.scale for pose in poses])
+    size = np.median(scales)
     centre = np.stack([pose.origin for pose in poses]) * IMAGE_TO_FACE / size
     return {
         "displacement": (points - neutral).astype(np.float16),
         "neutral": neutral.astype(np.float32),
         "rotation": np.stack([pose.rotation for pose in poses]).astype(np.float32),
         "centre": centre.astype(np.float32),
+        "size": (scales / size).astype(np.float32),
         "valid": tracked.astype(np.uint8),
     }
 

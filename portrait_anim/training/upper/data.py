@@ -13,11 +13,12 @@ from torch import Tensor
 from portrait_anim.config import FPS
 from portrait_anim.errors import DataError
 from portrait_anim.motion.model import MouthNet
+from portrait_anim.motion.temperament import distribution, gains, of_tracks
 from portrait_anim.motion.upper import TRACKS
 from portrait_anim.training.data.clips import MAIN_PERSON, Alignment
 from portrait_anim.training.data.prepare import Clip
 from portrait_anim.training.steps import check_finite
-from portrait_anim.training.upper.tracks import blink_rate, person_gains, spreads, upper_tracks
+from portrait_anim.training.upper.tracks import blink_rate, spreads, upper_tracks
 
 Array = npt.NDArray[np.float32]
 
@@ -29,13 +30,17 @@ LONGEST = 500  # frames of a clip that count when stretches are drawn
 
 @dataclass
 class UpperExample:
-    """A clip: latents (T, C), tracks (T, 10) of the same frames in units of the spreads, neutral face, blinks/s."""
+    """A clip: latents (T, C), tracks (T, 10) of the same frames, neutral face, blinks/s, temperament (6,).
+
+    The tracks are in units of the spreads, with the amplitudes of an average clip.
+    """
 
     person: str
     latents: Array
     tracks: Array
     shape: Array  # (1434,) IOD
     blink_rate: float
+    temperament: Array
     clip: str = ""
 
 
@@ -49,13 +54,13 @@ def latents_of(net: MouthNet, clip: Clip) -> Array:
 def upper_examples(
     net: MouthNet, clips: Sequence[Clip], fits: dict[str, Alignment] | None = None, spread: Array | None = None
 ) -> tuple[list[UpperExample], Array]:
-    """Make examples; a person's amplitude and the clip's sound offset are removed.
+    """Make examples; each clip's amplitudes and sound offset are removed.
 
     Args:
         net: whose latents drive.
         clips: the clips.
         fits: by clip id, for the offsets; without one the index's counts.
-        spread: (10,) of an average person; None measures it on these clips, the main speaker left out where there are
+        spread: (10,) of an average clip; None measures it on these clips, the main speaker left out where there are
             others.
 
     Returns:
@@ -67,23 +72,21 @@ def upper_examples(
     if spread is None:
         others = [tracks[clip.info.id] for clip in clips if clip.info.person != MAIN_PERSON]
         spread = spreads(others or list(tracks.values()))
-    people: dict[str, list[Array]] = {}
-    for clip in clips:
-        people.setdefault(clip.info.person, []).append(tracks[clip.info.id])
-    gains = person_gains(people, spread)
     examples = []
     for clip in clips:
         mine = tracks[clip.info.id]
         latents = latents_of(net, clip)
         fit = (fits or {}).get(clip.info.id)
         lag = round(fit.lag if fit else float(clip.info.lag_frames or 0))
-        scaled = np.clip(mine / gains[clip.info.person] / spread, -LARGEST, LARGEST).astype(np.float32)
+        temperament = of_tracks(mine, spread)
+        scaled = np.clip(mine / gains(temperament, len(TRACKS)) / spread, -LARGEST, LARGEST).astype(np.float32)
         scaled, latents = (scaled[lag:], latents) if lag >= 0 else (scaled, latents[-lag:])
         n_frames = min(len(scaled), len(latents))
         shape = clip.tensors["neutral"].astype(np.float32).reshape(-1)
         examples.append(
             UpperExample(
-                clip.info.person, latents[:n_frames], scaled[:n_frames], shape, blink_rate(mine), clip.info.id
+                clip.info.person, latents[:n_frames], scaled[:n_frames], shape, blink_rate(mine), temperament,
+                clip.info.id,
             )
         )  # fmt: skip
     return examples, spread
@@ -108,6 +111,14 @@ def shape_space(examples: Sequence[UpperExample], n_shape: int) -> tuple[Array, 
     for i in range(min(n_shape, len(faces) - 1)):
         basis[i] = directions[i] / max(singular[i] / np.sqrt(len(faces)), 1e-6)
     return mean.astype(np.float32), basis
+
+
+def temper_space(examples: Sequence[UpperExample]) -> tuple[Array, Array]:
+    """Return mean (6,) and root (6, 6) of the temperaments of people; the main speaker counts as one of them."""
+    people: dict[str, list[Array]] = {}
+    for example in examples:
+        people.setdefault(example.person, []).append(example.temperament)
+    return distribution(people)
 
 
 class UpperBatches:
@@ -139,10 +150,10 @@ class UpperBatches:
         rng = np.random.default_rng((self.seed, step))
         return [self.examples[which].clip for which in rng.choice(len(self.examples), self.size, p=self.probability)]
 
-    def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return latents (B, C, L), tracks (B, 10, L), shapes (B, 478, 3) and blink rates (B,)."""
+    def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return latents (B, C, L), tracks (B, 10, L), shapes (B, 478, 3), blink rates (B,) and temperaments (B, 6)."""
         rng = np.random.default_rng((self.seed, step))
-        latents, tracks, shapes, rates = [], [], [], []
+        latents, tracks, shapes, rates, temperaments = [], [], [], [], []
         for which in rng.choice(len(self.examples), self.size, p=self.probability):
             example = self.examples[which]
             start = int(rng.integers(0, len(example.tracks) - self.length + 1))
@@ -153,7 +164,9 @@ class UpperBatches:
             tracks.append(part.T)
             shapes.append(example.shape.reshape(-1, 3))
             rates.append(example.blink_rate)
-        return _stack(latents), _stack(tracks), _stack(shapes), torch.tensor(rates, dtype=torch.float32)
+            temperaments.append(example.temperament)
+        numbers = torch.tensor(rates, dtype=torch.float32)
+        return _stack(latents), _stack(tracks), _stack(shapes), numbers, _stack(temperaments)
 
 
 def _stack(parts: list[Array]) -> Tensor:

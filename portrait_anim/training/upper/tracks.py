@@ -22,8 +22,7 @@ EYES = (((159, 158, 160), (145, 153, 144), (33, 133)), ((386, 385, 387), (374, 3
 OPEN_QUANTILE = 0.75  # quantile of a clip's eye openings that counts as open
 SHUT_SHARE = 0.2  # share of it that the landmarks of a shut eye still show
 BLINK = 0.5  # closure above this is a blink
-SMOOTH = 1.0  # frames, Gaussian deviation; against the jitter of the tracked landmarks
-GAIN_RANGE = (0.4, 2.5)
+SMOOTH = 0.6  # frames, Gaussian deviation; against the jitter of the tracked landmarks
 _INNER, _OUTER = ((3, 9, 4, 8), (0, 1, 5, 6))  # places in BROW_*: its two ends
 
 
@@ -97,15 +96,3 @@ def spreads(tracks: Sequence[Array]) -> Array:
     typical = np.median([np.maximum(track.std(0), 1e-5) for track in tracks], axis=0)
     typical[LID] = 1
     return np.asarray(typical, np.float32)
-
-
-def person_gains(tracks: dict[str, list[Array]], typical: Array) -> dict[str, Array]:
-    """Return by person (10,) how much more they move than ``typical``; tracks of one part share a number."""
-    out = {}
-    for person, parts in tracks.items():
-        mine = spreads(parts) / typical
-        gain = np.ones(len(TRACKS), np.float32)
-        for part in (BROWS, GAZE, ROTATION, SHIFT):
-            gain[part] = np.clip(np.exp(np.log(mine[part]).mean()), *GAIN_RANGE)
-        out[person] = gain
-    return out

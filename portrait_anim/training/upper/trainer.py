@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from portrait_anim.config import FPS
 from portrait_anim.motion.model import MouthNet
-from portrait_anim.motion.upper import LID, N_RATES, RATE_RANGE, UpperConfig, UpperGenerator, make_noise
+from portrait_anim.motion.noise import make_noise
+from portrait_anim.motion.upper import LID, N_RATES, RATE_RANGE, UpperConfig, UpperGenerator
 from portrait_anim.training.data.clips import Alignment
 from portrait_anim.training.data.prepare import Clip
 from portrait_anim.training.runs import Progress, Run, Stateful
 from portrait_anim.training.steps import take_step
-from portrait_anim.training.upper.data import UpperBatches, shape_space, upper_examples
+from portrait_anim.training.upper.data import UpperBatches, shape_space, temper_space, upper_examples
 from portrait_anim.training.upper.discriminators import DISCRIMINATORS
 from portrait_anim.training.upper.tracks import BLINK
 
@@ -38,7 +39,7 @@ class AdversarialConfig:
         l1: weight of the plain distance to the real tracks.
         steps: of both sides, one each.
         batch_size: stretches a step.
-        stretch: frames a stretch (3 s).
+        stretch: frames a stretch (4 s).
         learning_rate: of the generator; the discriminators learn twice as fast. Falls to 0 over the last 30 %.
         average: decay per step of the exponential moving average of the generator's weights, which is exported.
         main_share: share of stretches from the main speaker, who has many sentences.
@@ -49,7 +50,7 @@ class AdversarialConfig:
     l1: float = 0.0
     steps: int = 6000
     batch_size: int = 32
-    stretch: int = 75
+    stretch: int = 100
     learning_rate: float = 2e-4
     average: float = 0.998
     main_share: float = 0.1
@@ -77,10 +78,14 @@ class AdversarialTrainer:
         examples, spread = upper_examples(mouth, clips, fits)
         self.net = UpperGenerator(UpperConfig(latent_width=examples[0].latents.shape[1]))
         mean, basis = shape_space(examples, self.net.config.n_shape)
-        for buffer, value in ((self.net.scale, spread), (self.net.shape_mean, mean), (self.net.shape_basis, basis)):
+        temper_mean, temper_root = temper_space(examples)
+        for buffer, value in (
+            (self.net.scale, spread), (self.net.shape_mean, mean), (self.net.shape_basis, basis),
+            (self.net.temper_mean, temper_mean), (self.net.temper_root, temper_root),
+        ):  # fmt: skip
             buffer.copy_(torch.from_numpy(np.ascontiguousarray(value)))
         self.batches = UpperBatches(examples, config.batch_size, config.stretch, config.seed, config.main_share)
-        n_condition = self.net.config.n_shape + 1
+        n_condition = self.net.config.n_conditions
         self.discriminators = nn.ModuleDict(
             {part: DISCRIMINATORS[part](n_condition, self.net.config.latent_width) for part in config.discriminators}
         )
@@ -113,7 +118,7 @@ class AdversarialTrainer:
         examples = self.batches.examples[:: max(1, len(self.batches.examples) // n_clips)]
         found = []
         for rate in asked:
-            condition, generator = self.average.condition(None, rate[None]), torch.Generator().manual_seed(0)
+            condition, generator = self.average.condition(None, rate[None], None), torch.Generator().manual_seed(0)
             with torch.no_grad():
                 lids = [
                     self.average(
@@ -129,9 +134,9 @@ class AdversarialTrainer:
 
     def _step(self, step: int) -> dict[str, float]:
         config = self.config
-        batch = latents, real, shapes, rates = self.batches(step)
+        batch = latents, real, shapes, rates, temperaments = self.batches(step)
         names = partial(self.batches.names, step)
-        condition = self.net.condition(shapes, rates)
+        condition = self.net.condition(shapes, rates, temperaments)
         noise = make_noise(len(real), config.stretch, torch.Generator().manual_seed(config.seed + 7919 * step))
         made = self.net(latents, noise, condition)
         figures: dict[str, float] = {}

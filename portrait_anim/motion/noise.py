@@ -1,0 +1,47 @@
+"""Noise that upper-face motion is made from: white, and low-passed at six time scales.
+
+People drift over seconds and turn for longer than a net looks back; the slow channels spare the net from making that
+out of white noise.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from portrait_anim.config import FPS
+
+NOISE_SIGMAS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # s, Gaussian deviations of the low-passed channels, two each
+N_WHITE, N_SLOW = 8, 2 * len(NOISE_SIGMAS_S)
+N_NOISE = N_WHITE + N_SLOW  # channels
+REACH = round(3 * NOISE_SIGMAS_S[-1] * FPS)  # frames to either side that make a frame of the slowest
+
+
+def _noise(white: Tensor, raw: Tensor) -> Tensor:
+    """White (B, 8, T) and raw (B, 12, T + 2 reach), both Gaussian -> (B, 20, T), each channel of unit variance."""
+    at = torch.arange(-REACH, REACH + 1, dtype=torch.float32)
+    kernels = torch.stack([torch.exp(-0.5 * (at / (sigma * FPS)) ** 2) for sigma in NOISE_SIGMAS_S])
+    kernels = (kernels / kernels.square().sum(1, keepdim=True).sqrt()).repeat(2, 1)[:, None]  # (12, 1, 2 reach + 1)
+    return torch.cat([white, functional.conv1d(raw, kernels, groups=N_SLOW)], 1)
+
+
+def make_noise(batch: int, n_frames: int, generator: torch.Generator) -> Tensor:
+    """Return (B, 20, T) Gaussian noise of unit variance: eight white channels, twelve low-passed ones."""
+    white = torch.randn(batch, N_WHITE, n_frames, generator=generator)
+    return _noise(white, torch.randn(batch, N_SLOW, n_frames + 2 * REACH, generator=generator))
+
+
+class NoiseStream:
+    """The noise of :func:`make_noise` in pieces, for live sound; it does not depend on how long the pieces are."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self._raw = torch.randn(2 * REACH, N_SLOW, generator=self._generator).T[None]
+
+    def take(self, n_frames: int) -> Tensor:
+        """Return the next (1, 20, n_frames)."""
+        drawn = torch.randn(n_frames, N_NOISE, generator=self._generator).T[None]
+        raw = torch.cat([self._raw, drawn[:, N_WHITE:]], 2)
+        self._raw = raw[..., n_frames:]
+        return _noise(drawn[:, :N_WHITE], raw)

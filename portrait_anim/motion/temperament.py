@@ -1,0 +1,67 @@
+"""How lively somebody is: one person's head hardly moves, another's turns by fifteen degrees.
+
+A clip's temperament is how much more than an average clip its brows, gaze and head move, part by
+part, as natural logarithms. The generator is told it and its output is multiplied by it; for a film one is drawn from
+the distribution over the people trained on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+
+PARTS: dict[str, slice] = {  # of the upper face's tracks, see motion/upper.py
+    "brows": slice(1, 3),
+    "gaze": slice(3, 5),
+    "nod": slice(5, 6),
+    "turn": slice(6, 7),
+    "tilt": slice(7, 8),
+    "shift": slice(8, 10),
+}
+N_PARTS = len(PARTS)
+RANGE = (0.2, 6.0)  # times an average clip; stiller heads are the tracker's trembling, livelier ones lost tracking
+LIMIT = 2.0  # standard deviations; further out a person is not believed, or not wanted
+
+
+def of_tracks(tracks: Array, typical: Array) -> Array:
+    """Return (6,) log of how much more (T, 10) tracks move than ``typical`` (10,) standard deviations, part by part."""
+    mine = np.log(np.clip(tracks.std(0) / typical, *RANGE))
+    return np.array([mine[part].mean() for part in PARTS.values()], np.float32)
+
+
+def gains(temperament: npt.NDArray[np.floating], n_tracks: int) -> Array:
+    """Return (..., n_tracks) what the tracks of an average clip are multiplied by; 1 for the lids.
+
+    Args:
+        temperament: (..., 6) as :func:`of_tracks` gives it.
+        n_tracks: ten.
+    """
+    out = np.ones((*np.shape(temperament)[:-1], n_tracks), np.float32)
+    for i, part in enumerate(PARTS.values()):
+        out[..., part] = np.exp(temperament[..., i])[..., None]
+    return out
+
+
+def distribution(temperaments: dict[str, list[Array]]) -> tuple[Array, Array]:
+    """Return mean (6,) and root (6, 6) of people's temperaments: ``mean + root @ z`` with a normal z draws one.
+
+    Every person counts once, with all their clips.
+
+    Args:
+        temperaments: by person, of each of their clips.
+    """
+    weights = np.concatenate([np.full(len(clips), 1 / len(clips)) for clips in temperaments.values()])
+    values = np.concatenate([np.stack(clips) for clips in temperaments.values()])
+    mean = np.average(values, axis=0, weights=weights)
+    apart = values - mean
+    covariance = (apart * weights[:, None]).T @ apart / weights.sum()
+    root = np.linalg.cholesky(covariance + 1e-4 * np.eye(N_PARTS))
+    return mean.astype(np.float32), root.astype(np.float32)
+
+
+def drawn(mean: Array, root: Array, seed: int) -> Array:
+    """Return (6,) the temperament of a seed."""
+    z = np.random.default_rng([seed, 37]).standard_normal(N_PARTS)
+    return np.asarray(np.clip(mean + root @ np.clip(z, -LIMIT, LIMIT), *np.log(RANGE)), np.float32)
