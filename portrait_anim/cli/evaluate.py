@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--songs", type=Path, help="folder with song_timed_lyrics and song_left_music_right_voice in it"
     )
     parser.add_argument("--upper", action="store_true", help="also lids, brows, gaze and head, against real people's")
+    parser.add_argument("--seeds", type=int, default=2, help="with --upper: films of each voice (default: 2)")
     parser.add_argument("--render", type=int, metavar="N", help="also measure pictures, on so many held-out clips")
     parser.add_argument("--json", action="store_true", help="one JSON object a clip and condition")
 
@@ -28,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the table for the held-out clips."""
     from dataclasses import asdict
+
+    from tqdm import tqdm
 
     from portrait_anim.evaluation.reading import format_readings, read_clips
     from portrait_anim.evaluation.tables import evaluate_clips, format_table
@@ -57,6 +60,17 @@ def run(args: argparse.Namespace) -> int:
     if args.upper:
         groups = upper_groups(model.net, {"model": model.upper}, choose(prepared, args.weights, "train"), clips)
         sys.stdout.write((json.dumps(groups) if args.json else format_upper(groups)) + "\n")
+        if not args.json:
+            from portrait_anim.evaluation.lively_films import lively_tables
+
+            with tqdm(unit="person", file=sys.stderr) as bar:
+
+                def filmed(done: int, total: int) -> None:
+                    bar.total = total
+                    bar.update(done - bar.n)
+
+                for line in lively_tables(model, args.weights, clips, args.seeds, filmed):
+                    sys.stdout.write(line + "\n")
     if args.songs:
         from portrait_anim.evaluation.songs import format_songs, song_tables
 

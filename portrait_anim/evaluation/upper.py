@@ -37,7 +37,7 @@ def clip_statistics(tracks: Array, loudness: Array) -> dict[str, float]:
     """Return the numbers of one clip.
 
     Args:
-        tracks: (T, 10) in real units.
+        tracks: (T, 11) in real units.
         loudness: (T,) of the voice.
     """
     n_frames = len(tracks)

@@ -13,6 +13,18 @@ Array = npt.NDArray[np.float32]
 
 NECK = np.array([0.0, -0.65, -0.80])  # IOD, normalised face space: the point about which the head turns
 EYEBALL = 0.13  # IOD, radius
+VIEWER = 10.0  # IOD from the face: about a metre; what comes nearer is seen larger
+ACROSS = np.array([1.0, 1.0, 0.0])  # the axes of the picture
+
+
+def nearer(depth: float) -> float:
+    """Return how many times larger a head is seen that is ``depth`` IOD nearer to the viewer."""
+    return VIEWER / (VIEWER - depth)
+
+
+def depth_of(larger: npt.NDArray[np.floating] | float) -> npt.NDArray[np.float64]:
+    """Return how many IOD nearer a head is that is seen so many times larger; inverse of :func:`nearer`."""
+    return np.asarray(VIEWER * (1 - 1 / np.asarray(larger, np.float64)))
 
 
 @dataclass(frozen=True)
@@ -29,7 +41,7 @@ class FaceState:
         rotation: (3,) rotation vector in radians, right-handed, relative to the photo, about x (above 0 the face
             looks down), y (above 0 it turns to the picture's right) and z (above 0 it tilts counter-clockwise in the
             picture).
-        shift: (3,) IOD, relative to the photo.
+        shift: (3,) IOD, relative to the photo; nearer to the viewer, the head is seen larger, by :func:`nearer`.
         breath: IOD by which shoulders and chest have risen.
         turned_eyes: the irises turn as wholes, see :mod:`portrait_anim.render.eyes`; else their middles alone move,
             as the mesh does it, which is right for darts.

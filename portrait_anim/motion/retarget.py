@@ -25,7 +25,7 @@ from portrait_anim.face.mesh import (
     topology,
 )
 from portrait_anim.face.normalise import IMAGE_TO_FACE, Pose, normalise_clip
-from portrait_anim.face.state import NECK, FaceState
+from portrait_anim.face.state import NECK, FaceState, depth_of
 from portrait_anim.face.types import Trial
 from portrait_anim.motion.action_units import TRACKS, drawn_units
 from portrait_anim.motion.blinks import BlinkPacer
@@ -177,7 +177,9 @@ def _state(displacement: npt.NDArray[np.float32], pose: Pose, first: Pose) -> Fa
     """Return the state that takes a face from pose ``first`` to ``pose``, with this displacement (478, 3) IOD."""
     turn = first.rotation.T @ pose.rotation
     moved = (pose.origin - first.origin) * IMAGE_TO_FACE / first.scale
-    shift = first.rotation.T @ (pose.rotation @ NECK + moved) - NECK
+    larger = pose.scale / first.scale
+    shift = first.rotation.T @ (larger * pose.rotation @ NECK + moved) - NECK
+    shift[2] = depth_of(larger)
     rest = FaceState.rest()
     return FaceState(
         displacement, rest.blink, rest.gaze, Rotation.from_matrix(turn).as_rotvec().astype(np.float32),

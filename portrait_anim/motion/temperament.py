@@ -19,6 +19,7 @@ PARTS: dict[str, slice] = {  # of the upper face's tracks, see motion/upper.py
     "turn": slice(6, 7),
     "tilt": slice(7, 8),
     "shift": slice(8, 10),
+    "size": slice(10, 11),
 }
 N_PARTS = len(PARTS)
 RANGE = (0.2, 6.0)  # times an average clip; stiller heads are the tracker's trembling, livelier ones lost tracking
@@ -26,7 +27,7 @@ LIMIT = 2.0  # standard deviations; further out a person is not believed, or not
 
 
 def of_tracks(tracks: Array, typical: Array) -> Array:
-    """Return (6,) log of how much more (T, 10) tracks move than ``typical`` (10,) standard deviations, part by part."""
+    """Return (7,) log of how much more (T, 11) tracks move than ``typical`` (11,) standard deviations, part by part."""
     mine = np.log(np.clip(tracks.std(0) / typical, *RANGE))
     return np.array([mine[part].mean() for part in PARTS.values()], np.float32)
 
@@ -35,8 +36,8 @@ def gains(temperament: npt.NDArray[np.floating], n_tracks: int) -> Array:
     """Return (..., n_tracks) what the tracks of an average clip are multiplied by; 1 for the lids.
 
     Args:
-        temperament: (..., 6) as :func:`of_tracks` gives it.
-        n_tracks: ten.
+        temperament: (..., 7) as :func:`of_tracks` gives it.
+        n_tracks: eleven.
     """
     out = np.ones((*np.shape(temperament)[:-1], n_tracks), np.float32)
     for i, part in enumerate(PARTS.values()):
@@ -45,7 +46,7 @@ def gains(temperament: npt.NDArray[np.floating], n_tracks: int) -> Array:
 
 
 def distribution(temperaments: dict[str, list[Array]]) -> tuple[Array, Array]:
-    """Return mean (6,) and root (6, 6) of people's temperaments: ``mean + root @ z`` with a normal z draws one.
+    """Return mean (7,) and root (7, 7) of people's temperaments: ``mean + root @ z`` with a normal z draws one.
 
     Every person counts once, with all their clips.
 
@@ -62,6 +63,6 @@ def distribution(temperaments: dict[str, list[Array]]) -> tuple[Array, Array]:
 
 
 def drawn(mean: Array, root: Array, seed: int) -> Array:
-    """Return (6,) the temperament of a seed."""
+    """Return (7,) the temperament of a seed."""
     z = np.random.default_rng([seed, 37]).standard_normal(N_PARTS)
     return np.asarray(np.clip(mean + root @ np.clip(z, -LIMIT, LIMIT), *np.log(RANGE)), np.float32)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from portrait_anim.config import N_LANDMARKS
+from portrait_anim.face.state import depth_of
 from portrait_anim.motion.blinks import BlinkPacer, RestBlinks
 from portrait_anim.motion.breath import breathing
 from portrait_anim.motion.ends import ends_at_rest
@@ -28,9 +29,11 @@ from portrait_anim.system.easing import bent
 
 Array = npt.NDArray[np.float32]
 
-# Units: lid closure 0..1; IOD; radians; IOD. Axes as in FaceState.
-TRACKS = ("lid", "brow_inner", "brow_outer", "gaze_x", "gaze_y", "nod", "turn", "tilt", "shift_x", "shift_y")
-LID, BROWS, GAZE, ROTATION, SHIFT = 0, slice(1, 3), slice(3, 5), slice(5, 8), slice(8, 10)
+# Units: lid closure 0..1; IOD; radians; IOD; natural logarithm. Axes as in FaceState.
+TRACKS = (
+    "lid", "brow_inner", "brow_outer", "gaze_x", "gaze_y", "nod", "turn", "tilt", "shift_x", "shift_y", "size",
+)  # fmt: skip
+LID, BROWS, GAZE, ROTATION, SHIFT, SIZE = 0, slice(1, 3), slice(3, 5), slice(5, 8), slice(8, 10), slice(10, 11)
 MEAN_BLINK_RATE, SPREAD_BLINK_RATE = 0.45, 0.35  # blinks/s of real people
 BLINK_LIMITS = (-1.3, 2.0)  # of the rate given to the net, in spreads from the mean; as in training
 RATE_RANGE = (0.0, MEAN_BLINK_RATE + SPREAD_BLINK_RATE * BLINK_LIMITS[1])  # blinks/s
@@ -40,6 +43,7 @@ HEAD_SMOOTH = 0.6  # frames, Gaussian deviation; the net also learned the jitter
 HEAD_REACH = 3  # frames to either side that the smoothing takes in
 LID_DEAD = 0.20  # closure below this comes from gaze and tracking noise; it is left out, or faces look drowsy
 FREE_SHIFT, MAX_SHIFT = 0.15, 0.25  # IOD that a head moves without turning; beyond, the neck is drawn out
+FREE_SIZE, MAX_SIZE = 0.05, 0.09  # natural logarithm of the head's size: it leans in and out
 FREE_BROWS, MAX_BROWS = 0.04, 0.07  # IOD
 MAX_GAZE = 0.16  # rad
 
@@ -84,10 +88,10 @@ class UpperGenerator(nn.Module):
     """Latents, noise, face shape and blink rate -> :data:`TRACKS`; a frame depends on 1.6 s to either side.
 
     Attributes:
-        scale: (10,) typical spread of each track; the net's own outputs are in units of it.
+        scale: (11,) typical spread of each track; the net's own outputs are in units of it.
         shape_mean: (1434,) IOD, of people's neutral faces.
         shape_basis: (n_shape, 1434), divided by the spread along it.
-        temper_mean, temper_root: (6,), (6, 6) of people's temperaments, see :mod:`portrait_anim.motion.temperament`.
+        temper_mean, temper_root: (7,), (7, 7) of people's temperaments, see :mod:`portrait_anim.motion.temperament`.
         rates: (2, 8) blinks/s, both rows rising: rates to ask for, and how often the trained net blinks then.
     """
 
@@ -124,7 +128,7 @@ class UpperGenerator(nn.Module):
         return float(np.interp(rate, found, asked))
 
     def temperament(self, seed: int) -> Array:
-        """Return (6,) the temperament of a seed."""
+        """Return (7,) the temperament of a seed."""
         return drawn(self.temper_mean.cpu().numpy(), self.temper_root.cpu().numpy(), seed)
 
     def condition(self, shape: Tensor | None, blink_rate: Tensor, temperament: Tensor | None) -> Tensor:
@@ -133,7 +137,7 @@ class UpperGenerator(nn.Module):
         Args:
             shape: (B, 478, 3) IOD, neutral faces; None is the average face.
             blink_rate: (B,) blinks/s.
-            temperament: (B, 6) of :mod:`portrait_anim.motion.temperament`; None is people's mean.
+            temperament: (B, 7) of :mod:`portrait_anim.motion.temperament`; None is people's mean.
         """
         rate = ((blink_rate - MEAN_BLINK_RATE) / SPREAD_BLINK_RATE).clamp(*BLINK_LIMITS)[:, None]
         if shape is None:
@@ -156,7 +160,7 @@ class UpperGenerator(nn.Module):
             condition: (B, n_conditions) from :meth:`condition`.
 
         Returns:
-            (B, 10, T).
+            (B, 11, T).
         """
         over_time = condition[:, :, None].expand(-1, -1, latents.shape[-1])
         x = self.enter(torch.cat([self.latents(latents), over_time], 1)) + self.noise(noise)
@@ -174,7 +178,7 @@ def _soft_limit(track: Array, limit: float) -> Array:
 def make_tracks(
     net: UpperGenerator, latents: Array, *, shape: npt.NDArray[np.floating] | None, seed: int, blinks: float = 1.0
 ) -> Array:
-    """Return (T, 10) :data:`TRACKS` for a voice, in the units named there; arguments as in :func:`upper_motion`."""
+    """Return (T, 11) :data:`TRACKS` for a voice, in the units named there; arguments as in :func:`upper_motion`."""
     noise = make_noise(1, len(latents), torch.Generator().manual_seed(seed))
     return tracks_of(net, latents, noise, shape, blinks, net.temperament(seed))
 
@@ -183,7 +187,7 @@ def tracks_of(
     net: UpperGenerator, latents: Array, noise: Tensor, shape: npt.NDArray[np.floating] | None, blinks: float,
     temperament: Array,
 ) -> Array:  # fmt: skip
-    """Return (T, 10) :data:`TRACKS` for latents (T, latent_width), noise (1, 20, T) and a temperament (6,).
+    """Return (T, 11) :data:`TRACKS` for latents (T, latent_width), noise (1, 20, T) and a temperament (7,).
 
     The net is asked for the natural blink rate, or for none where ``blinks`` is 0. Other rates are made afterwards by
     adding and removing blinks, see :mod:`portrait_anim.motion.blinks`.
@@ -195,8 +199,8 @@ def tracks_of(
         driven = torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(device)
         lively = torch.as_tensor(temperament, device=device)[None]
         tracks = net(driven, noise.to(device), net.condition(face, rate, lively))[0] * net.scale[:, None]
-    made = tracks.T.cpu().numpy() * gains(temperament, len(TRACKS))  # (T, 10)
-    for part in (ROTATION, SHIFT):
+    made = tracks.T.cpu().numpy() * gains(temperament, len(TRACKS))  # (T, 11)
+    for part in (ROTATION, SHIFT, SIZE):
         made[:, part] = gaussian_filter1d(made[:, part], HEAD_SMOOTH, axis=0, mode="nearest", radius=HEAD_REACH)
     return np.asarray(made, np.float32)
 
@@ -238,7 +242,7 @@ def upper_motion(
 
 
 def closure(made: Array) -> Array:
-    """Return (T,) 0..1 how far lids are shut in (T, 10) :data:`TRACKS`."""
+    """Return (T,) 0..1 how far lids are shut in (T, 11) :data:`TRACKS`."""
     return np.asarray(np.clip((made[:, LID] - LID_DEAD) / (1 - LID_DEAD), 0, 1), np.float32)
 
 
@@ -253,7 +257,7 @@ def limited(
     """Turn the net's tracks into the motion of a face.
 
     Args:
-        made: (T, 10) :data:`TRACKS`; they are kept within limits.
+        made: (T, 11) :data:`TRACKS`; they are kept within limits.
         lid: (T,) closure of the lids, 0..1.
         breath: (T,) IOD by which shoulders and chest have risen.
         rest: (T,) 0..1, factor of all the motion, for fading.
@@ -265,6 +269,7 @@ def limited(
     lid = np.asarray(lid * rest[:, 0] * float(blinks > 0), np.float32)
     shift = np.zeros((n_frames, 3), np.float32)
     shift[:, :2] = bent(made[:, SHIFT] * head_motion, FREE_SHIFT, MAX_SHIFT - FREE_SHIFT)
+    shift[:, 2] = depth_of(np.exp(bent(made[:, SIZE][:, 0] * head_motion, FREE_SIZE, MAX_SIZE - FREE_SIZE)))
     brows = bent(made[:, BROWS] * head_motion, FREE_BROWS, MAX_BROWS - FREE_BROWS)
     return UpperMotion(
         blink=np.repeat(lid[:, None], 2, axis=1).astype(np.float32),

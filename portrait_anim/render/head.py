@@ -28,7 +28,7 @@ from portrait_anim.face.mesh import (
     topology,
 )
 from portrait_anim.face.normalise import Pose
-from portrait_anim.face.state import EYEBALL, NECK, FaceState
+from portrait_anim.face.state import ACROSS, EYEBALL, NECK, FaceState, nearer
 from portrait_anim.system.easing import eased
 from portrait_anim.system.opencv import cv2
 
@@ -174,8 +174,8 @@ class HeadMesh:
     @staticmethod
     def turn(points: Float, state: FaceState) -> Float:
         """Return (..., 3) points (IOD) of the skull, turned about the neck and shifted by a state's head motion."""
-        rotation = _matrix(state.rotation)
-        return np.asarray((points - NECK) @ rotation.T + NECK + state.shift)
+        rotation = _matrix(state.rotation) * nearer(float(state.shift[2]))
+        return np.asarray((points - NECK) @ rotation.T + NECK + state.shift * ACROSS)
 
 
 def _matrix(rotation: Array) -> Float:

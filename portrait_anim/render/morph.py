@@ -23,7 +23,7 @@ from portrait_anim.face import matte, mesh
 from portrait_anim.face.gaze import Sights
 from portrait_anim.face.normalise import Pose, normalise
 from portrait_anim.face.photo import Photo
-from portrait_anim.face.state import NECK, FaceState
+from portrait_anim.face.state import ACROSS, NECK, FaceState
 from portrait_anim.face.types import Face, Landmarker
 from portrait_anim.options.morph import MorphChange
 from portrait_anim.render.portrait import OPAQUE, Portrait
@@ -242,7 +242,8 @@ def turned(state: FaceState, own: Pose, pose: Pose) -> FaceState:
         return state
     turn = own.rotation.T @ pose.rotation
     rotation = Rotation.from_matrix(turn @ Rotation.from_rotvec(state.rotation).as_matrix()).as_rotvec()
-    shift = turn @ (NECK + state.shift) - NECK
+    shift = turn @ (NECK + state.shift * ACROSS) - NECK
+    shift[2] = state.shift[2]  # as large as before
     return replace(state, rotation=rotation.astype(np.float32), shift=shift.astype(np.float32))
 
 

@@ -30,7 +30,7 @@ LONGEST = 500  # frames of a clip that count when stretches are drawn
 
 @dataclass
 class UpperExample:
-    """A clip: latents (T, C), tracks (T, 10) of the same frames, neutral face, blinks/s, temperament (6,).
+    """A clip: latents (T, C), tracks (T, 11) of the same frames, neutral face, blinks/s, temperament (7,).
 
     The tracks are in units of the spreads, with the amplitudes of an average clip.
     """
@@ -60,7 +60,7 @@ def upper_examples(
         net: whose latents drive.
         clips: the clips.
         fits: by clip id, for the offsets; without one the index's counts.
-        spread: (10,) of an average clip; None measures it on these clips, the main speaker left out where there are
+        spread: (11,) of an average clip; None measures it on these clips, the main speaker left out where there are
             others.
 
     Returns:
@@ -114,7 +114,7 @@ def shape_space(examples: Sequence[UpperExample], n_shape: int) -> tuple[Array, 
 
 
 def temper_space(examples: Sequence[UpperExample]) -> tuple[Array, Array]:
-    """Return mean (6,) and root (6, 6) of the temperaments of people; the main speaker counts as one of them."""
+    """Return mean (7,) and root (7, 7) of the temperaments of people; the main speaker counts as one of them."""
     people: dict[str, list[Array]] = {}
     for example in examples:
         people.setdefault(example.person, []).append(example.temperament)
@@ -151,7 +151,7 @@ class UpperBatches:
         return [self.examples[which].clip for which in rng.choice(len(self.examples), self.size, p=self.probability)]
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return latents (B, C, L), tracks (B, 10, L), shapes (B, 478, 3), blink rates (B,) and temperaments (B, 6)."""
+        """Return latents (B, C, L), tracks (B, 11, L), shapes (B, 478, 3), blink rates (B,) and temperaments (B, 7)."""
         rng = np.random.default_rng((self.seed, step))
         latents, tracks, shapes, rates, temperaments = [], [], [], [], []
         for which in rng.choice(len(self.examples), self.size, p=self.probability):

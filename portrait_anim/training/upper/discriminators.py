@@ -64,7 +64,7 @@ class FrameDiscriminator(nn.Module):
         self.head = _conv(width, 1)
 
     def forward(self, latents: Tensor, motion: Tensor, condition: Tensor) -> Judgement:
-        """Judge motion (B, 10, T) with its condition (B, C)."""
+        """Judge motion (B, 11, T) with its condition (B, C)."""
         x = torch.cat([motion, _over_time(condition, motion.shape[-1])], 1)
         for layer in self.layers:
             x = _leaky(layer(x))
@@ -87,7 +87,7 @@ class SequenceDiscriminator(nn.Module):
         self.whole = nn.ModuleList([spectral_norm(nn.Linear(2 * width, width)), spectral_norm(nn.Linear(width, 1))])
 
     def forward(self, latents: Tensor, motion: Tensor, condition: Tensor) -> Judgement:
-        """Judge motion (B, 10, T) with its condition (B, C); T at least 16."""
+        """Judge motion (B, 11, T) with its condition (B, C); T at least 16."""
         acceleration = ACCELERATION * functional.pad(motion.diff(n=2, dim=-1), (1, 1))
         x = torch.cat([motion, _velocity(motion), acceleration, _over_time(condition, motion.shape[-1])], 1)
         scores = []
@@ -110,7 +110,7 @@ class SyncDiscriminator(nn.Module):
         self.head = _conv(width, 1, 3)
 
     def forward(self, latents: Tensor, motion: Tensor, condition: Tensor) -> Judgement:
-        """Judge latents (B, C, T) with motion (B, 10, T)."""
+        """Judge latents (B, C, T) with motion (B, 11, T)."""
         x = torch.cat([self.latents(latents), motion, _velocity(motion)], 1)
         for layer in self.layers:
             x = _leaky(layer(x))

@@ -13,7 +13,7 @@ from portrait_anim.config import FPS
 from portrait_anim.errors import DataError
 from portrait_anim.face.mesh import BROW_LEFT, BROW_RIGHT, IRIS_LEFT, IRIS_RIGHT
 from portrait_anim.face.state import EYEBALL, NECK
-from portrait_anim.motion.upper import BROWS, GAZE, LID, ROTATION, SHIFT, TRACKS
+from portrait_anim.motion.upper import BROWS, GAZE, LID, ROTATION, SHIFT, SIZE, TRACKS
 from portrait_anim.training.data.prepare import Clip
 
 Array = npt.NDArray[np.float32]
@@ -22,6 +22,7 @@ EYES = (((159, 158, 160), (145, 153, 144), (33, 133)), ((386, 385, 387), (374, 3
 OPEN_QUANTILE = 0.75  # quantile of a clip's eye openings that counts as open
 SHUT_SHARE = 0.2  # share of it that the landmarks of a shut eye still show
 BLINK = 0.5  # closure above this is a blink
+SMOOTH_SIZE = 2.0  # frames, the same for the size, which trembles more
 SMOOTH = 0.6  # frames, Gaussian deviation; against the jitter of the tracked landmarks
 _INNER, _OUTER = ((3, 9, 4, 8), (0, 1, 5, 6))  # places in BROW_*: its two ends
 
@@ -31,13 +32,13 @@ def _apart(points: Array, a: int, b: int) -> Array:
 
 
 def upper_tracks(clip: Clip) -> Array:
-    """Return (T, 10) :data:`portrait_anim.motion.upper.TRACKS` of a clip, relative to its median; lids to the open eye.
+    """Return (T, 11) :data:`portrait_anim.motion.upper.TRACKS` of a clip, relative to its median; lids to the open eye.
 
     Raises:
         DataError: the shard was written by a version that kept no pose.
     """
     tensors = clip.tensors
-    if "rotation" not in tensors:
+    if not {"rotation", "size"} <= tensors.keys():
         raise DataError(f"{clip.info.id} was prepared without the head's pose: prepare it again in an empty folder")
     points = tensors["displacement"].astype(np.float32) + tensors["neutral"].astype(np.float32)
     out = np.zeros((len(points), len(TRACKS)), np.float32)
@@ -55,6 +56,8 @@ def upper_tracks(clip: Clip) -> Array:
     out[:, BROWS] = gaussian_filter1d(np.stack([end.mean(1) for end in ends], 1), 0.7, axis=0)
     out[:, GAZE] = _gaze(points, out[:, LID])
     out[:, ROTATION], out[:, SHIFT] = _head(tensors["rotation"].astype(float), tensors["centre"].astype(float))
+    size = np.log(tensors["size"].astype(float))
+    out[:, SIZE] = gaussian_filter1d(size - np.median(size), SMOOTH_SIZE)[:, None]
     return out
 
 
@@ -86,13 +89,13 @@ def _head(rotation: npt.NDArray[np.float64], centre: npt.NDArray[np.float64]) ->
 
 
 def blink_rate(tracks: npt.NDArray[np.floating]) -> float:
-    """Return blinks/s of (T, 10) tracks."""
+    """Return blinks/s of (T, 11) tracks."""
     shut = tracks[:, LID] > BLINK
     return float((shut[1:] & ~shut[:-1]).sum() / len(tracks) * FPS)
 
 
 def spreads(tracks: Sequence[Array]) -> Array:
-    """Return (10,) the standard deviation of each track, median over clips; 1 for the lids, which are 0..1 already."""
+    """Return (11,) the standard deviation of each track, median over clips; 1 for the lids, which are 0..1 already."""
     typical = np.median([np.maximum(track.std(0), 1e-5) for track in tracks], axis=0)
     typical[LID] = 1
     return np.asarray(typical, np.float32)
