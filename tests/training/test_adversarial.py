@@ -15,12 +15,14 @@ from portrait_anim.errors import DataError
 from portrait_anim.evaluation.upper import clip_statistics, distances
 from portrait_anim.face.mesh import EYE_LEFT, EYE_RIGHT, IRIS_LEFT, IRIS_RIGHT, topology
 from portrait_anim.motion.model import MouthNet
-from portrait_anim.motion.upper import BROWS, GAZE, LID, N_NOISE, ROTATION, SHIFT, TRACKS, UpperGenerator, make_noise
+from portrait_anim.motion.noise import N_NOISE, N_WHITE, make_noise
+from portrait_anim.motion.temperament import N_PARTS, PARTS, distribution, drawn, gains, of_tracks
+from portrait_anim.motion.upper import BROWS, GAZE, LID, ROTATION, SHIFT, SIZE, TRACKS, UpperGenerator
 from portrait_anim.training.data.layouts import ClipInfo
 from portrait_anim.training.data.prepare import Clip, motion_tensors
 from portrait_anim.training.upper.data import UpperBatches, UpperExample, shape_space
 from portrait_anim.training.upper.discriminators import DISCRIMINATORS
-from portrait_anim.training.upper.tracks import EYES, blink_rate, person_gains, spreads, upper_tracks
+from portrait_anim.training.upper.tracks import EYES, blink_rate, spreads, upper_tracks
 from portrait_anim.training.upper.trainer import AdversarialConfig, AdversarialTrainer
 
 pytestmark = pytest.mark.training
@@ -73,6 +75,15 @@ def test_shift_is_what_turning_about_the_neck_leaves() -> None:
     np.testing.assert_allclose(after[:, ROTATION], before[:, ROTATION], atol=1e-3)
 
 
+def test_size_is_how_near_the_head_is() -> None:
+    landmarks, _ = face_track()
+    larger = 1 + 0.05 * np.sin(np.arange(N_FRAMES) / 15)[:, None, None]
+    middle = landmarks.mean((0, 1))
+    tracks = upper_tracks(clip_of((landmarks - middle) * larger + middle))
+    assert np.ptp(tracks[:, SIZE]) == pytest.approx(0.1, rel=0.05)
+    assert np.ptp(upper_tracks(clip_of(landmarks))[:, SIZE]) < 0.01
+
+
 def test_shards_without_a_pose_say_so() -> None:
     clip = clip_of(face_track()[0])
     del clip.tensors["rotation"]
@@ -80,22 +91,42 @@ def test_shards_without_a_pose_say_so() -> None:
         upper_tracks(clip)
 
 
-def test_gains_bring_people_to_one_amplitude() -> None:
+def test_a_temperament_is_how_much_more_a_clip_moves() -> None:
     rng = np.random.default_rng(0)
-    drawn = rng.standard_normal((2, 200, 10)).astype(np.float32)
-    tracks = {"a": [drawn[0]], "b": [2 * drawn[1]]}
-    gains = person_gains(tracks, spreads([*tracks["a"], *tracks["b"]]))
-    assert gains["b"][ROTATION] / gains["a"][ROTATION] == pytest.approx([2, 2, 2], rel=0.15)
-    assert gains["a"][LID] == gains["b"][LID] == 1
+    tracks = rng.standard_normal((400, len(TRACKS))).astype(np.float32)
+    lively = tracks.copy()
+    lively[:, ROTATION] *= 3
+    typical = spreads([tracks])
+    calm, more = of_tracks(tracks, typical), of_tracks(lively, typical)
+    assert calm == pytest.approx(0, abs=1e-4)
+    names = list(PARTS)
+    assert more[names.index("turn")] == pytest.approx(np.log(3), abs=1e-3)
+    assert more[names.index("brows")] == pytest.approx(0, abs=1e-4)
+    factors = gains(more, len(TRACKS))
+    assert factors[ROTATION] == pytest.approx([3, 3, 3], rel=1e-3)
+    assert factors[LID] == 1
+
+
+def test_seeds_differ_as_people_do() -> None:
+    rng = np.random.default_rng(1)
+    root = np.tril(rng.standard_normal((N_PARTS, N_PARTS))) * 0.3
+    people = {str(i): [(0.2 + root @ rng.standard_normal(N_PARTS)).astype(np.float32)] for i in range(400)}
+    people["0"] *= 50  # a person of many clips counts once
+    mean, found = distribution(people)
+    seeds = np.stack([drawn(mean, found, seed) for seed in range(600)])
+    wanted = np.stack([clips[0] for clips in people.values()])
+    assert seeds.mean(0) == pytest.approx(wanted.mean(0), abs=0.15)
+    assert seeds.std(0) == pytest.approx(wanted.std(0), rel=0.25)
+    assert np.array_equal(drawn(mean, found, 5), drawn(mean, found, 5))
 
 
 def test_noise_is_white_and_slow_and_of_unit_variance() -> None:
     noise = make_noise(40, 400, torch.Generator().manual_seed(0))
     assert noise.shape == (40, N_NOISE, 400)
-    np.testing.assert_allclose(noise.std(dim=(0, 2)).numpy(), 1, atol=0.15)
+    np.testing.assert_allclose(noise.square().mean((0, 2)).sqrt().numpy(), 1, atol=0.2)
     step = noise.diff(dim=-1).square().mean((0, 2)) / 2
-    assert step[: N_NOISE // 2].min() > 0.9
-    assert step[N_NOISE // 2 :].max() < 0.2
+    assert step[:N_WHITE].min() > 0.9
+    assert step[N_WHITE:].max() < 0.2
 
 
 @pytest.mark.parametrize("part", sorted(DISCRIMINATORS))
@@ -107,7 +138,7 @@ def test_discriminators_learn_to_tell_and_return_one_type(part: str) -> None:
     condition = torch.zeros(8, 5)
     for _ in range(120):
         latents = torch.randn(8, 12, 48, generator=generator)
-        real, made = latents[:, :10].clone(), 3 * torch.randn(8, 10, 48, generator=generator)
+        real, made = latents[:, : len(TRACKS)].clone(), 3 * torch.randn(8, len(TRACKS), 48, generator=generator)
         verdicts = judge(latents, real, condition), judge(latents, made, condition)
         loss = verdicts[0].real_loss() + verdicts[1].fake_loss()
         optimiser.zero_grad()
@@ -125,7 +156,7 @@ def test_sync_discriminator_tells_pairs_whose_parts_are_real() -> None:
     condition = torch.zeros(16, 5)
     for _ in range(250):
         latents = torch.randn(16, 12, 48, generator=generator)
-        real = latents[:, :10]
+        real = latents[:, : len(TRACKS)]
         loss = judge(latents, real, condition).real_loss() + judge(latents.roll(9, 2), real, condition).fake_loss()
         optimiser.zero_grad()
         loss.backward()
@@ -139,13 +170,17 @@ def examples(n: int = 12) -> list[UpperExample]:
     out = []
     for i in range(n):
         latents = rng.standard_normal((160, 12)).astype(np.float32)
-        tracks = 0.3 * rng.standard_normal((160, 10)).astype(np.float32)
+        tracks = 0.3 * rng.standard_normal((160, len(TRACKS))).astype(np.float32)
         tracks[:, LID] = 0
         for start in rng.integers(5, 150, 4):
             tracks[start : start + 4, LID] = 1
         tracks[:, ROTATION.start] += np.convolve(latents[:, 0], np.ones(9) / 3, "same")
         shape = topology().vertices.reshape(-1) * (1 + 0.01 * i)
-        out.append(UpperExample(f"person {i % 5}", latents, tracks, shape.astype(np.float32), 0.6))
+        out.append(
+            UpperExample(
+                f"person {i % 5}", latents, tracks, shape.astype(np.float32), 0.6, np.zeros(N_PARTS, np.float32)
+            )
+        )
     return out
 
 
@@ -179,7 +214,7 @@ def test_a_small_run_blinks_follows_the_voice_and_l1_alone_does_not_blink(
         latents = torch.from_numpy(np.stack([example.latents.T for example in given[0]]))
         with torch.no_grad():
             noise = make_noise(len(latents), 160, torch.Generator().manual_seed(0))
-            made[name] = net(latents, noise, net.condition(None, torch.full((len(latents),), 0.6))).numpy()
+            made[name] = net(latents, noise, net.condition(None, torch.full((len(latents),), 0.6), None)).numpy()
     real_nod = np.stack([example.tracks[:, ROTATION.start] for example in given[0]])
     for tracks in made.values():
         assert np.corrcoef(tracks[:, ROTATION.start].ravel(), real_nod.ravel())[0, 1] > 0.3
