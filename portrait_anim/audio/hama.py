@@ -148,11 +148,16 @@ class HamaEncoder(nn.Module):
         Returns:
             The four blocks' outputs and the log posteriors, T50 = (T100 + 1) // 2 frames.
         """
+        outputs = self.leading(power, self.config.n_blocks)
+        return HamaOutput(outputs, self.tokens(outputs[-1].transpose(1, 2)).log_softmax(dim=-1))
+
+    def leading(self, power: Tensor, n_blocks: int) -> tuple[Tensor, ...]:
+        """Return the outputs (B, 144, T50) of the first blocks; ``power`` as in :meth:`forward`."""
         mel = (self.mel_bank @ power).clamp(min=MEL_FLOOR).log()  # (B, 80, T100)
         mel = mel.half().to(mel.dtype)  # the engine rounds here; left out, log posteriors differ by up to .1
         x = functional.gelu(self.stem(mel)).transpose(1, 2)  # (B, T50, C)
         outputs = []
-        for block in self.blocks:
+        for block in self.blocks[:n_blocks]:
             x = block(x)
             outputs.append(x.transpose(1, 2))  # (B, C, T50)
-        return HamaOutput(tuple(outputs), self.tokens(x).log_softmax(dim=-1))
+        return tuple(outputs)

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Train (from the last checkpoint on), export, measure, register; the last line says what was written."""
     from tqdm import tqdm
 
-    from portrait_anim.audio.streaming import StreamingEncoder
+    from portrait_anim.audio.ears import EarsConfig, Hearing
     from portrait_anim.audio.vad import VoiceDetector
     from portrait_anim.evaluation.sheets import sample_sheet
     from portrait_anim.evaluation.tables import evaluate_clips, summary
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from portrait_anim.training.distributed import ProcessGroup
     from portrait_anim.training.mouth.recipes import recipe
     from portrait_anim.training.mouth.trainer import export_weights, train_stages
-    from portrait_anim.training.speech.streaming_head import train_live
+    from portrait_anim.training.speech.ears import EarsTrainConfig, heard, train_ears
     from portrait_anim.training.upper.trainer import AdversarialConfig, AdversarialTrainer
 
     world = ProcessGroup.of_environment(pick_device(args.device))
@@ -70,17 +70,18 @@ def run(args: argparse.Namespace) -> int:
             fits=trainer.known_fits,
         )  # fmt: skip
         upper = upper_part.train(progress)
-        speech, fits = StreamingEncoder.from_weights(), trainer.known_fits
-        head = train_live(trainer.net, trainer.space, speech, chosen, copies, fits, config, out, progress)
+        hearing, detector = Hearing.from_weights(), VoiceDetector.from_weights()
+        voices, rests = heard(trainer.net, detector, trainer.space, chosen, copies, trainer.known_fits)
+        recipe_of_ears = EarsTrainConfig(EarsConfig(), args.weights, closure_weight=config.closure_weight)
+        ears = train_ears(trainer.net, trainer.space, hearing, voices, rests, recipe_of_ears, out, progress)
     target = args.out or out
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"motion_{args.weights}.safetensors"
-    export_weights(trainer.net, upper, head, trainer.space, path)
+    export_weights(trainer.net, upper, ears, trainer.space, path)
     figures: dict[str, float] = {}
     if any(clip.info.split == "val" for clip in clips):
         held_out = choose(clips, args.weights, "val")
-        live = LiveNets(speech, head, trainer.net)
-        detector = VoiceDetector.from_weights()
+        live = LiveNets(hearing, ears, trainer.net)
         alike = detector.config.n_features == trainer.net.config.encoder.n_features
         voice = detector if alike else None  # clips prepared with other encoders are measured without a gate
         all_copies = load_copies(args.prepared)

@@ -17,7 +17,7 @@ from portrait_anim.system.weights import digests
 
 Array = npt.NDArray[np.float32]
 
-LIVE_NETS = ("streaming_encoder",)  # weight files used for live sound, beside the motion model
+LIVE_NETS = ("hama_encoder",)  # weight files used for live sound, beside the motion model
 
 
 class StreamDriver:

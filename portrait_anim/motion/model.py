@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from threading import Lock
 
@@ -17,10 +17,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from portrait_anim.audio.ears import Ears, EarsConfig, Hearing
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
 from portrait_anim.audio.level import audible
 from portrait_anim.audio.speech import SpeechConfig, SpeechFeatures, frame_count
-from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.audio.vad import GateConfig, VoiceDetector, voice_gate
 from portrait_anim.config import FEATURES_PER_FRAME, FPS
 from portrait_anim.motion.emotion import activations, keep_closures
@@ -33,8 +33,7 @@ from portrait_anim.system.torch_guard import check_fork, undrawn
 from portrait_anim.system.weights import load_metadata, load_tensors
 
 UPPER = "upper."  # names of the upper face's tensors in a weight file begin with this
-LIVE = "live."  # those of the causal audio encoder, for live sound, with this
-LIVE_ENCODER = AudioEncoderConfig(n_features=StreamingConfig.width, remove_mean=False, causal=True)
+LIVE = "live."  # those of the ears for live sound with this
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class MotionModelConfig:
     encoder: AudioEncoderConfig = field(default_factory=AudioEncoderConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     upper: UpperConfig = field(default_factory=UpperConfig)
-    live: AudioEncoderConfig = field(default_factory=lambda: LIVE_ENCODER)
+    live: EarsConfig = field(default_factory=EarsConfig)
 
     def to_json(self) -> str:
         """Return the config as one JSON object."""
@@ -64,7 +63,10 @@ class MotionModelConfig:
             AudioEncoderConfig(**tuples(parts["encoder"])),  # type: ignore[arg-type]
             GeneratorConfig(**tuples(parts["generator"])),  # type: ignore[arg-type]
             UpperConfig(**tuples(parts["upper"])),  # type: ignore[arg-type]
-            AudioEncoderConfig(**tuples(parts["live"])),  # type: ignore[arg-type]
+            replace(
+                EarsConfig(**parts["live"]),
+                encoder=AudioEncoderConfig(**tuples(parts["live"]["encoder"])),  # type: ignore[arg-type]
+            ),
         )
 
 
@@ -114,11 +116,11 @@ class MotionModel:
 
     def __init__(
         self, speech: SpeechFeatures, vad: VoiceDetector, net: MouthNet, upper: UpperGenerator, space: MotionSpace,
-        live_encoder: AudioEncoder, gate: GateConfig | None = None,
+        ears: Ears, gate: GateConfig | None = None,
     ) -> None:  # fmt: skip
         self.gate = gate or GateConfig()
         self.speech, self.vad, self.net, self.upper, self.space = speech, vad, net, upper, space
-        self.live_encoder = live_encoder
+        self.ears = ears
 
     @classmethod
     def from_weights(cls, name: str = "default", device: str | torch.device = "cpu") -> MotionModel:
@@ -134,15 +136,15 @@ class MotionModel:
         del tensors["basis"]
         config = MotionModelConfig.from_json(load_metadata(entry)["config"])
         net, upper = MouthNet(config), UpperGenerator(config.upper)
-        live_encoder = AudioEncoder(config.live)
-        for prefix, part in ((UPPER, upper), (LIVE, live_encoder), ("", net)):
+        ears = Ears(config.live)
+        for prefix, part in ((UPPER, upper), (LIVE, ears), ("", net)):
             mine = {name: tensors.pop(name) for name in list(tensors) if name.startswith(prefix)}
             part.load_state_dict({name.removeprefix(prefix): value for name, value in mine.items()})
             part.requires_grad_(False).eval()
-        net.to(device)  # upper face and live encoder stay on the CPU: small, and the same motion on every device
+        net.to(device)  # upper face and ears stay on the CPU: small, and the same motion on every device
         speech = SpeechFeatures.from_weights(device, config.speech)
         space = MotionSpace.from_weights(name)
-        return cls(speech, VoiceDetector.from_weights().to(device), net, upper, space, live_encoder)
+        return cls(speech, VoiceDetector.from_weights().to(device), net, upper, space, ears)
 
     @torch.no_grad()
     def analyse(self, waveform: npt.NDArray[np.float32]) -> SoundAnalysis:
@@ -169,7 +171,7 @@ class MotionModel:
 
     def live_nets(self) -> LiveNets:
         """Return the nets for live sound (sound that still comes), on the CPU."""
-        return LiveNets(StreamingEncoder.from_weights(), self.live_encoder, deepcopy(self.net).cpu())
+        return LiveNets(Hearing.from_weights(), self.ears, deepcopy(self.net).cpu())
 
     def live_mouth(self, hop: int = HOP) -> LiveMouth:
         """Return the analysis of live sound, for any number of faces, on the CPU; ``hop`` as in :meth:`live`."""

@@ -1,7 +1,7 @@
-"""Motion from live sound: pieces of sound in, frames of motion out, with at most 200 ms of look-ahead.
+"""Motion from live sound: pieces of sound in, frames of motion out, with 120 ms of look-ahead.
 
-The mouth comes from the streaming encoder (:mod:`portrait_anim.audio.streaming`) and a causal audio encoder, trained to
-give the same latents as the one for whole recordings. Lids, brows, gaze and head come from the same generator as for
+The mouth comes from the ears (:mod:`portrait_anim.audio.ears`), trained to give the same latents as the nets for whole
+recordings, and from the mouth's own generator. Lids, brows, gaze and head come from the same generator as for
 recordings. It needs 1.6 s of latents after a frame, so these follow the voice 1.6 s later than the mouth does.
 """
 
@@ -16,9 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from portrait_anim.audio.encoder import AudioEncoder
+from portrait_anim.audio.ears import Ears, Hearing
 from portrait_anim.audio.speech import SpeechConfig, frame_count, frame_rms
-from portrait_anim.audio.streaming import StreamingEncoder
 from portrait_anim.audio.vad import GateConfig
 from portrait_anim.config import FPS, SAMPLES_PER_FRAME, WINDOW_LENGTH
 from portrait_anim.motion.blinks import RestBlinks
@@ -37,16 +36,9 @@ from portrait_anim.motion.upper import (
 
 Array = npt.NDArray[np.float32]
 
-LISTEN_S = 7.0  # s of sound before a frame that are kept for it; more than it depends on
 LEVEL_S = 10.0  # s over which the running level is taken
-HOP = 4  # frames made at a time
-VOICE_ODDS = 1.0
-"""Added to the streaming encoder's log odds of a voice, so that they can be used like the voice detector's.
-
-Chosen so that the gate for live sound follows the one for whole recordings: over 32 recordings the mean difference of
-the two gates (0..1) is .051 in speech, .177 in songs, .068 in music and .055 in noise and hum. A larger value opens the
-gate earlier in songs and more often in music.
-"""
+HOP = 1  # frames made at a time
+AT_ONCE = 16  # windows that are heard in one go
 SURE = 1e-6  # probabilities of a voice are kept this far from 0 and 1
 
 
@@ -90,7 +82,7 @@ class LiveGate:
         """
         config = self.config
         voice = min(max(voice, SURE), 1 - SURE)
-        odds = np.log(voice / (1 - voice)) + VOICE_ODDS
+        odds = np.log(voice / (1 - voice))
         self._dbfs.append(float(20 * np.log10(max(rms, 1e-8))))
         spoken = 1 / (1 + np.exp((config.threshold - odds) / config.softness))
         loud = (max(self._dbfs) - config.silent_dbfs) / (config.heard_dbfs - config.silent_dbfs)
@@ -115,19 +107,19 @@ class LiveNets:
     """The nets for live sound.
 
     Attributes:
-        speech: sound to features.
-        encoder: features to latents, causal.
+        hearing: sound to features, in windows.
+        ears: features to latents and to whether there is a voice.
         net: latents to the mouth, see :meth:`Mouth.mouth`.
     """
 
-    speech: StreamingEncoder
-    encoder: AudioEncoder
+    hearing: Hearing
+    ears: Ears
     net: Mouth
 
     @property
     def ahead(self) -> int:
         """How many frames of sound after a frame must have come before it can be made."""
-        return int(np.ceil(self.speech.config.look_ahead_s * FPS - 1e-9))
+        return self.ears.config.ahead
 
 
 class LiveMouth:
@@ -143,9 +135,11 @@ class LiveMouth:
         self.nets, self.hop = nets, hop
         self._level, self._gate = RunningLevel(), LiveGate(gate)
         self._raw = np.zeros(0, np.float32)  # not yet a whole frame
-        self._sound = np.zeros(0, np.float32)  # whole frames at level, the newest LISTEN_S and those not done
+        before = nets.ears.config.window - nets.ears.config.ahead - 1  # frames of a window before the one it is for
+        self._first = -before  # number of the first frame in _sound
+        # whole frames at level: what the next window begins with, and all after it; silence before the sound
+        self._sound = np.zeros(before * SAMPLES_PER_FRAME, np.float32)
         self._rms: list[float] = []  # of the frames not done
-        self._first = 0  # number of the first frame in _sound
         self._done = 0  # number of frames made so far
 
     def push(self, waveform: Array, *, last: bool = False) -> tuple[Array, Array]:
@@ -164,24 +158,29 @@ class LiveMouth:
         count = max(0, ready - self._done)
         if not last:
             count -= count % self.hop
-        width, n_components = self.nets.encoder.config.width, len(self.nets.net.scale)
         if not count:
-            return np.zeros((0, n_components), np.float32), np.zeros((0, width), np.float32)
+            width = self.nets.ears.config.encoder.width
+            return np.zeros((0, len(self.nets.net.scale)), np.float32), np.zeros((0, width), np.float32)
+        ahead = self.nets.ears.config.ahead
+        sound = np.pad(self._sound, (0, ahead * SAMPLES_PER_FRAME)) if last else self._sound
+        windows = np.lib.stride_tricks.sliding_window_view(sound, self.nets.ears.config.n_samples)
+        windows = windows[::SAMPLES_PER_FRAME][:count]  # (count, N): the one of the first frame not done is the first
+        heard, voices = [], []
         with torch.no_grad():
-            features, odds = self.nets.speech(torch.from_numpy(self._sound)[None])
-            latents = self.nets.encoder(features)
-            at = slice(self._done - self._first, self._done - self._first + count)
-            latents = latents[..., at]
-            mouth = self.nets.net.mouth(latents)[0].T.numpy()
-        voice = odds[0].sigmoid().view(-1, 2).mean(1)[at].tolist()
+            for start in range(0, count, AT_ONCE):
+                part = torch.from_numpy(windows[start : start + AT_ONCE].copy())
+                latents, odds = self.nets.ears(self.nets.hearing(part))
+                heard.append(latents[..., -1 - ahead].T)  # (C, n)
+                voices.append(odds[:, -1 - ahead])
+            together = torch.cat(heard, 1)
+            mouth = self.nets.net.mouth(together[None])[0].T.numpy()
+        voice = torch.cat(voices).sigmoid().tolist()
         gate = [self._gate(v, r) for v, r in zip(voice, self._rms[:count], strict=True)]
         self._rms = self._rms[count:]
         self._done += count
-        keep = self._done - round(LISTEN_S * FPS)
-        if keep > self._first:
-            self._sound = self._sound[(keep - self._first) * SAMPLES_PER_FRAME :]
-            self._first = keep
-        return np.asarray(mouth * np.array(gate)[:, None], np.float32), latents[0].T.numpy()
+        self._sound = self._sound[count * SAMPLES_PER_FRAME :]
+        self._first += count
+        return np.asarray(mouth * np.array(gate)[:, None], np.float32), together.T.numpy()
 
     def _take(self, waveform: Array, last: bool) -> None:
         raw = np.concatenate([self._raw, np.asarray(waveform, np.float32)])

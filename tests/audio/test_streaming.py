@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
+from portrait_anim.training.speech.distil import Corpus, DistilConfig, distil
 
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
-from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
-from portrait_anim.training.speech.distil import Corpus, DistilConfig, distil
 
 pytestmark = pytest.mark.media
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from conftest import EXAMPLES
 from PIL import Image
+from portrait_anim.audio.streaming import StreamingEncoder
 from torch import Tensor
 
 from portrait_anim import Animator
 from portrait_anim.audio.load import load_audio
-from portrait_anim.audio.streaming import StreamingEncoder
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.motion.model import MotionModel, SoundAnalysis
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
+from portrait_anim.training.speech.distil import Corpus, DistilConfig, distil
+from portrait_anim.training.speech.streaming_head import train_live
 from safetensors.numpy import load_file, save_file
 from test_adversarial import examples as upper_examples
 from test_training import N_FEATURES, tiny_clip
 
-from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
 from portrait_anim.audio.vad import VoiceDetectorConfig
 from portrait_anim.errors import DataError
 from portrait_anim.evaluation.lip_reader import N_FRAMES, ReaderConfig, cached_reader, sentence_of, train_reader
@@ -26,8 +28,6 @@ from portrait_anim.training.data.prepare import Clip
 from portrait_anim.training.mouth.trainer import TrainConfig, Trainer, train_stages
 from portrait_anim.training.runs import Run
 from portrait_anim.training.speech.detector import DetectorConfig, VoiceCorpus, train_detector
-from portrait_anim.training.speech.distil import Corpus, DistilConfig, distil
-from portrait_anim.training.speech.streaming_head import train_live
 from portrait_anim.training.steps import take_step
 from portrait_anim.training.upper.trainer import AdversarialConfig, AdversarialTrainer
 

@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
+from portrait_anim.audio.ears import Ears
+from portrait_anim.audio.encoder import AudioEncoderConfig
 from portrait_anim.motion.model import LIVE, UPPER, MotionModelConfig, MouthNet
 from portrait_anim.motion.mouth import GeneratorConfig
 from portrait_anim.motion.space import MotionSpace
@@ -189,13 +190,13 @@ class Trainer:
         }
 
 
-def export_weights(net: MouthNet, upper: UpperGenerator, head: AudioEncoder, space: MotionSpace, path: Path) -> None:
-    """Write the weight file, atomically: mouth net, upper face, live audio encoder, basis and config (safetensors)."""
+def export_weights(net: MouthNet, upper: UpperGenerator, ears: Ears, space: MotionSpace, path: Path) -> None:
+    """Write the weight file, atomically: mouth net, upper face, ears, basis and config (safetensors)."""
     tensors: dict[str, Tensor] = {name: value.contiguous() for name, value in net.state_dict().items()}
     tensors |= {UPPER + name: value.contiguous() for name, value in upper.state_dict().items()}
-    tensors |= {LIVE + name: value.contiguous() for name, value in head.state_dict().items()}
+    tensors |= {LIVE + name: value.contiguous() for name, value in ears.state_dict().items()}
     tensors["basis"] = torch.from_numpy(space.basis).contiguous()
-    config = replace(net.config, upper=upper.config, live=head.config)
+    config = replace(net.config, upper=upper.config, live=ears.config)
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary, metadata={"config": config.to_json()})
     temporary.chmod(0o644)
