@@ -9,10 +9,10 @@ import pytest
 import torch
 from conftest import EXAMPLES
 from PIL import Image
-from portrait_anim.audio.streaming import StreamingEncoder
 from torch import Tensor
 
 from portrait_anim import Animator
+from portrait_anim.audio.ears import Hearing
 from portrait_anim.audio.load import load_audio
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.motion.model import MotionModel, SoundAnalysis
@@ -31,20 +31,20 @@ def couple() -> Animator:
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """How often the streaming encoder is loaded and how often it listens."""
+    """How often the ears are loaded and how often they listen."""
     counts = {"loaded": 0, "listened": 0}
-    load, listen = StreamingEncoder.from_weights, StreamingEncoder.forward
+    load, listen = Hearing.from_weights, Hearing.forward
 
-    def loading() -> StreamingEncoder:
+    def loading() -> Hearing:
         counts["loaded"] += 1
         return load()
 
-    def listening(self: StreamingEncoder, waveform: Tensor) -> tuple[Tensor, Tensor]:
+    def listening(self: Hearing, waveform: Tensor) -> Tensor:
         counts["listened"] += 1
         return listen(self, waveform)
 
-    monkeypatch.setattr(StreamingEncoder, "from_weights", loading)
-    monkeypatch.setattr(StreamingEncoder, "forward", listening)
+    monkeypatch.setattr(Hearing, "from_weights", loading)
+    monkeypatch.setattr(Hearing, "forward", listening)
     return counts
 
 
@@ -77,10 +77,10 @@ def test_a_shared_ear_gives_each_face_what_its_own_would(couple: Animator) -> No
                 np.testing.assert_array_equal(track, wanted[name])
 
 
-def test_the_upper_face_and_the_live_head_stay_on_the_processor() -> None:
+def test_the_upper_face_and_the_ears_stay_on_the_processor() -> None:
     model = MotionModel.from_weights(device="meta")  # a device without memory: nothing can be computed or copied back
     assert next(model.net.parameters()).device == torch.device("meta")
-    for part in (model.upper, model.live_encoder):
+    for part in (model.upper, model.ears):
         assert {value.device.type for value in part.state_dict().values()} == {"cpu"}
     latents = np.random.default_rng(0).standard_normal((60, 128)).astype(np.float32)
     mouth = np.zeros((60, model.space.n_components), np.float32)

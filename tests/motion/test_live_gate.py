@@ -14,7 +14,7 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.audio.vad import WHOLE_ONLY, GateConfig, voice_gate
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.motion.model import MotionModel
-from portrait_anim.motion.streaming import VOICE_ODDS, LiveGate
+from portrait_anim.motion.streaming import LiveGate
 
 pytestmark = pytest.mark.media
 
@@ -54,7 +54,7 @@ def test_all_fields_are_changed_here() -> None:
 def test_fields_reach_films_and_live(model: MotionModel, sound: Track, name: str) -> None:
     whole, streamed = model.analyse(sound).mouth, live(model, sound)
     tuned = MotionModel(
-        model.speech, model.vad, model.net, model.upper, model.space, model.live_encoder,
+        model.speech, model.vad, model.net, model.upper, model.space, model.ears,
         gate=replace(GateConfig(), **{name: CHANGED[name]}),
     )  # fmt: skip
     assert np.abs(tuned.analyse(sound).mouth - whole).max() > 0.005
@@ -68,7 +68,7 @@ def test_what_lasts_opens_live_as_far_as_films(odds: float, dbfs: float) -> None
     n_frames = 3 * FPS
     waveform = torch.full((n_frames * 640,), 10 ** (dbfs / 20)) * torch.tensor([1.0, -1.0]).repeat(n_frames * 320)
     film = voice_gate(waveform, torch.full((n_frames,), odds))
-    gate, voice = LiveGate(), float(torch.sigmoid(torch.tensor(odds - VOICE_ODDS)))
+    gate, voice = LiveGate(), float(torch.sigmoid(torch.tensor(odds)))
     streamed = [gate(voice, 10 ** (dbfs / 20)) for _ in range(n_frames)]
     assert streamed[-1] == pytest.approx(float(film[n_frames // 2]), abs=2e-3)
 
@@ -79,7 +79,7 @@ def test_live_holds_after_a_voice_as_films_do() -> None:
     odds[20:40] = 12.0
     film = voice_gate(torch.randn(60 * 640, generator=torch.Generator().manual_seed(0)) * 0.1, odds, config)
     gate = LiveGate(config)
-    streamed = np.array([gate(float(torch.sigmoid(value - VOICE_ODDS)), 0.1) for value in odds])
+    streamed = np.array([gate(float(torch.sigmoid(value)), 0.1) for value in odds])
     np.testing.assert_allclose(streamed[22:], film[22:], atol=2e-3)
     assert streamed[:20].max() < 1e-3  # it knows no future
 

@@ -240,9 +240,11 @@ import sys, time
 from pathlib import Path
 from portrait_anim.training.data.clips import choose
 from portrait_anim.training.data.prepare import load_prepared
-from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
+from portrait_anim.audio.ears import EarsConfig, Hearing
+from portrait_anim.audio.encoder import AudioEncoderConfig
+from portrait_anim.audio.vad import VoiceDetector, VoiceDetectorConfig
 from portrait_anim.training.upper.trainer import AdversarialConfig, AdversarialTrainer
-from portrait_anim.training.speech.streaming_head import train_live
+from portrait_anim.training.speech.ears import EarsTrainConfig, heard, train_ears
 from portrait_anim.training.mouth.trainer import TrainConfig, export_weights, train_stages
 import torch
 torch.set_num_threads(1)
@@ -254,14 +256,17 @@ config = AdversarialConfig(steps=20, batch_size=4, stretch=40)
 upper_part = AdversarialTrainer(config, trainer.net, clips, Path(sys.argv[2]), fits=trainer.known_fits)
 upper = upper_part.train(lambda *a: time.sleep(slow), save_every=4)
 torch.manual_seed(0)
-speech = StreamingEncoder(StreamingConfig(width=8, dilations=(1, 2), ahead=(1,))).eval()
 out, fits, wait = Path(sys.argv[2]), trainer.known_fits, lambda *a: time.sleep(slow)
-head = train_live(trainer.net, trainer.space, speech, clips, [], fits, trainer.config, out, wait, save_every=4)
-export_weights(trainer.net, upper, head, trainer.space, out / "out.safetensors")
+voice = VoiceDetector(VoiceDetectorConfig(trainer.net.config.encoder.n_features, 16, (1, 2))).eval()
+sizes = AudioEncoderConfig(n_features=432, width=16, dilations=(1,), n_groups=2)
+config = EarsTrainConfig(EarsConfig(sizes, window=28), steps=20, batch_size=2)
+voices, rests = heard(trainer.net, voice, trainer.space, clips, [], fits)
+ears = train_ears(trainer.net, trainer.space, Hearing(), voices, rests, config, out, wait, save_every=4)
+export_weights(trainer.net, upper, ears, trainer.space, out / "out.safetensors")
 """
 
 
-@pytest.mark.parametrize("stage", ["train_default_1", "upper", "live_default"])
+@pytest.mark.parametrize("stage", ["train_default_1", "upper", "ears_default"])
 def test_killed_run_goes_on_as_if_nothing_had_happened(clips: list[Clip], tmp_path: Path, stage: str) -> None:
     prepared = write_prepared(clips, tmp_path / "prepared")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from portrait_anim.audio.streaming import StreamingConfig, StreamingEncoder
-from portrait_anim.training.speech.distil import Corpus, DistilConfig, distil
-from portrait_anim.training.speech.streaming_head import train_live
 from safetensors.numpy import load_file, save_file
 from test_adversarial import examples as upper_examples
 from test_training import N_FEATURES, tiny_clip
 
-from portrait_anim.audio.vad import VoiceDetectorConfig
+from portrait_anim.audio.ears import EarsConfig, Hearing
+from portrait_anim.audio.encoder import AudioEncoderConfig
+from portrait_anim.audio.vad import VoiceDetector, VoiceDetectorConfig
 from portrait_anim.errors import DataError
 from portrait_anim.evaluation.lip_reader import N_FRAMES, ReaderConfig, cached_reader, sentence_of, train_reader
 from portrait_anim.motion.model import MouthNet
@@ -28,13 +26,13 @@ from portrait_anim.training.data.prepare import Clip
 from portrait_anim.training.mouth.trainer import TrainConfig, Trainer, train_stages
 from portrait_anim.training.runs import Run
 from portrait_anim.training.speech.detector import DetectorConfig, VoiceCorpus, train_detector
+from portrait_anim.training.speech.ears import EarsTrainConfig, heard, train_ears
 from portrait_anim.training.steps import take_step
 from portrait_anim.training.upper.trainer import AdversarialConfig, AdversarialTrainer
 
 pytestmark = pytest.mark.training
 
 CONFIG = TrainConfig(epochs=3, stages=1, batch_size=4, stretch=40, width=16, copies=False)
-SPEECH = StreamingConfig(width=8, dilations=(1, 2), ahead=(1,))
 
 
 @pytest.fixture
@@ -170,27 +168,26 @@ def test_upper_face_with_nan(clips: list[Clip], tmp_path: Path, monkeypatch: pyt
         assert torch.load(trainer.run.checkpoint, weights_only=True)["step"] == trainer.run.step
 
 
-def test_live_head_with_nan(clips: list[Clip], tmp_path: Path) -> None:
+def test_ears_with_nan(clips: list[Clip], tmp_path: Path) -> None:
     trainer = Trainer(CONFIG, clips, tmp_path)
-    speech = StreamingEncoder(SPEECH).eval()
+    voice = VoiceDetector(VoiceDetectorConfig(trainer.net.config.encoder.n_features, 16, (1, 2))).eval()
     space, out = trainer.space, tmp_path / "live"
-
-    def train(given: list[Clip], config: TrainConfig = CONFIG, spoil: Callable[..., None] | None = None) -> None:
-        train_live(trainer.net, space, speech, given, [], {}, config, out, spoil, save_every=1)
-
+    broken = [spoilt(clip, "features") if i == 4 else clip for i, clip in enumerate(clips)]
     with pytest.raises(DataError, match="clip ann_4: its features"):
-        train([spoilt(clip, "features") if i == 4 else clip for i, clip in enumerate(clips)])
-    assert not out.exists()
+        heard(trainer.net, voice, space, broken, [], {})
+    voices, rests = heard(trainer.net, voice, space, clips, [], {})
+    sizes = AudioEncoderConfig(n_features=432, width=trainer.net.config.encoder.width, dilations=(1,))
+    config = EarsTrainConfig(EarsConfig(sizes, window=28), steps=12, batch_size=2)
 
     def ruin(step: int, *_: object) -> None:
         if step == 2:
             trainer.net.scale.fill_(torch.nan)  # whatever the reason
 
     with pytest.raises(DataError, match=r"lower the learning rate: .*ann_"):
-        train(clips, spoil=ruin)
-    kept = torch.load(out / "live_default.pt", weights_only=True)
+        train_ears(trainer.net, space, Hearing(), voices, rests, config, out, ruin, save_every=1)
+    kept = torch.load(out / "ears_default.pt", weights_only=True)
     assert kept["step"] == 2
-    assert all(bool(torch.isfinite(value).all()) for value in kept["head"].values())
+    assert all(bool(torch.isfinite(value).all()) for value in kept["ears"].values())
 
 
 def spoilt_corpus(corpus: Path, tmp_path: Path, kind: str) -> tuple[Path, str]:
@@ -201,24 +198,6 @@ def spoilt_corpus(corpus: Path, tmp_path: Path, kind: str) -> tuple[Path, str]:
     tensors["features"][5, 5] = np.nan
     save_file(tensors, path)
     return copy, path.name
-
-
-def test_distillation_with_nan(corpus: Path, tmp_path: Path) -> None:
-    config = DistilConfig(steps=12, batch_size=4, stretch_s=1.0)
-    broken, name = spoilt_corpus(corpus, tmp_path, "voices")
-    with pytest.raises(DataError, match=f"clip {name}: its features"):
-        Corpus(broken / "voices", [], config)
-    batches = Corpus(corpus / "voices", [], config)
-
-    def spoil(step: int, *_: object) -> None:
-        if step == 3:
-            batches.files[1]["features"][:] = np.nan
-
-    with pytest.raises(DataError, match=f"are numbers: {batches.recordings[1]};"):
-        distil(batches, tmp_path / "run", config, SPEECH, spoil, save_every=1)
-    kept = torch.load(tmp_path / "run" / "distil.pt", weights_only=True)
-    assert 3 <= kept["step"] < 12
-    assert all(bool(torch.isfinite(value).all()) for value in kept["net"].values())
 
 
 def test_detector_with_nan(corpus: Path, tmp_path: Path) -> None:
