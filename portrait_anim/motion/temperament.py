@@ -62,7 +62,22 @@ def distribution(temperaments: dict[str, list[Array]]) -> tuple[Array, Array]:
     return mean.astype(np.float32), root.astype(np.float32)
 
 
-def drawn(mean: Array, root: Array, seed: int) -> Array:
-    """Return (7,) the temperament of a seed."""
-    z = np.random.default_rng([seed, 37]).standard_normal(N_PARTS)
+def drawn(mean: Array, root: Array, seed: int, face: Array) -> Array:
+    """Return (7,) the temperament of a face for a seed.
+
+    At any one seed, temperaments differ between faces as between people; for any one face they differ between seeds.
+    They change smoothly with the face, so that they do not hang on its last digits.
+
+    Args:
+        mean: see :func:`distribution`.
+        root: see there.
+        seed: of the film.
+        face: (n,) coefficients of the face's shape, each with unit spread over people; all 0: its shape is not known.
+    """
+    rng = np.random.default_rng([seed, 37])
+    if face.any():
+        ways = rng.standard_normal((N_PARTS, len(face)))
+        z = ways @ face / np.linalg.norm(ways, axis=1)
+    else:
+        z = rng.standard_normal(N_PARTS)
     return np.asarray(np.clip(mean + root @ np.clip(z, -LIMIT, LIMIT), *np.log(RANGE)), np.float32)

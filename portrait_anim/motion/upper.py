@@ -41,6 +41,7 @@ SHAPE_LIMIT = 2.0  # of a face's shape coefficients, in standard deviations of t
 N_RATES = 8  # blink rates at which a trained net is measured
 HEAD_SMOOTH = 0.6  # frames, Gaussian deviation; the net also learned the jitter of the tracked landmarks
 HEAD_REACH = 3  # frames to either side that the smoothing takes in
+SLOW, SLOW_REACH = 5.0, 12  # frames, Gaussian deviation of what counts as slow, and where it ends
 LID_DEAD = 0.20  # closure below this comes from gaze and tracking noise; it is left out, or faces look drowsy
 FREE_SHIFT, MAX_SHIFT = 0.15, 0.25  # IOD that a head moves without turning; beyond, the neck is drawn out
 FREE_SIZE, MAX_SIZE = 0.05, 0.09  # natural logarithm of the head's size: it leans in and out
@@ -89,6 +90,7 @@ class UpperGenerator(nn.Module):
 
     Attributes:
         scale: (11,) typical spread of each track; the net's own outputs are in units of it.
+        slow: (11,) times which what is slow in its outputs (``SLOW`` low-passed) is shown.
         shape_mean: (1434,) IOD, of people's neutral faces.
         shape_basis: (n_shape, 1434), divided by the spread along it.
         temper_mean, temper_root: (7,), (7, 7) of people's temperaments, see :mod:`portrait_anim.motion.temperament`.
@@ -96,6 +98,7 @@ class UpperGenerator(nn.Module):
     """
 
     scale: Tensor
+    slow: Tensor
     shape_mean: Tensor
     shape_basis: Tensor
     temper_mean: Tensor
@@ -111,6 +114,7 @@ class UpperGenerator(nn.Module):
         self.blocks = nn.ModuleList([_Block(config.width, dilation) for dilation in config.dilations])
         self.out = nn.Conv1d(config.width, len(TRACKS), 1)
         self.register_buffer("scale", torch.ones(len(TRACKS)))
+        self.register_buffer("slow", torch.ones(len(TRACKS)))
         self.register_buffer("shape_mean", torch.zeros(3 * N_LANDMARKS))
         self.register_buffer("shape_basis", torch.zeros(config.n_shape, 3 * N_LANDMARKS))
         self.register_buffer("temper_mean", torch.zeros(N_PARTS))
@@ -120,16 +124,19 @@ class UpperGenerator(nn.Module):
     @property
     def reach(self) -> int:
         """How many frames of latents and noise to either side a frame depends on."""
-        return sum(self.config.dilations)
+        return sum(self.config.dilations) + SLOW_REACH
 
     def asking_for(self, rate: float) -> float:
         """Return the rate to ask for so that the net in fact blinks ``rate`` times a second."""
         asked, found = self.rates.cpu().numpy()
         return float(np.interp(rate, found, asked))
 
-    def temperament(self, seed: int) -> Array:
-        """Return (7,) the temperament of a seed."""
-        return drawn(self.temper_mean.cpu().numpy(), self.temper_root.cpu().numpy(), seed)
+    def temperament(self, seed: int, shape: npt.NDArray[np.floating] | None) -> Array:
+        """Return (7,) the temperament of a face (478, 3) IOD for a seed; None is the average face."""
+        average, basis = self.shape_mean.cpu().numpy(), self.shape_basis.cpu().numpy()
+        away = np.zeros_like(average) if shape is None else np.reshape(shape, -1) - average
+        face = np.clip(basis @ away, -SHAPE_LIMIT, SHAPE_LIMIT)
+        return drawn(self.temper_mean.cpu().numpy(), self.temper_root.cpu().numpy(), seed, face)
 
     def condition(self, shape: Tensor | None, blink_rate: Tensor, temperament: Tensor | None) -> Tensor:
         """Return (B, n_conditions) what the motion is made for.
@@ -180,7 +187,13 @@ def make_tracks(
 ) -> Array:
     """Return (T, 11) :data:`TRACKS` for a voice, in the units named there; arguments as in :func:`upper_motion`."""
     noise = make_noise(1, len(latents), torch.Generator().manual_seed(seed))
-    return tracks_of(net, latents, noise, shape, blinks, net.temperament(seed))
+    return tracks_of(net, latents, noise, shape, blinks, net.temperament(seed, shape))
+
+
+def with_slow(tracks: Array, slow: Array) -> Array:
+    """Return (T, 11) tracks in which what is slow is shown (11,) times."""
+    low = gaussian_filter1d(tracks, SLOW, axis=0, mode="nearest", radius=SLOW_REACH)
+    return np.asarray(tracks + (slow - 1) * low, np.float32)
 
 
 def tracks_of(
@@ -199,7 +212,7 @@ def tracks_of(
         driven = torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(device)
         lively = torch.as_tensor(temperament, device=device)[None]
         tracks = net(driven, noise.to(device), net.condition(face, rate, lively))[0] * net.scale[:, None]
-    made = tracks.T.cpu().numpy() * gains(temperament, len(TRACKS))  # (T, 11)
+    made = with_slow(tracks.T.cpu().numpy(), net.slow.cpu().numpy()) * gains(temperament, len(TRACKS))  # (T, 11)
     for part in (ROTATION, SHIFT, SIZE):
         made[:, part] = gaussian_filter1d(made[:, part], HEAD_SMOOTH, axis=0, mode="nearest", radius=HEAD_REACH)
     return np.asarray(made, np.float32)
