@@ -22,6 +22,7 @@ from portrait_anim.cli import animate
 from portrait_anim.cli.arguments import BAD_INPUT, Parser, add_common_arguments, formatter
 from portrait_anim.cli.display import notes, unfailing_streams
 from portrait_anim.errors import OutputError, PortraitAnimError
+from portrait_anim.system.threads import limit_threads
 from portrait_anim.version import __version__
 
 Command = Callable[[argparse.Namespace], int]
@@ -39,6 +40,8 @@ COMMANDS = {  # name -> the module with add_arguments(parser) and run(args), and
     "verify": ("portrait_anim.cli.verify", "say what a film or picture tells about its making"),
     "info": ("portrait_anim.cli.info", "print versions, device, weights and their licences"),
 }
+
+LEARNING = ("prepare", "train", "evaluate")  # commands whose libraries use as many threads as the environment says
 
 
 @contextlib.contextmanager
@@ -110,6 +113,7 @@ def animate_main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"portrait_anim {__version__}")
     animate.add_arguments(parser)
     add_common_arguments(parser)
+    limit_threads(1)
     with unfailing_streams():
         return guarded(animate.run, parser.parse_args(argv))
 
@@ -138,6 +142,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             module.add_arguments(part)
             part.epilog = getattr(module, "EXAMPLES", "").format(prog=f"portrait-anim {name}")
             part.set_defaults(run=module.run)
+    if chosen not in LEARNING:
+        limit_threads(1)
     with unfailing_streams():
         args = parser.parse_args(argv)
         if args.quiet and args.verbose:

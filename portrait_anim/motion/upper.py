@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 from torch.nn import functional
 
+from portrait_anim.audio.kept import let_go
 from portrait_anim.config import FPS, N_LANDMARKS
 from portrait_anim.motion.blinks import BlinkPacer, RestBlinks
 from portrait_anim.motion.breath import breathing
@@ -40,6 +41,7 @@ LID_DEAD = 0.20  # closure below this comes from gaze and tracking noise; it is 
 MAX_ROTATION = np.deg2rad([10.0, 11.0, 8.0])  # nod, turn, tilt: limits of what one photo can show
 MAX_SHIFT = 0.08  # IOD
 MAX_GAZE = 0.16  # rad
+AT_ONCE = 6000  # frames (4 minutes) made in one go, with what they depend on; memory does not grow with the film
 
 
 @dataclass(frozen=True)
@@ -208,9 +210,14 @@ def tracks_of(
         device = net.scale.device
         face = None if shape is None else torch.as_tensor(np.asarray(shape, np.float32), device=device)[None]
         rate = torch.full((1,), net.asking_for(MEAN_BLINK_RATE if blinks else 0.0), device=device)
-        driven = torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(device)
-        tracks = net(driven, noise.to(device), net.condition(face, rate))[0] * net.scale[:, None]
-    made = tracks.T.cpu().numpy()  # (T, 10)
+        condition, made = net.condition(face, rate), np.empty((len(latents), len(TRACKS)), np.float32)
+        for start in range(0, len(latents), AT_ONCE):
+            end = min(start + AT_ONCE, len(latents))
+            low, high = max(0, start - net.reach), min(end + net.reach, len(latents))
+            driven = torch.from_numpy(np.array(latents[low:high].T))[None].to(device)
+            tracks = net(driven, noise[..., low:high].to(device), condition)[0] * net.scale[:, None]
+            made[start:end] = tracks.T[start - low : end - low].cpu().numpy()
+            let_go(latents)
     for part in (ROTATION, SHIFT):
         made[:, part] = gaussian_filter1d(made[:, part], HEAD_SMOOTH, axis=0, mode="nearest", radius=HEAD_REACH)
     return np.asarray(made, np.float32)
