@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 from portrait_anim.face.alpha import person_alpha
 from portrait_anim.face.matte import face_mask
 from portrait_anim.face.mesh import FACE_OVAL
-from portrait_anim.render.pixels import Stack, kinds_of, seen_behind
+from portrait_anim.render.pixels import Stack, seen_behind
 from portrait_anim.render.straight import straight_edged
 from portrait_anim.system.opencv import cv2
 
@@ -132,7 +132,7 @@ class Layers:
             self.person = np.dstack([filled(np.ascontiguousarray(part), free, scale) for part in (colours, alphas)])
             self.person = np.ascontiguousarray(self.person[..., :4])
         everywhere = np.empty((0, 0), np.bool_)
-        self.stack = Stack(kinds_of(self.person), self.background, everywhere if free.all() else free)
+        self.stack = Stack(self.background, everywhere if free.all() else free)
 
 
 class CutLayer:
@@ -149,7 +149,7 @@ class CutLayer:
     def __init__(self, person: Image) -> None:
         self.person = person.copy()
         nothing = np.empty((0, 0, 3), np.uint8)
-        self.stack = Stack(kinds_of(self.person), nothing, np.empty((0, 0), np.bool_))
+        self.stack = Stack(nothing, np.empty((0, 0), np.bool_))
 
 
 def _in_front(things: Mask, person: Mask) -> Mask:

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.render.cubic import ACROSS, DOWN, PARTS, SHIFT, Number, address_of, taken
+from portrait_anim.render.cubic import ACROSS, DOWN, PARTS, Number, address_of, taken
 from portrait_anim.render.raster import draw_finer
 
 Array = npt.NDArray[np.float32]
@@ -25,7 +25,6 @@ Mask = npt.NDArray[np.bool_]
 Whole = npt.NDArray[np.int32]
 
 OPAQUE = 255 << 24  # a pixel's number from which on it is opaque
-MIXED, ABSENT = 0, 1  # what the pixels are that a colour is made of: any; nothing of the person
 
 
 class Flow(NamedTuple):
@@ -52,26 +51,12 @@ class Stack(NamedTuple):
     """What a frame is laid together of, beside the person; all of the box's size, or empty where it is not used.
 
     Attributes:
-        kinds: (H, W) uint8, for each place of the person's layer what the 4 x 4 pixels are that a colour is made of:
-            ``MIXED`` or ``ABSENT``.
         background: (H, W, 3) uint8; (0, 0, 3): nothing is behind the person, and frames are colours times opacity.
         free: (H, W) False where something stands in front.
     """
 
-    kinds: Image
     background: Image
     free: Mask
-
-
-def kinds_of(person: Image) -> Image:
-    """Return (H, W) uint8 the kinds of a person's layer (H, W, 4), see :class:`Stack`."""
-    there = np.pad((person != 0).any(axis=2), ((1, 2), (1, 2)), mode="edge")
-    height, width = person.shape[:2]
-    touched = np.zeros((height, width), np.bool_)
-    for row in range(4):
-        for column in range(4):
-            touched |= there[row : row + height, column : column + width]
-    return np.where(touched, MIXED, ABSENT).astype(np.uint8)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -103,7 +88,7 @@ def lay(person: Image, stack: Stack, flow: Flow, out: Image, opacity: Image) -> 
     """
     # looked up beforehand: in the loops each look-up of an array in a tuple would be counted
     coarse, spans, patch = flow.coarse, flow.spans, flow.patch
-    kinds, background, free = stack
+    background, free = stack
     behind = len(background) > 0
     step, n_rows, n_columns = flow.step, coarse.shape[0], coarse.shape[1]
     height, width = person.shape[0], person.shape[1]
@@ -149,10 +134,7 @@ def lay(person: Image, stack: Stack, flow: Flow, out: Image, opacity: Image) -> 
             if len(free) and not free[row, column]:
                 continue
             at_x, at_y = from_x[column - begin], from_y[column - begin]
-            j, i = min(max(at_x >> SHIFT, 0), width - 1), min(max(at_y >> SHIFT, 0), height - 1)
-            pixel: Number = np.int64(0)
-            if kinds[i, j] != ABSENT:
-                pixel = np.int64(taken(base, width, height, across, down, at_x, at_y))
+            pixel: Number = np.int64(taken(base, width, height, across, down, at_x, at_y))
             if behind and pixel < OPAQUE:
                 pixel = _over(pixel, background[row, column, 0], background[row, column, 1], background[row, column, 2])
             elif not behind and len(opacity):
@@ -183,7 +165,7 @@ def lay_finer(
         opacity: likewise.
     """
     base, across, down = address_of(person), address_of(ACROSS), address_of(DOWN)
-    _, background, free = stack
+    background, free = stack
     height, width, behind = person.shape[0], person.shape[1], len(background) > 0
     count = many * many
     finer = np.empty((index.max() + 1, count, 2), np.float32)
