@@ -118,7 +118,7 @@ def animate(
         seed: of blinks, gaze and head motion, at least 0.
         fps: frames/s of the film, 1 to 60.
         face: which face of several, counted from the left, from 1; some as (1, 3); ``"all"``; default: the largest.
-        max_duration: s; a longer sound is refused. Default 3 h; an hour takes about 1 GB of memory.
+        max_duration: s; a longer sound is refused. Default 3 h; an hour needs 0.3 GB for temporary files.
         max_size: limit of the picture's longer side in px, at least 64; default: the photo's own size.
         weights: ``"default"`` or ``"open"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``, for the speech nets.
@@ -214,7 +214,7 @@ class Animator:
 
         With background ``"none"`` they are (H, W, 4): the colours themselves and their opacity; live ones too.
         Keywords as in :func:`animate`, those of :class:`MotionOptions`: emotion, head_motion, ..., loop. Memory
-        grows by 13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
+        hardly grows with the sound: what is long lies in temporary files (docs/speed.md).
         """
         options = MotionOptions(**choices)
         driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
@@ -288,7 +288,7 @@ class Animator:
         )  # fmt: skip
         step("listening", 0, len(given))
         motions = stages.perform(driver, self._targets, options, self._scene)
-        del driver  # 230 MB an hour, and the film is still to be drawn
+        del driver  # 0.3 GB of temporary files an hour, and the film is still to be drawn
         step("listening", len(given), len(given))
         stages.write_film(motions, self._nets.space, self._scene, marker, writer, record, saved, step)
         n_frames = len(motions[0])

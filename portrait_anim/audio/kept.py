@@ -19,7 +19,7 @@ from portrait_anim.errors import OutputError
 Array = npt.NDArray[np.float32]
 
 IN_MEMORY_BYTES = 8 << 20  # what is no larger stays in memory: two minutes of sound at 16 kHz
-PIECE = 3200 * 600  # samples, two minutes; a whole number of frames of 25 ms and of 40 ms
+PIECE = 3200 * 150  # samples, 30 s; a whole number of frames of 25 ms and of 40 ms
 
 
 class Spool:

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="OUT", help="the .mp4 to write (default: PHOTO_AUDIO.mp4 here)")
     parser.add_argument(
         "--max-duration", type=duration, default=MAX_DURATION_S, metavar="T",
-        help="refuse a longer sound: seconds, MM:SS or HH:MM:SS (3:00:00; an hour takes about 1 GB of memory)",
+        help="refuse a longer sound: seconds, MM:SS or HH:MM:SS (3:00:00; an hour needs 0.3 GB for temporary files)",
     )  # fmt: skip
     parser.add_argument("--idle", type=duration, metavar="T", help="no sound: a face that waits, blinks and breathes")
     parser.add_argument("--loop", action="store_true", help="the film's last frame goes over into its first")

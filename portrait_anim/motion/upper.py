@@ -41,7 +41,7 @@ LID_DEAD = 0.20  # closure below this comes from gaze and tracking noise; it is 
 MAX_ROTATION = np.deg2rad([10.0, 11.0, 8.0])  # nod, turn, tilt: limits of what one photo can show
 MAX_SHIFT = 0.08  # IOD
 MAX_GAZE = 0.16  # rad
-AT_ONCE = 6000  # frames (4 minutes) made in one go, with what they depend on; memory does not grow with the film
+AT_ONCE = 3000  # frames (2 minutes) made in one go, with what they depend on; memory does not grow with the film
 
 
 @dataclass(frozen=True)

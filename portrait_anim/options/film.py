@@ -29,7 +29,7 @@ MAX_BLINKS = 3.0  # times the natural rate
 MIN_FPS, MAX_FPS = 1, 60
 MAX_SEED = 2**63 - 1
 MIN_MAX_SIZE_PX = 64
-MAX_DURATION_S = 3 * 3600.0  # of a sound, unless more is asked for; an hour takes about 1 GB of memory
+MAX_DURATION_S = 3 * 3600.0  # of a sound, unless more is asked for; an hour needs 0.3 GB for temporary files
 MIN_IDLE_S = 1.0
 LONGEST_S = 1000 * 3600.0  # that can be asked for
 
