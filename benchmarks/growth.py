@@ -6,7 +6,7 @@
 Three tables, each row in a process of its own. Lengths: a 256 px film of examples/speech.flac said again and again:
 processor seconds of program and encoder for each minute of film, and the program's peak memory. ``--drawn`` stops each
 of them after so many seconds of its pictures: sound, nets and motion of all of it, and a sample of the drawing.
-Sizes: milliseconds of processor time a frame for drawing and marking, one thread, a close-up scaled to each size.
+Sizes: milliseconds of processor time a frame for drawing and marking, a close-up scaled to each size.
 Faces: the same for so many faces side by side, 256 px each. Linux only (/proc). Prints Markdown.
 """
 

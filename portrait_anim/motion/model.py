@@ -164,12 +164,12 @@ class MotionModel:
         gain, gate_config = audible(waveform, self.gate)
         n_frames, space = frame_count(len(waveform)), self.space
         long_rms, short_rms = _levels(waveform, gain, n_frames)
-        level = gain_of(long_rms[None], self.speech.config)[0] * float(gain)
+        level = gain_of(long_rms[None], self.speech.config)[0]  # of the amplified sound: in two steps, as it is rounded
         windows = list(self.speech.windows(FEATURES_PER_FRAME * n_frames))
 
         @torch.no_grad()
         def heard(number: int) -> tuple[Tensor, Tensor]:
-            samples = _stretch(waveform, *windows[number].samples) * level
+            samples = _stretch(waveform, *windows[number].samples) * float(gain) * level
             values = self.speech.encode(samples[None].to(self.net.scale.device)).values
             latents = self.net.encoder(values)
             return torch.cat([self.net.mouth(latents), latents], 1)[0].T.cpu(), self.vad(values)[0].cpu()

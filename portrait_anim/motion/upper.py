@@ -214,7 +214,7 @@ def tracks_of(
         for start in range(0, len(latents), AT_ONCE):
             end = min(start + AT_ONCE, len(latents))
             low, high = max(0, start - net.reach), min(end + net.reach, len(latents))
-            driven = torch.from_numpy(np.array(latents[low:high].T))[None].to(device)
+            driven = torch.from_numpy(np.ascontiguousarray(latents[low:high].T))[None].to(device)
             tracks = net(driven, noise[..., low:high].to(device), condition)[0] * net.scale[:, None]
             made[start:end] = tracks.T[start - low : end - low].cpu().numpy()
             let_go(latents)
