@@ -50,6 +50,7 @@ MAY_IMPORT = {
         "drivers",
     },
     "live": {"system", "audio", "face", "motion", "render", "provenance", "animation", "drivers", "stages"},
+    "agents": {"audio", "live"},
     "__init__": {"system", "audio", "animation", "pipeline", "provenance", "live"},
     "batch": {"system", "provenance", "pipeline"},
     "service": {"system", "audio", "pipeline"},

@@ -63,6 +63,8 @@ class LiveFace:
     Attributes:
         size: (width, height) of the frames in px.
         sample_rate: as given.
+        space: of the frames' motion.
+        provenance: the marks of what it makes, for whoever keeps it as a film.
 
     Raises:
         PortraitAnimError: the photo cannot be used, or an option is out of range.
@@ -85,7 +87,7 @@ class LiveFace:
         (target,) = targets_of(faces, self._scene)
         self.size, self.sample_rate = shown.size, self._queue.sample_rate
         nets = VoiceNets(seen.weights, "cpu")
-        self._space, model = nets.space, nets.model
+        self.space, model = nets.space, nets.model
         self._mouth = model.live_mouth(HOP)
         self._quiet = _quiet(LiveMouth(self._mouth.nets, HOP))
         self._upper = model.live_face(shape=target.shape, seed=seed, head_motion=head_motion, blinks=blinks)
@@ -93,17 +95,19 @@ class LiveFace:
         self._options = options
         self._manner = Manner(target.smile, seed)
         heard = Facts(((np.zeros(0, np.float32), SAMPLE_RATE),), digests(*LIVE_NETS, nets.name, "action_units"))
-        self._marker = Provenance.of(self._scene.facts, heard, options).marker(self._scene.still, FPS)
+        self.provenance = Provenance.of(self._scene.facts, heard, options)
+        self._marker = self.provenance.marker(self._scene.still, FPS)
         self._lock = threading.Lock()
         self._heard: deque[Piece | None] = deque()  # by the nets, its mouth not known yet; None: silence put in
         self._ready: deque[tuple[Piece, Array, Array]] = deque()  # sound, mouth (K,), latents (C,)
         self._ended, self._missed = True, 0
         self._latents: list[Array] = []  # not yet given to the upper face
         self._made: deque[Motion] = deque()  # of the next frames
-        self._last = np.zeros(self._space.n_components, np.float32)  # the mouth in the last frame of speech
+        self._last = np.zeros(self.space.n_components, np.float32)  # the mouth in the last frame of speech
         self._spoken = self._silent = 0  # frames since speech began, since it ended
         self._user = self._thinks = False
         self._ticks = self._dropped = 0
+        self._said = self._turn = 0  # frames of speech that were played; how often it was interrupted
         self._delays: deque[float] = deque(maxlen=REMEMBERED)
         self._drawing: deque[float] = deque(maxlen=REMEMBERED)
         self.set_emotion(emotion)
@@ -135,6 +139,7 @@ class LiveFace:
             self._ready.clear()
             self._heard = deque([None] * len(self._heard))
             self._ended = True
+            self._turn += 1
 
     def user_started(self) -> None:
         """Say that the user speaks: the face listens."""
@@ -175,6 +180,17 @@ class LiveFace:
             self._gaze = looks
 
     @property
+    def speech_end(self) -> int:
+        """:attr:`LiveFrame.said` of the frame that plays the end of what was fed so far."""
+        with self._lock:
+            return self._said + len(self._queue) + len(self._ready) + sum(one is not None for one in self._heard)
+
+    @property
+    def turn(self) -> int:
+        """How often it was interrupted; a frame with an older number shows speech that was dropped since."""
+        return self._turn
+
+    @property
     def numbers(self) -> LiveNumbers:
         """How it is doing."""
         delays = list(self._delays)
@@ -191,6 +207,8 @@ class LiveFace:
             mouth, latents = self._formed(spoken)
             motion = self._gaze.led(replace(self._above(latents), mouth=mouth[None]), whole=False)
             rotation, gaze, felt = self._manner.next(state)
+            self._said += spoken is not None
+            said, turn = self._said, self._turn
         motion = replace(
             motion, rotation=motion.rotation + rotation, gaze=motion.gaze + gaze,
             expression=felt[None] if felt.any() else motion.expression,
@@ -200,7 +218,7 @@ class LiveFace:
         if draw:
             start = time.monotonic()
             pixels = marked_frame(
-                [self._space.state(motion, 0)], self._scene, self._marker, self._ticks, FPS
+                [self.space.state(motion, 0)], self._scene, self._marker, self._ticks, FPS
             ).pixels  # fmt: skip
             self._drawing.append(time.monotonic() - start)
         else:
@@ -208,7 +226,7 @@ class LiveFace:
         if spoken is not None:
             self._delays.append(time.monotonic() - spoken[0].fed_s)
         self._ticks += 1
-        return LiveFrame(pixels, samples, (self._ticks - 1) / FPS, state)
+        return LiveFrame(pixels, samples, (self._ticks - 1) / FPS, state, motion, said, turn)
 
     def _next(self) -> tuple[Piece, Array, Array] | None:
         """Return the speech of the next frame; None: there is none, or its mouth is not known yet."""
@@ -238,7 +256,7 @@ class LiveFace:
         self._latents.append(latents)
         if not self._made:
             many = np.stack(self._latents if len(self._latents) == AT_ONCE else [latents] * AT_ONCE)
-            made = self._upper.push(np.zeros((AT_ONCE, self._space.n_components), np.float32), many)
+            made = self._upper.push(np.zeros((AT_ONCE, self.space.n_components), np.float32), many)
             tracks: dict[str, Any] = made.tracks()
             self._made.extend(
                 Motion(**{name: track[i : i + 1] for name, track in tracks.items()}) for i in range(AT_ONCE)

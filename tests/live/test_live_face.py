@@ -40,8 +40,8 @@ def face() -> LiveFace:
 def opening(face: LiveFace, frame: LiveFrame) -> float:
     """How far the lips are apart in the frame that was just made."""
     if frame.state == "speaking":
-        return float(face._space.aperture(face._last))
-    return float(face._space.aperture(face._last)) * CLOSING[min(face._silent - 1, len(CLOSING) - 1)]
+        return float(face.space.aperture(face._last))
+    return float(face.space.aperture(face._last)) * CLOSING[min(face._silent - 1, len(CLOSING) - 1)]
 
 
 def run(face: LiveFace, n_frames: int, *, draw: bool = False) -> Iterator[tuple[LiveFrame, float]]:
