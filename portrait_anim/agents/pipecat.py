@@ -15,7 +15,6 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
@@ -37,6 +36,7 @@ from pipecat.services.settings import ServiceSettings
 from pipecat.utils.types import NOT_GIVEN
 
 from portrait_anim.agents.playback import Playback
+from portrait_anim.agents.samples import as_bytes
 from portrait_anim.audio.waveform import PieceReader
 from portrait_anim.config import FPS
 from portrait_anim.errors import PortraitAnimError
@@ -45,7 +45,6 @@ from portrait_anim.live.frame import LiveFrame
 
 DRAIN_S = 30.0  # that speech may still be played when the pipeline ends
 LOOK_S = 0.02  # between looks whether it is
-FULL = 32767.0  # of 16-bit samples
 
 
 @dataclass
@@ -246,8 +245,3 @@ class PortraitVideoService(AIService):
             )  # fmt: skip
             left.transport_destination = frame.transport_destination
             await self.push_frame(left)
-
-
-def as_bytes(samples: npt.NDArray[np.float32]) -> bytes:
-    """Return samples of full scale 1 as 16-bit ones."""
-    return bytes(np.rint(np.clip(samples, -1, 1) * FULL).astype("<i2").data)

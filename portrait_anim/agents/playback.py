@@ -32,10 +32,10 @@ class Playback(Generic[Item]):
         """Take speech, as :meth:`LiveFace.feed` does."""
         self.face.feed(samples, sample_rate)
 
-    def place(self, item: Item) -> bool:
-        """Let an item wait for its turn; False: it need not wait, and is not kept."""
+    def place(self, item: Item, *, always: bool = False) -> bool:
+        """Let an item wait for its turn; False: it need not wait, and is not kept (unless ``always``)."""
         due = self.face.speech_end
-        if due <= self._said and not self._waiting:
+        if due <= self._said and not self._waiting and not always:
             return False
         self._waiting.append((due, item))
         return True

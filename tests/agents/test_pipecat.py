@@ -34,7 +34,8 @@ from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import TransportParams
 from pipecat.workers.runner import WorkerRunner
 
-from portrait_anim.agents.pipecat import PortraitVideoService, PortraitVideoSettings, as_bytes
+from portrait_anim.agents.pipecat import PortraitVideoService, PortraitVideoSettings
+from portrait_anim.agents.samples import as_bytes
 from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.live.engine import LiveFace
