@@ -23,6 +23,7 @@ from portrait_anim.drivers.voice import VoiceNets
 from portrait_anim.errors import OptionError
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.live.frame import LiveFrame, LiveNumbers
+from portrait_anim.live.lead import Lead
 from portrait_anim.live.manner import Manner
 from portrait_anim.live.speech import Piece, SpeechQueue
 from portrait_anim.motion.space import Motion
@@ -94,6 +95,7 @@ class LiveFace:
         (self._gaze,) = gazes(self._scene, options)
         self._options = options
         self._manner = Manner(target.smile, seed)
+        self._lead = Lead()
         heard = Facts(((np.zeros(0, np.float32), SAMPLE_RATE),), digests(*LIVE_NETS, nets.name, "action_units"))
         self.provenance = Provenance.of(self._scene.facts, heard, options)
         self._marker = self.provenance.marker(self._scene.still, FPS)
@@ -159,6 +161,11 @@ class LiveFace:
         with self._lock:
             self._thinks = True
 
+    def follow(self, motion: Motion | None) -> None:
+        """Move as ``motion`` (T = 1) does, from the next frame on; None: by itself again. It goes over within .4 s."""
+        with self._lock:
+            self._lead.follow(motion)
+
     def set_emotion(self, emotion: str | None) -> None:
         """Go over to an emotion within .6 s: a name, with a strength as ``"happy:0.7"``; None: neutral.
 
@@ -208,6 +215,7 @@ class LiveFace:
             motion = self._gaze.led(replace(self._above(latents), mouth=mouth[None]), whole=False)
             rotation, gaze, felt = self._manner.next(state)
             self._said += spoken is not None
+            motion = self._lead.led(motion)
             said, turn = self._said, self._turn
         motion = replace(
             motion, rotation=motion.rotation + rotation, gaze=motion.gaze + gaze,
