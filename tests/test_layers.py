@@ -49,7 +49,7 @@ MAY_IMPORT = {
         "animation",
         "drivers",
     },
-    "live": {"system", "audio", "face", "motion", "render", "provenance", "animation", "drivers", "stages"},
+    "live": {"system", "audio", "face", "motion", "render", "video", "provenance", "animation", "drivers", "stages"},
     "agents": {"audio", "live"},
     "__init__": {"system", "audio", "animation", "pipeline", "provenance", "live"},
     "batch": {"system", "provenance", "pipeline"},
