@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -73,6 +74,14 @@ def speech() -> Path:
 def second_of_speech(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Path:
     """One second of it, 16 bit wav at 16 kHz."""
     return cut(speech, tmp_path_factory.mktemp("sound") / "second.wav", 1.0)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of this machine that nothing listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
