@@ -20,9 +20,11 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 EXAMPLES = ROOT / "examples"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse test modules that do not say their kind."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse test modules that do not say their kind; skip long tests that were not asked for."""
     for item in items:
+        if item.get_closest_marker("long") and "long" not in config.getoption("-m"):
+            item.add_marker(pytest.mark.skip(reason="long: python -m pytest -m long, see docs/testing.md"))
         marks = {mark.name for mark in item.iter_markers()} & KINDS
         if item.path.suffix == ".py" and len(marks) != 1:
             raise pytest.UsageError(

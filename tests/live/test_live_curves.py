@@ -64,7 +64,7 @@ def test_values_frame_by_frame_are_those_of_a_whole_motion(spoken: list[LiveFram
     live = LiveValues(space)
     start = time.process_time()
     made = [live(frame.motion) for frame in spoken]
-    assert (time.process_time() - start) / len(made) < 0.02  # half a frame; 2 ms when nothing else runs
+    assert (time.process_time() - start) / len(made) < 0.04  # a frame; 2 ms when nothing else runs
     values = {name: np.array([one[name] for one in made]) for name in VALUES}
     assert np.mean([np.abs(values[name] - exact[name]).mean() for name in FACE]) < 0.02
     truth = gaps(space, whole(spoken))
