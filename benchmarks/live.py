@@ -36,7 +36,7 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.face.photo import load_photo
-from portrait_anim.live.clock import played
+from portrait_anim.live.clock import FAR_BEHIND_S, played
 from portrait_anim.system.opencv import cv2
 from portrait_anim.video.writer import Writer
 
@@ -92,11 +92,14 @@ def steady(picture: np.ndarray, speech: np.ndarray, minutes: float) -> dict[str,
     face, process = LiveFace(picture, seed=1), psutil.Process()
     face.step()
     n_frames = round(minutes * 60 * FPS)
-    late, lag_s, n_samples, memory = 0, 0.0, 0, []
+    late, back, lag_s, n_samples, memory = 0, 0, 0.0, 0, []
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
         begin = time.monotonic()
         for i, frame in enumerate(islice(played(face), n_frames)):
-            late += time.monotonic() - begin - i / FPS > 2 / FPS
+            behind = time.monotonic() - begin - i / FPS
+            late += behind > 2 / FPS
+            if behind > FAR_BEHIND_S:  # the clock is set back
+                begin, back = begin + behind, back + 1
             lag_s = max(lag_s, abs(frame.time_s - 1 / FPS - n_samples / face.sample_rate))
             n_samples += len(frame.samples)
             memory.append(process.memory_info().rss / 2**20)
@@ -107,6 +110,7 @@ def steady(picture: np.ndarray, speech: np.ndarray, minutes: float) -> dict[str,
     fifth = len(memory) // 5
     return {
         f"{minutes:g} minutes beside a busy process: late frames, share": late / n_frames,
+        "clock set back there, times": back,
         "not drawn, share, there": face.numbers.dropped / n_frames,
         "picture to sound, largest distance there, ms": 1000 * lag_s,
         "memory there, second fifth, MiB": float(np.mean(memory[fifth : 2 * fifth])),

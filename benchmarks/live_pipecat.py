@@ -121,7 +121,7 @@ def barge_ins(face: LiveFace, speech: np.ndarray) -> tuple[tuple[list[float], li
         made.append(1000 * (max(spoken) - at) if spoken else 0.0)
         lips = [(when - at, opening(image)) for when, image in got["video"] if at - 0.5 < when < at + QUIET_S]
         rest = float(np.median([lip for when, lip in lips if when > 0.6]))
-        open_ = [when for when, lip in lips if 0 < when and lip > rest + SHUT_IOD]
+        open_ = [when for when, lip in lips if when > 0 and lip > rest + SHUT_IOD]
         shut.append(1000 * max(open_, default=0.0))
         loud = [when for when, sound in got["audio"] if at < when < at + QUIET_S and np.abs(sound).mean() > LOUD]
         silent.append(1000 * (max(loud) - at) if loud else 0.0)
