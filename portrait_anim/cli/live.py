@@ -9,10 +9,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from io import RawIOBase
+from io import FileIO
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from portrait_anim.cli.arguments import number, whole
 from portrait_anim.config import FPS, SAMPLE_RATE
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
             stack.callback(phone.close)
             logger.info("waiting for a phone at UDP port %d", phone.port)
         elif sound is None:
-            threading.Thread(target=_listen, args=(sys.stdin.buffer.raw, face, ended), name="ears", daemon=True).start()
+            threading.Thread(target=_listen, args=(sys.stdin.buffer, face, ended), name="ears", daemon=True).start()
         else:
             face.feed(sound)
             face.end_of_speech()
@@ -173,12 +173,13 @@ def _stopping() -> Iterator[threading.Event]:
             signal.signal(getattr(signal, name), handler)
 
 
-def _listen(pipe: RawIOBase, face: LiveFace, ended: threading.Event) -> None:
-    """Feed what comes through a pipe until it ends; raw: a buffered one is locked while it waits, even at the exit."""
+def _listen(pipe: BinaryIO, face: LiveFace, ended: threading.Event) -> None:
+    """Feed what comes through a pipe until it ends."""
     from portrait_anim.audio.waveform import PieceReader
 
     read = PieceReader()  # keeps half a sample until its other half comes
-    while data := pipe.read(PIECE_BYTES):
+    raw = FileIO(pipe.fileno(), closefd=False)  # a buffered one stays locked while it waits, and Python could not end
+    while data := raw.read(PIECE_BYTES):
         if (samples := read(data)).size:
             face.feed(samples, SAMPLE_RATE)
     face.end_of_speech()

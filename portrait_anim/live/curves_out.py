@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import socket
 import threading
 import time
@@ -20,8 +19,6 @@ from portrait_anim.motion.arkit import EYES, FACE, HEAD
 from portrait_anim.motion.arkit_live import LiveValues
 from portrait_anim.motion.livelink_packet import encode
 from portrait_anim.motion.space import MotionSpace
-
-logger = logging.getLogger(__name__)
 
 SUBJECT = "portrait_anim"
 CLOSE_S = 5.0  # that a server may take to end
@@ -86,10 +83,11 @@ class UdpCurves:
 
     def __init__(self, host: str, port: int, space: MotionSpace) -> None:
         try:
-            family, kind, _, _, self._to = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+            family, kind, _, _, to = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, kind)
         except OSError as e:
             raise OutputError(f"curves cannot go to {host}:{port} ({e.strerror}): give another address") from e
+        self._to: Any = to
         self._socket.setblocking(False)
         self._values = LiveValues(space)
         self._device = str(uuid.uuid4()).upper()
