@@ -22,9 +22,11 @@ from portrait_anim.drivers.stream import LIVE_NETS
 from portrait_anim.drivers.voice import VoiceNets
 from portrait_anim.errors import OptionError
 from portrait_anim.face.detect import shared_landmarker
+from portrait_anim.live.camera import Camera
 from portrait_anim.live.frame import LiveFrame, LiveNumbers
 from portrait_anim.live.manner import Manner
 from portrait_anim.live.speech import Piece, SpeechQueue
+from portrait_anim.motion.acting import Acting
 from portrait_anim.motion.space import Motion
 from portrait_anim.motion.streaming import LiveMouth
 from portrait_anim.options import MotionOptions, PhotoOptions
@@ -103,6 +105,7 @@ class LiveFace:
         self._last = np.zeros(self._space.n_components, np.float32)  # the mouth in the last frame of speech
         self._spoken = self._silent = 0  # frames since speech began, since it ended
         self._user = self._thinks = False
+        self._camera = Camera(Acting(target.shape, self._space.n_components, head_motion, blinks), shared_landmarker())
         self._ticks = self._dropped = 0
         self._delays: deque[float] = deque(maxlen=REMEMBERED)
         self._drawing: deque[float] = deque(maxlen=REMEMBERED)
@@ -174,6 +177,29 @@ class LiveFace:
         with self._lock:
             self._gaze = looks
 
+    def see(self, picture: Any, time_s: float | None = None) -> None:
+        """Take a camera's picture: from the first one on the face in it drives the photo, and sound is only passed on.
+
+        May be called from another thread, at any rate. See :class:`portrait_anim.live.camera.Camera`.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            time_s: when it was taken, on the monotonic clock; None: now.
+
+        Raises:
+            VideoError: it is no such array.
+        """
+        self._camera.see(picture, time.monotonic() if time_s is None else time_s)
+
+    def recalibrate(self) -> None:
+        """Learn the resting face of the user before the camera anew, from the next second."""
+        self._camera.recalibrate()
+
+    @property
+    def driven(self) -> str | None:
+        """What the camera does: ``"calibrating"``, ``"driven"`` or ``"lost"``; None: there was no picture."""
+        return self._camera.how
+
     @property
     def numbers(self) -> LiveNumbers:
         """How it is doing."""
@@ -186,16 +212,19 @@ class LiveFace:
     def step(self, *, draw: bool = True) -> LiveFrame:
         """Go on by 40 ms; ``draw``: False leaves the picture out, where there is no time for it."""
         with self._lock:
-            spoken = self._next()
-            state = self._state(spoken is not None)
+            seen = self._camera.how
+            spoken = self._next() if seen is None else None
+            piece = spoken[0] if spoken is not None else None if seen is None else self._queue.take()
+            state = "driven" if seen == "driven" else self._state(spoken is not None)
             mouth, latents = self._formed(spoken)
-            motion = self._gaze.led(replace(self._above(latents), mouth=mouth[None]), whole=False)
+            motion = self._camera.over(replace(self._above(latents), mouth=mouth[None]))
+            motion = self._gaze.led(motion, whole=False)
             rotation, gaze, felt = self._manner.next(state)
         motion = replace(
             motion, rotation=motion.rotation + rotation, gaze=motion.gaze + gaze,
             expression=felt[None] if felt.any() else motion.expression,
         )  # fmt: skip
-        samples = np.zeros(self.sample_rate // FPS, np.float32) if spoken is None else spoken[0].played
+        samples = np.zeros(self.sample_rate // FPS, np.float32) if piece is None else piece.played
         pixels = None
         if draw:
             start = time.monotonic()
@@ -205,8 +234,8 @@ class LiveFace:
             self._drawing.append(time.monotonic() - start)
         else:
             self._dropped += 1
-        if spoken is not None:
-            self._delays.append(time.monotonic() - spoken[0].fed_s)
+        if spoken is not None or seen == "driven":
+            self._delays.append(time.monotonic() - (self._camera.seen_s if spoken is None else spoken[0].fed_s))
         self._ticks += 1
         return LiveFrame(pixels, samples, (self._ticks - 1) / FPS, state)
 

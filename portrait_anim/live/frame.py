@@ -19,7 +19,7 @@ class LiveFrame:
         pixels: (H, W, 3) uint8 RGB, marked; None: the processor was too slow, and the frame before goes on being shown.
         samples: (N,) float32, the sound of these 40 ms at the engine's rate.
         time_s: its start.
-        state: ``"idle"``, ``"listening"``, ``"thinking"`` or ``"speaking"``.
+        state: ``"idle"``, ``"listening"``, ``"thinking"``, ``"speaking"``, or ``"driven"`` by a camera.
     """
 
     pixels: Image | None
