@@ -16,7 +16,7 @@ import numpy.typing as npt
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
-from portrait_anim.call.ear import Ear
+from portrait_anim.call.ear import HEARD, PASSED_ON, Ear
 from portrait_anim.call.tracks import (
     PICTURES_WAIT,
     SOUNDS_WAIT,
@@ -133,7 +133,7 @@ class Session:
                     self._face.set_emotion(manners.emotion)
             self._manners = manners
         if wishes.recalibrate and self._face is not None:
-            self._face.recalibrate()
+            self._face.camera.recalibrate()
 
     @property
     def numbers(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class Session:
         found = face.numbers
         return {
             "delay_ms": round(1000 * found.delay_s), "draw_ms": round(1000 * found.draw_s), "dropped": found.dropped,
-            "frames": found.frames, "queued_ms": round(1000 * found.queued_s), "driven": face.driven,
+            "frames": found.frames, "queued_ms": round(1000 * found.queued_s), "driven": face.camera.how,
         }  # fmt: skip
 
     async def close(self) -> None:
@@ -184,7 +184,7 @@ class Session:
                 number += 1
 
     async def _hear(self, track: MediaStreamTrack) -> None:
-        ear = Ear()
+        ear = Ear(PASSED_ON if self._source == CAMERA else HEARD)
         with contextlib.suppress(MediaStreamError):
             while True:
                 frame = await track.recv()

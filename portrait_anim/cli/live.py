@@ -86,6 +86,8 @@ def _serve(args: argparse.Namespace) -> int:
         from portrait_anim.call.web import page
     except ImportError as e:
         raise DependencyError('a face on a page needs aiortc: pip install "portrait-anim[live]"') from e
+    import numpy as np
+
     from portrait_anim.audio.load import load_audio
     from portrait_anim.cli.serve import listener
     from portrait_anim.live.engine import LiveFace
@@ -108,7 +110,13 @@ def _serve(args: argparse.Namespace) -> int:
         face.step()  # what has to be compiled is
         return face
 
-    make(None, args.emotion, args.gaze)  # a photo that cannot be used is told at once, and nets are loaded
+    def warm() -> None:
+        face = make(None, args.emotion, args.gaze)  # a photo that cannot be used is told at once
+        face.feed(np.zeros(SAMPLE_RATE, np.float32))  # nets are loaded
+        for _ in range(FPS):
+            face.step(draw=False)
+
+    warm()
     with listener(args.host, args.port) as socket:
         app = page(Desk(make, args.sessions, sound), sources, args.host)
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=CLOSE_S)

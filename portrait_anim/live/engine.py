@@ -65,6 +65,7 @@ class LiveFace:
     Attributes:
         size: (width, height) of the frames in px.
         sample_rate: as given.
+        camera: what drives the face from the first :meth:`see` on.
 
     Raises:
         PortraitAnimError: the photo cannot be used, or an option is out of range.
@@ -105,7 +106,7 @@ class LiveFace:
         self._last = np.zeros(self._space.n_components, np.float32)  # the mouth in the last frame of speech
         self._spoken = self._silent = 0  # frames since speech began, since it ended
         self._user = self._thinks = False
-        self._camera = Camera(Acting(target.shape, self._space.n_components, head_motion, blinks), shared_landmarker())
+        self.camera = Camera(Acting(target.shape, self._space.n_components, head_motion, blinks), shared_landmarker())
         self._ticks = self._dropped = 0
         self._delays: deque[float] = deque(maxlen=REMEMBERED)
         self._drawing: deque[float] = deque(maxlen=REMEMBERED)
@@ -178,27 +179,16 @@ class LiveFace:
             self._gaze = looks
 
     def see(self, picture: Any, time_s: float | None = None) -> None:
-        """Take a camera's picture: from the first one on the face in it drives the photo, and sound is only passed on.
-
-        May be called from another thread, at any rate. See :class:`portrait_anim.live.camera.Camera`.
+        """Take a camera's picture: the face in it drives the photo from now on, and sound is only passed on.
 
         Args:
-            picture: (H, W, 3) uint8 RGB.
+            picture: (H, W, 3) uint8 RGB, see :class:`portrait_anim.live.camera.Camera`.
             time_s: when it was taken, on the monotonic clock; None: now.
 
         Raises:
             VideoError: it is no such array.
         """
-        self._camera.see(picture, time.monotonic() if time_s is None else time_s)
-
-    def recalibrate(self) -> None:
-        """Learn the resting face of the user before the camera anew, from the next second."""
-        self._camera.recalibrate()
-
-    @property
-    def driven(self) -> str | None:
-        """What the camera does: ``"calibrating"``, ``"driven"`` or ``"lost"``; None: there was no picture."""
-        return self._camera.how
+        self.camera.see(picture, time.monotonic() if time_s is None else time_s)
 
     @property
     def numbers(self) -> LiveNumbers:
@@ -212,12 +202,12 @@ class LiveFace:
     def step(self, *, draw: bool = True) -> LiveFrame:
         """Go on by 40 ms; ``draw``: False leaves the picture out, where there is no time for it."""
         with self._lock:
-            seen = self._camera.how
+            seen = self.camera.how
             spoken = self._next() if seen is None else None
             piece = spoken[0] if spoken is not None else None if seen is None else self._queue.take()
             state = "driven" if seen == "driven" else self._state(spoken is not None)
             mouth, latents = self._formed(spoken)
-            motion = self._camera.over(replace(self._above(latents), mouth=mouth[None]))
+            motion = self.camera.over(replace(self._above(latents), mouth=mouth[None]))
             motion = self._gaze.led(motion, whole=False)
             rotation, gaze, felt = self._manner.next(state)
         motion = replace(
@@ -235,7 +225,7 @@ class LiveFace:
         else:
             self._dropped += 1
         if spoken is not None or seen == "driven":
-            self._delays.append(time.monotonic() - (self._camera.seen_s if spoken is None else spoken[0].fed_s))
+            self._delays.append(time.monotonic() - (self.camera.seen_s if spoken is None else spoken[0].fed_s))
         self._ticks += 1
         return LiveFrame(pixels, samples, (self._ticks - 1) / FPS, state)
 
