@@ -27,6 +27,7 @@ from portrait_anim.face.detect import make_landmarker
 from portrait_anim.face.normalise import normalise
 from portrait_anim.motion.space import INNER_LIPS
 from portrait_anim.system.ffmpeg import ffmpeg_exe
+from portrait_anim.system.opencv import cv2
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 RATE = 48_000  # Hz, of what a page records
@@ -35,6 +36,7 @@ FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
 )  # fmt: skip
 START_S, LOOK_S = 60.0, 0.1  # that the first picture may take
+THUMBNAIL = (64, 64)  # px, in which pictures are compared
 FEWEST = 15  # frames that a correlation needs
 MOST_LAG_S, LAG_STEP_S = 1.2, 0.005  # lags that are tried
 
@@ -273,6 +275,12 @@ def place(sound: np.ndarray, loop: np.ndarray) -> int:
     part = np.resize(sound, len(loop)) if len(sound) >= len(loop) else np.pad(sound, (0, len(loop) - len(sound)))
     alike = np.fft.irfft(np.fft.rfft(loop) * np.fft.rfft(part).conj(), len(loop))
     return int(alike.argmax())
+
+
+def same(frames: Sequence[np.ndarray], sources: Sequence[np.ndarray]) -> np.ndarray:
+    """Return (T,) which of the sources each picture shows."""
+    small = [np.stack([cv2.resize(one, THUMBNAIL).astype(np.float32) for one in some]) for some in (frames, sources)]
+    return np.array([int(np.abs(small[1] - one).mean(axis=(1, 2, 3)).argmin()) for one in small[0]])
 
 
 def y4m(frames: Sequence[np.ndarray], path: Path, fps: int = 25) -> Path:

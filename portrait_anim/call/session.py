@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 Array = npt.NDArray[np.float32]
 MakeFace = Callable[[Any, str | None, str], LiveFace]  # photo (None: the one of the command line), emotion, gaze
 
+SETTLE_S = 1.0  # that a connection may still take when somebody hangs up
 OVER = ("failed", "closed")  # states of a connection that is gone
 
 
@@ -53,6 +54,13 @@ class Manners:
 
     emotion: str | None = None
     gaze: str = "camera"
+
+
+async def settled(peer: RTCPeerConnection) -> None:
+    """Wait a moment for a connection that is just being made: closed meanwhile, its parts go on for half a minute."""
+    end = time.monotonic() + SETTLE_S
+    while peer.connectionState == "connecting" and time.monotonic() < end:
+        await asyncio.sleep(SETTLE_S / 20)
 
 
 class Session:
@@ -91,7 +99,7 @@ class Session:
         self._video, self._audio = FaceTrack("video", PICTURES_WAIT), FaceTrack("audio", SOUNDS_WAIT)
 
         async def changed() -> None:
-            if peer.connectionState == "connected":
+            if peer.connectionState == "connected" and not self.over:
                 self._start(self._play())
             elif peer.connectionState in OVER:
                 await self.close()
@@ -159,6 +167,7 @@ class Session:
         if self._peer is not None:
             self._video.stop()
             self._audio.stop()
+            await settled(self._peer)
             await self._peer.close()
             self._peer.remove_all_listeners()
         self._face = self._peer = None
