@@ -36,6 +36,7 @@ FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
 )  # fmt: skip
 START_S, LOOK_S = 60.0, 0.1  # that the first picture may take
+EASED = 12  # frames of a film, at either end
 THUMBNAIL = (64, 64)  # px, in which pictures are compared
 FEWEST = 15  # frames that a correlation needs
 MOST_LAG_S, LAG_STEP_S = 1.2, 0.005  # lags that are tried
@@ -162,17 +163,20 @@ def served(*arguments: str, python: str = sys.executable) -> Iterator[tuple[subp
 
 
 @contextlib.contextmanager
-def chromium(microphone: Path | None = None, camera: Path | None = None, *, allowed: bool = True) -> Iterator[Any]:
+def chromium(
+    microphone: Path | None = None, camera: Path | None = None, *, allowed: bool = True, devices: bool = True
+) -> Iterator[Any]:
     """Run a browser; its microphone plays a wav file, its camera a y4m film, over and over.
 
     Args:
         microphone: None: beeps.
         camera: None: a test picture.
         allowed: pages may use both.
+        devices: there are any.
     """
     from playwright.sync_api import sync_playwright
 
-    flags = [flag for flag in FLAGS if allowed or "fake-ui" not in flag]
+    flags = [flag for flag in FLAGS if (allowed or "fake-ui" not in flag) and (devices or "fake-device" not in flag)]
     if microphone is not None:
         flags.append(f"--use-file-for-fake-audio-capture={microphone}")
     if camera is not None:
@@ -254,7 +258,7 @@ def matched(
 
     Args:
         times: (T,) s.
-        values: (T,); NaN is left out.
+        values: (T,); NaN is left out, here and there.
         other_times: (N,) s, ascending.
         others: (N,).
         lags: s, least and greatest that is tried.
@@ -262,11 +266,12 @@ def matched(
     best = (0.0, -1.0)
     for lag in np.arange(lags[0], lags[1] + LAG_STEP_S, LAG_STEP_S):
         at = times - lag
-        there = (at >= other_times[0]) & (at <= other_times[-1]) & np.isfinite(values)
-        wanted = np.interp(at, other_times, others)[there]
-        if there.sum() < FEWEST or min(wanted.std(), values[there].std()) < 1e-6:
+        wanted = np.interp(at, other_times, others)
+        there = (at >= other_times[0]) & (at <= other_times[-1]) & np.isfinite(values) & np.isfinite(wanted)
+        if there.sum() < FEWEST or min(wanted[there].std(), values[there].std()) < 1e-6:
             continue
-        best = max(best, (float(lag), float(np.corrcoef(values[there], wanted)[0, 1])), key=lambda pair: pair[1])
+        r = float(np.corrcoef(values[there], wanted[there])[0, 1])
+        best = max(best, (float(lag), r), key=lambda pair: pair[1])
     return best
 
 
@@ -275,6 +280,13 @@ def place(sound: np.ndarray, loop: np.ndarray) -> int:
     part = np.resize(sound, len(loop)) if len(sound) >= len(loop) else np.pad(sound, (0, len(loop) - len(sound)))
     alike = np.fft.irfft(np.fft.rfft(loop) * np.fft.rfft(part).conj(), len(loop))
     return int(alike.argmax())
+
+
+def acted(film: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Return (T,) what a film's curve is where its video shows these frames; NaN where the film eases from and to rest."""
+    inside = film.copy()
+    inside[:EASED], inside[-EASED:] = np.nan, np.nan
+    return inside[np.minimum(shown, len(film) - 1)]
 
 
 def same(frames: Sequence[np.ndarray], sources: Sequence[np.ndarray]) -> np.ndarray:

@@ -63,6 +63,7 @@ class Desk:
             PortraitAnimError: as of :meth:`Session.answer`.
         """
         await self.hang_up(token)
+        await self._forget_gone()
         if len(self.sessions) >= self._most:
             raise BusyError(f"{self._most} calls go on, and no more are allowed: try again later")
         session = self.sessions[token] = Session(self._make_face, source, self._sound)
@@ -97,14 +98,17 @@ class Desk:
         """End calls whose connection or page is gone, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
-            for token, session in list(self.sessions.items()):
-                if session.over or time.monotonic() - session.asked_s > self._silent_s:
-                    await self._end(token, session)
+            await self._forget_gone()
 
     async def close(self) -> None:
         """End all calls."""
         for token, session in list(self.sessions.items()):
             await self._end(token, session)
+
+    async def _forget_gone(self) -> None:
+        for token, session in list(self.sessions.items()):
+            if session.over or time.monotonic() - session.asked_s > self._silent_s:
+                await self._end(token, session)
 
     async def _end(self, token: str, session: Session) -> None:
         if self.sessions.get(token) is session:

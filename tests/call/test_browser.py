@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -107,35 +108,39 @@ def test_a_camera_moves_the_face_as_the_film_of_the_same_video_does(
         page.get_by_role("button", name="Hang up").click()
     in_time(found)
     film = browser.lips(list(Animator(photo).frames(actor=EXAMPLES / "address.mp4")))
-    wanted = film[np.minimum(browser.same(found.camera.frames, acting), len(film) - 1)]
+    wanted = browser.acted(film, browser.same(found.camera.frames, acting))
     made = browser.lips(found.face.frames)
     late_s, r = browser.matched(found.face.times, made, found.camera.times, wanted)
-    assert r > 0.85, (r, late_s, len(found.face.frames))
+    assert r > 0.9, (r, late_s, len(found.face.frames))
     assert late_s < 0.6
+
+
+def started_again(page: Any, address: str) -> None:
+    """Start while an earlier call may still be there; at most half a minute later it is gone."""
+    page.goto(address)
+    for _ in range(20):
+        page.get_by_role("button", name="Start").click()
+        page.wait_for_timeout(1500)
+        if not page.inner_text("#problem"):
+            break
+        assert "1 calls go on" in page.inner_text("#problem")
+    assert not page.inner_text("#problem")
 
 
 def test_a_killed_browser_and_a_closed_tab_free_the_only_call(address: str, microphone: Path) -> None:
     for _ in range(2):
         with browser.chromium(microphone) as chromium:
             page = chromium.new_page(viewport=PHONE)
-            browser.start(page, address)
-            page.close()  # the page says goodbye
+            started_again(page, address)
+            page.close()
             page = chromium.new_page(viewport=PHONE)
-            browser.start(page, address)
+            started_again(page, address)
             own = [one for one in psutil.process_iter() if str(browser.CHROMIUM.stem) in one.name()]
             for one in psutil.Process().children(recursive=True):
                 if one in own:
                     one.kill()
     with browser.chromium(microphone) as chromium:
-        page = chromium.new_page(viewport=PHONE)
-        for _ in range(40):
-            page.goto(address)
-            page.get_by_role("button", name="Start").click()
-            page.wait_for_timeout(1500)
-            if not page.inner_text("#problem"):
-                break
-            assert "1 calls go on" in page.inner_text("#problem")
-        browser.start(page, address)
+        started_again(chromium.new_page(viewport=PHONE), address)
 
 
 def test_the_page_says_when_something_is_missing_and_fits_a_phone(address: str) -> None:
@@ -153,11 +158,12 @@ def test_the_page_says_when_something_is_missing_and_fits_a_phone(address: str) 
         page.get_by_role("button", name="Start").click()
         page.locator("#problem:not([hidden])").wait_for(timeout=20_000)
         assert "not allowed to use the microphone" in page.inner_text("#problem")
-        page.select_option("#source", "camera")
-        page.evaluate(
-            "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError'))"
-        )
-        page.get_by_role("button", name="Start").click()
-        page.locator("#problem:has-text('No camera was found')").wait_for(timeout=20_000)
         assert page.get_by_role("button", name="Start").is_enabled()
         assert page.get_by_role("button", name="Hang up").is_disabled()
+    with browser.chromium(devices=False) as chromium:
+        page = chromium.new_page(viewport=PHONE)
+        for source in ("microphone", "camera"):
+            page.goto(address)
+            page.select_option("#source", source)
+            page.get_by_role("button", name="Start").click()
+            page.locator(f"#problem:has-text('No {source} was found')").wait_for(timeout=20_000)
