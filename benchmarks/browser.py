@@ -283,7 +283,7 @@ def place(sound: np.ndarray, loop: np.ndarray) -> int:
 
 
 def acted(film: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Return (T,) what a film's curve is where its video shows these frames; NaN where the film eases from and to rest."""
+    """Return (T,) a film's curve where its video shows these frames; NaN where the film eases from and to rest."""
     inside = film.copy()
     inside[:EASED], inside[-EASED:] = np.nan, np.nan
     return inside[np.minimum(shown, len(film) - 1)]

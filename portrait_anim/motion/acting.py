@@ -127,7 +127,7 @@ class _Learned:
         """Return mesh (478, 3), opening, rotation (3,), shift (3,), lids (1, 2) and gaze (1, 2) of a picture."""
         pose = fit(self._reference, landmarks)
         points = pose.to_face(landmarks)
-        mesh = on_eyes((points - self._shape)[None])[0]
+        mesh = on_eyes((points - self._shape)[None].astype(np.float32))[0]
         upper, lower = INNER_LIPS
         if mesh[upper, 1] - mesh[lower, 1] < -CLOSER_IOD:
             self._shape = self._shape + CLOSER_SHARE * self._lower * mesh * UP
