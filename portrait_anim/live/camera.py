@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,12 @@ from portrait_anim.config import FPS
 from portrait_anim.errors import VideoError
 from portrait_anim.face.actor_track import Follower
 from portrait_anim.face.types import Image, Landmarker
-from portrait_anim.motion.acting import Acting
 from portrait_anim.motion.space import Motion
 from portrait_anim.system.easing import eased
 from portrait_anim.system.opencv import cv2
+
+if TYPE_CHECKING:
+    from portrait_anim.motion.acting import Acting
 
 Array = npt.NDArray[np.float32]
 
@@ -36,12 +39,14 @@ class Camera:
     """Follows the user. ``see`` may be called from another thread than the rest.
 
     Args:
-        acting: makes motion of the face.
-        landmarker: finds it.
+        landmarker: finds the face.
+        shape, n_components, head_motion, blinks: of the motion, see :class:`portrait_anim.motion.acting.Acting`.
     """
 
-    def __init__(self, acting: Acting, landmarker: Landmarker) -> None:
-        self._acting, self._landmarker = acting, landmarker
+    def __init__(
+        self, landmarker: Landmarker, shape: Array, n_components: int, head_motion: float = 1.0, blinks: float = 1.0
+    ) -> None:
+        self._given = shape, n_components, head_motion, blinks
         self._seeing, self._lock = threading.Lock(), threading.Lock()
         self._follower = Follower(landmarker, None, "the camera")
         self._wants_anew = False
@@ -53,6 +58,12 @@ class Camera:
         self._shown: dict[str, Array] = {}
         self._away: dict[str, Array] = {}  # what was shown less what came, where motion broke off
         self._faded = 1.0
+
+    @cached_property
+    def _acting(self) -> Acting:
+        from portrait_anim.motion.acting import Acting  # scipy.signal takes long to import
+
+        return Acting(*self._given)
 
     def see(self, picture: Any, time_s: float) -> None:
         """Look at a picture.

@@ -26,7 +26,6 @@ from portrait_anim.live.camera import Camera
 from portrait_anim.live.frame import LiveFrame, LiveNumbers
 from portrait_anim.live.manner import Manner
 from portrait_anim.live.speech import Piece, SpeechQueue
-from portrait_anim.motion.acting import Acting
 from portrait_anim.motion.space import Motion
 from portrait_anim.motion.streaming import LiveMouth
 from portrait_anim.options import MotionOptions, PhotoOptions
@@ -106,7 +105,7 @@ class LiveFace:
         self._last = np.zeros(self._space.n_components, np.float32)  # the mouth in the last frame of speech
         self._spoken = self._silent = 0  # frames since speech began, since it ended
         self._user = self._thinks = False
-        self.camera = Camera(Acting(target.shape, self._space.n_components, head_motion, blinks), shared_landmarker())
+        self.camera = Camera(shared_landmarker(), target.shape, self._space.n_components, head_motion, blinks)
         self._ticks = self._dropped = 0
         self._delays: deque[float] = deque(maxlen=REMEMBERED)
         self._drawing: deque[float] = deque(maxlen=REMEMBERED)
