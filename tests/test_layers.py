@@ -182,7 +182,7 @@ def test_printing_is_seen() -> None:
                 "main(['prepare', '--help'])", "main(['train', '--help'])", "main(['evaluate', '--help'])",
                 "main(['verify', '--help'])", "main(['info', '--help'])", "main(['app', '--help'])",
                 "main(['serve', '--help'])",
-                "main(['batch', '--help'])",
+                "main(['batch', '--help'])", "main(['live', '--help'])",
             )
         ),
     ],
