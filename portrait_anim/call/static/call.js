@@ -153,7 +153,7 @@ async function numbers(mine) {
     const [found, waited] = [await send("numbers", {}), await waits(mine)];
     if (call !== mine) return;
     if (found.over) { end("The call has ended."); return; }
-    at("delay").textContent = found.delay_ms ? `${Math.round(found.delay_ms + waited)} ms` : "–";
+    at("delay").textContent = found.delay_ms && at("source").value !== "file" ? `${Math.round(found.delay_ms + waited)} ms` : "–";
     const [shown, span] = [mine.shown, mine.shown.length > 1 ? mine.shown.at(-1) - mine.shown[0] : 0];
     at("fps").textContent = span ? ((1000 * (shown.length - 1)) / span).toFixed(1) : "–";
     at("dropped").textContent = `${found.dropped} of ${found.frames}`;
@@ -201,7 +201,10 @@ at("strength").addEventListener("change", () => change({ emotion: feeling() }));
 at("gaze").addEventListener("change", () => change({ gaze: at("gaze").value }));
 at("recalibrate").addEventListener("click", () => change({ recalibrate: true }));
 at("sound").addEventListener("change", () => { at("face").muted = !at("sound").checked; });
-at("source").addEventListener("change", () => { if (call) end(); });
+at("source").addEventListener("change", () => {
+  if (call) end();
+  at("sound").checked = at("source").value === "file"; // one's own voice coming back late disturbs
+});
 at("choices").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("pagehide", () => {
   if (call) navigator.sendBeacon("/call/hang-up", JSON.stringify({ token: given.token }));
