@@ -1,4 +1,4 @@
-"""``portrait-anim live``: a photo speaks in real time what comes through a pipe, or moves as a phone's face does."""
+"""``portrait-anim live``: a photo speaks in real time what it hears, or moves as a phone's or a camera's face does."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO
 
+from portrait_anim.cli import live_page
 from portrait_anim.cli.arguments import number, whole
 from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.errors import OptionError, OutputError
@@ -29,13 +30,13 @@ PIPE, CAMERA, PHONE = "-", "camera", "udp://"
 PIECE_BYTES = 2 * SAMPLE_RATE // 50  # 20 ms of 16-bit sound
 REST_S = 0.6  # that the face stays after the last word
 
-EXAMPLES = """examples:
-  arecord -f S16_LE -r 16000 | {prog} photo.jpg | mpv -
-  {prog} photo.jpg --input speech.wav --output film.mp4
-  {prog} photo.jpg --format y4m < speech.s16 | ffmpeg -i - -f flv rtmp://...
-  {prog} photo.jpg --input udp://0.0.0.0:11111 --record film.mp4     a phone's face (Live Link Face), until Ctrl-C
-  {prog} photo.jpg --input speech.wav --curves udp://127.0.0.1:11111   to Unreal, Blender, ...
-"""
+EXAMPLES = f"""examples:
+  arecord -f S16_LE -r 16000 | {{prog}} photo.jpg | mpv -
+  {{prog}} photo.jpg --input speech.wav --output film.mp4
+  {{prog}} photo.jpg --format y4m < speech.s16 | ffmpeg -i - -f flv rtmp://...
+  {{prog}} photo.jpg --input udp://0.0.0.0:11111 --record film.mp4     a phone's face (Live Link Face), until Ctrl-C
+  {{prog}} photo.jpg --input speech.wav --curves udp://127.0.0.1:11111   to Unreal, Blender, ...
+{live_page.EXAMPLES}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,10 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", help="the picture")
     parser.add_argument(
         "--input", default=PIPE, metavar="FILE",
-        help="a sound file; -: 16-bit mono at 16 kHz on stdin; udp://HOST:PORT: packets of the app Live Link Face (-)",
+        help="a sound file; mic or camera: the browser's; -: 16-bit mono at 16 kHz on stdin; udp://HOST:PORT: packets "
+        "of the app Live Link Face (-)",
     )  # fmt: skip
     parser.add_argument(
-        "--output", metavar="FILE", help="- is stdout; camera: a virtual one (-; with --record or --curves: nothing)"
+        "--output",
+        metavar="FILE",
+        help="a film; page: in the browser; - is stdout; camera: a virtual one (-; page of mic "
+        "and camera; with --record or --curves: nothing)",
     )
     parser.add_argument("--record", metavar="FILE", help="keep it as a signed mp4, too")
     parser.add_argument(
@@ -56,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="send ARKit's values: to udp://HOST:PORT as Live Link Face, or served as JSON at ws://HOST:PORT",
     )  # fmt: skip
     parser.add_argument("--format", choices=("mp4", "y4m"), default="mp4", help="fragmented mp4, or raw pictures (mp4)")
-    parser.add_argument("--size", type=whole, metavar="PX", help="limit of the picture's longer side")
+    parser.add_argument("--size", type=whole, metavar="PX", help="limit of the longer side (page: 512)")
     parser.add_argument("--face", type=whole, metavar="N", help="which face, from the left")
     parser.add_argument("--emotion", metavar="E", help=f"one of {', '.join(EMOTIONS)}, with a strength as happy:0.7")
     parser.add_argument("--gaze", choices=("camera", "photo"), default="camera", help="where the eyes look (camera)")
@@ -65,10 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of blinks, gaze and head (0)")
     parser.add_argument("--weights", choices=("default", "open"), default="default", help="set of weights")
     parser.add_argument("--force", action="store_true", help="replace the output if it is there")
+    live_page.add_page_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Play until the sound ends, or until Ctrl-C."""
+    """Play until the sound ends, or until Ctrl-C; or serve a page until then."""
+    if live_page.wants_page(args):
+        return live_page.serve(args)
     from portrait_anim.audio.load import load_audio
     from portrait_anim.live.clock import played
     from portrait_anim.live.curves_out import split_address

@@ -21,7 +21,7 @@ class LiveFrame:
         pixels: (H, W, 3) uint8 RGB, marked; None: the processor was too slow, and the frame before goes on being shown.
         samples: (N,) float32, the sound of these 40 ms at the engine's rate.
         time_s: its start.
-        state: ``"idle"``, ``"listening"``, ``"thinking"`` or ``"speaking"``.
+        state: ``"idle"``, ``"listening"``, ``"thinking"``, ``"speaking"``, or ``"driven"`` by a camera.
         motion: of the face in this frame (T = 1), in the space of the engine.
         said: number of frames with speech up to this one, since the start.
         turn: how often the engine had been interrupted when it was made.

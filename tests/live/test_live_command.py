@@ -60,6 +60,20 @@ def test_a_file_into_a_file_and_raw_pictures(speech: np.ndarray, tmp_path: Path)
     assert b"is there already" in again.stderr
 
 
+def test_what_the_page_cannot_do_is_one_line(tmp_path: Path) -> None:
+    for arguments, said in (
+        (["--input", "mic", "--output", "film.mp4"], b"needs --output page"),
+        (["--input", "-", "--output", "page"], b"hears no pipe"),
+        (["--input", "camera", "--sessions", "0"], b"sessions"),
+    ):
+        done = subprocess.run([*COMMAND, *arguments], capture_output=True, timeout=180, cwd=tmp_path)
+        assert done.returncode == 2
+        if b"portrait-anim[live]" not in done.stderr:  # where aiortc is missing, that is what is told
+            assert said in done.stderr
+        assert done.stderr.count(b"error:") == 1
+        assert not list(tmp_path.iterdir())
+
+
 def test_a_reader_that_goes_away_ends_it(speech: np.ndarray) -> None:
     data = (np.tile(speech, 10) * 32767).astype("<i2").tobytes()
     with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
