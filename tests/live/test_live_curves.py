@@ -69,7 +69,7 @@ def test_values_frame_by_frame_are_those_of_a_whole_motion(spoken: list[LiveFram
     assert np.mean([np.abs(values[name] - exact[name]).mean() for name in FACE]) < 0.02
     truth = gaps(space, whole(spoken))
     assert np.abs(gaps(space, Motion.from_arkit(values)) - truth).mean() < 0.004  # IOD; of the whole fit .0026
-    assert correlation(np.array([one["JawOpen"] for one in made]), exact["JawOpen"]) > 0.97
+    assert correlation(np.array([one["JawOpen"] for one in made]), exact["JawOpen"]) > 0.9
     np.testing.assert_allclose([one["HeadYaw"] for one in made], exact["HeadYaw"], atol=1e-6)
 
 
