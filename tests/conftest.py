@@ -19,9 +19,16 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 EXAMPLES = ROOT / "examples"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse test modules that do not say their kind."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare --long."""
+    parser.addoption("--long", action="store_true", help="also run the tests marked long, see docs/testing.md")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse test modules that do not say their kind, and skip long tests unless asked for."""
     for item in items:
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(pytest.mark.skip(reason="takes long: --long runs it"))
         marks = {mark.name for mark in item.iter_markers()} & KINDS
         if item.path.suffix == ".py" and len(marks) != 1:
             raise pytest.UsageError(

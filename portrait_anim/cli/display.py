@@ -63,19 +63,26 @@ class Unfailing:
                 raise
 
 
-@contextlib.contextmanager
-def unfailing_streams() -> Iterator[None]:
-    """Replace stdout and stderr in the block by streams that never fail, except for BrokenPipeError of stdout.
+def open_descriptors() -> None:
+    """Open those of the descriptors 0 to 2 that are closed on the null device.
 
-    A service or a cron job may start the process without them, or with a full disk. Closed descriptors 0 to 2 are
-    opened on the null device first. Otherwise the next file that is opened (the photo, the film) would get such a
-    number, and native libraries would print into it.
+    Otherwise the next file that is opened (the photo, the film) would get such a number, and native libraries would
+    print into it.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number
+
+
+@contextlib.contextmanager
+def unfailing_streams() -> Iterator[None]:
+    """Replace stdout and stderr in the block by streams that never fail, except for BrokenPipeError of stdout.
+
+    A service or a cron job may start the process without them, or with a full disk.
+    """
+    open_descriptors()
     before = sys.stdout, sys.stderr
     out, err = Unfailing(before[0], ends=True), Unfailing(before[1])
     sys.stdout, sys.stderr = cast(Any, out), cast(Any, err)
