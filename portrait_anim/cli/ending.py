@@ -157,10 +157,8 @@ def _watch(pipe: int, watched: int) -> None:
         if not what:
             break
         if what == _FOLDER:
-            name = bytearray()
-            while (letter := os.read(pipe, 1)) not in (b"\0", b""):
-                name += letter
-            folders.add(Path(os.fsdecode(bytes(name))))
+            letters = iter(lambda: os.read(pipe, 1) or b"\0", b"\0")
+            folders.add(Path(os.fsdecode(b"".join(letters))))
         else:
             waits = what != _AWAKE and what[0] in {getattr(signal, name) for name in NAMES}
     for wait_s in (0.0, SETTLED_S):

@@ -1,4 +1,4 @@
-"""Where the commands ``animate`` and ``portrait-anim`` begin: until they handle Ctrl-C themselves, it ends them silently."""
+"""Where the commands begin: until they handle Ctrl-C themselves, it ends them silently."""
 
 from __future__ import annotations
 

@@ -58,6 +58,7 @@ class Photo:
             monochrome.
         source: the path as given, None for pictures from memory.
         notes: what was done to it, for the user to read.
+        scale: its px over those of the picture as it was given, upright; 1 unless ``max_size`` reduced it.
         origin: what it was made from: a file, as it was when it was read, or the picture as it was given.
     """
 
@@ -66,6 +67,7 @@ class Photo:
     source: str | None
     notes: tuple[str, ...]
     origin: Any = field(repr=False, compare=False)
+    scale: float = 1.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -107,19 +109,19 @@ def load_photo(
         path = readable_file(photo, PhotoError, "photo")
         origin: Any = fingerprint(path, PhotoError, "photo")
         with _any_failure(f"photo {name} is damaged or cut off", "save or copy it again"):
-            pixels = _from_file(path, name, limit, notes)
+            pixels, scale = _from_file(path, name, limit, notes)
     elif isinstance(photo, Image.Image):
         source, name, origin = None, "the picture", photo
         with _any_failure("the picture cannot be read", "load it again"):
-            pixels = _pixels(photo, name, limit, notes)
+            pixels, scale = _pixels(photo, name, limit, notes)
     elif isinstance(photo, np.ndarray):
         source, name, origin = None, "the array", photo
-        pixels = _pixels(_from_array(photo), name, limit, notes)
+        pixels, scale = _pixels(_from_array(photo), name, limit, notes)
     else:
         raise PhotoError(f"a {type(photo).__name__} is no photo: give a path, a PIL image or a uint8 array")
     for note in notes:
         logger.info("%s: %s", name, note)
-    return Photo(pixels, is_monochrome(pixels), source, tuple(notes), origin)
+    return Photo(pixels, is_monochrome(pixels), source, tuple(notes), origin, scale)
 
 
 def is_monochrome(pixels: npt.NDArray[np.uint8]) -> bool:
@@ -149,7 +151,7 @@ def _any_failure(what: str, advice: str) -> Generator[None, None, None]:
         raise PhotoError(f"{what} ({reason}): {advice}") from e
 
 
-def _from_file(path: Path, name: str, max_size: int | None, notes: list[str]) -> npt.NDArray[np.uint8]:
+def _from_file(path: Path, name: str, max_size: int | None, notes: list[str]) -> tuple[npt.NDArray[np.uint8], float]:
     """Decode a file; one that lacks nothing but its end is used, with a note."""
     header = file_header(path)
     try:
@@ -215,8 +217,11 @@ def _check_pixels(size: tuple[int, int], name: str, limit: int) -> None:
 
 def _pixels(
     image: Image.Image, name: str, max_size: int | None, notes: list[str], header: bytes | None = None
-) -> npt.NDArray[np.uint8]:
-    """Return upright RGB pixels; with its file's ``header``, ``image`` is ours to change (JPEG's reduced decoding)."""
+) -> tuple[npt.NDArray[np.uint8], float]:
+    """Return upright RGB pixels and how far they are reduced, 0..1.
+
+    With its file's ``header``, ``image`` is ours to change (JPEG's reduced decoding).
+    """
     ours = header is not None
     size = image.size
     scale = 1.0 if max_size is None else min(1.0, max_size / max(size))
@@ -243,7 +248,7 @@ def _pixels(
     if scale < 1:
         before = size if orientation < 5 else size[::-1]
         notes.append(f"reduced from {before[0]}x{before[1]} to {rgb.width}x{rgb.height}")
-    return np.array(rgb, np.uint8)
+    return np.array(rgb, np.uint8), scale
 
 
 def _orientation(image: Image.Image) -> int:

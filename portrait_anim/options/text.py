@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from portrait_anim.errors import OptionError
-from portrait_anim.options.film import ALL, parse_duration
+from portrait_anim.options.film import parse_duration
+from portrait_anim.options.which import ALL, BOX_PARTS
 
 
 def number(text: str) -> float:
@@ -33,6 +34,14 @@ def faces(text: str) -> int | str | tuple[int, ...]:
     return numbers if len(numbers) > 1 else numbers[0]
 
 
+def box(text: str) -> tuple[float, ...]:
+    """Read a box: x,y,width,height."""
+    parts = text.split(",")
+    if len(parts) != len(BOX_PARTS):
+        raise OptionError(f"{text!r} is no box: give {','.join(BOX_PARTS)} in px, as 120,80,200,240")
+    return tuple(number(part) for part in parts)
+
+
 def frame_rate(text: str) -> float:
     """Read a frame rate: 25, 29.97 or 30000/1001.
 
@@ -50,6 +59,7 @@ def frame_rate(text: str) -> float:
 
 READERS: dict[str, Callable[[str], Any]] = {
     "face": faces,
+    "face_box": box,
     "max_size": whole,
     "head_motion": number,
     "blinks": number,

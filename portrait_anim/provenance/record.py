@@ -179,6 +179,11 @@ class Provenance:
         visible = None if self._style is None else label.Label(self._style, size, fps)
         marker = FrameMarker(size, self.content_id)
         marker.plan(np.ascontiguousarray(pixels[..., :COLOURS]))
+        if marker.weak:
+            logger.info(
+                "the invisible mark of this film is weak, its picture is small (%dx%d px): hard compression elsewhere may "
+                "remove it; a larger photo carries it better", *size,
+            )  # fmt: skip
         return FilmMarker(marker, visible, captions)
 
     def check_files(self, *, may_be_gone: bool = False) -> None:

@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from portrait_anim.errors import OptionError, PhotoError
-from portrait_anim.face.choose import choose_faces
+from portrait_anim.face.choose import choose_faces, face_at
 from portrait_anim.face.cutout import Cutout, cut_out
 from portrait_anim.face.photo import Photo, load_photo
 from portrait_anim.face.reframe import LOAD, reframed
@@ -39,12 +39,15 @@ def shown_photo(given: Any, landmarker: Landmarker, options: PhotoOptions) -> tu
     """Load a photo, choose its faces that move, and bring both to the film's shape.
 
     Raises:
-        PhotoError, NoFaceError: as of :func:`load_photo` and :func:`choose_faces`.
+        PhotoError, NoFaceError: as of :func:`load_photo`, :func:`choose_faces` and :func:`face_at`.
         OptionError: the faces do not fit into a crop that was asked for.
     """
     limit = options.max_size
     photo = load_photo(given, limit * LOAD if limit is not None and options.format is not None else limit)
-    faces = choose_faces(photo, landmarker, options.face)
+    if options.face_box is not None:
+        faces = [face_at(photo, landmarker, options.face_box)]
+    else:
+        faces = choose_faces(photo, landmarker, options.face)
     return reframed(photo, faces, options.format, limit)
 
 

@@ -30,8 +30,8 @@ SERVERS = (
 """Options that are the server's own: what runs on it and what is written there. And, from idle on, what the service
 does not offer: films of another kind, and what needs further files."""
 CHOICES = (
-    "face", "max_size", "weights", "landmarker", "morph", "morph_style", "emotion", "head_motion", "blinks", "seed",
-    "fps", "max_duration", "actor_face", "actor_neutral", "lips", "gaze", "label",
+    "face", "face_box", "max_size", "weights", "landmarker", "morph", "morph_style", "emotion", "head_motion",
+    "blinks", "seed", "fps", "max_duration", "actor_face", "actor_neutral", "lips", "gaze", "label",
     "aspect", "fill", "loop",
 )  # fmt: skip
 """The options that a client may send, by the keywords of :func:`portrait_anim.animate`. None of them opens a path: a

@@ -221,7 +221,8 @@ def test_orphans_go_and_what_lives_or_is_foreign_stays(
         work / f".portrait_anim-{os.getppid()}-{machine}-0.mp4",
         work / f".portrait_anim-{gone}-{'0' * 8}-0.mp4",  # of another machine
         work / f".portrait_anim-{9 * 10**9}-{machine}-0.mp4",  # no process ever has this number
-        work / f".portrait_anim-{gone}-notes.txt", work / f"portrait_anim-{gone}.txt", work / ".portrait_anim-batch.lock",
+        work / f".portrait_anim-{gone}-notes.txt", work / f"portrait_anim-{gone}.txt",
+        work / ".portrait_anim-batch.lock",
     ]  # fmt: skip
     for path in (*dead[:2], *stays):
         path.write_text("x")
