@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from portrait_anim.errors import DependencyError, OptionError, PhotoError
 from portrait_anim.face.colour import colour_space, file_header, through_profile, to_srgb
 from portrait_anim.face.repair import ended
+from portrait_anim.system.containers import open_picture
 from portrait_anim.system.files import printable, readable_file
 from portrait_anim.system.fingerprint import fingerprint
 
@@ -27,8 +28,6 @@ logger = logging.getLogger(__name__)
 MIN_SIDE_PX = 32
 MAX_PIXELS = 50_000_000  # more are refused, or reduced when max_size is given
 BOMB_PIXELS = 178_956_970  # refused in any case; where Pillow's own default turns from a warning to an error
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
-"""What Pillow may open here. Not EPS or PDF, which run other programs."""
 END_MISSING = "the end of the file is missing; all rows are there and were used"
 READABLE = "jpg, png, webp, bmp, tiff, gif, heic"
 MONOCHROME_SPREAD = 8  # grey levels between the largest and smallest channel that still count as grey
@@ -143,7 +142,9 @@ def is_monochrome(pixels: npt.NDArray[np.uint8]) -> bool:
 def _any_failure(what: str, advice: str) -> Generator[None, None, None]:
     """Turn any exception of a decoder into a PhotoError (on damaged files Pillow may raise nearly anything)."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged tags and values
+            yield
     except (PhotoError, DependencyError, MemoryError):
         raise
     except Exception as e:
@@ -172,11 +173,10 @@ def _open(path: Path | io.BytesIO, start: bytes, name: str) -> Image.Image:
     """Open a picture file that begins with ``start``; its pixels are not decoded yet (HEIC: they are)."""
     if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
         return _open_heic(path, name)
-    Image.init()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limits here are our own
         try:
-            return Image.open(path, formats=[f for f in FORMATS if f in Image.OPEN])
+            return open_picture(path)
         except UnidentifiedImageError as e:
             raise PhotoError(f"photo {name} is not a picture this program can read: use one of {READABLE}") from e
         except Image.DecompressionBombError as e:

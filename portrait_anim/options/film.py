@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from portrait_anim.config import FPS
 from portrait_anim.errors import OptionError
 from portrait_anim.options.background import Background, BackgroundLike, check_background
-from portrait_anim.options.checks import check_choice, check_range, check_whole
+from portrait_anim.options.checks import check_choice, check_range, check_whole, shown
 from portrait_anim.options.format import Format, parse_format
 from portrait_anim.options.morph import STYLES, MorphChange, MorphLike, parse_morph
 from portrait_anim.options.timeline import EmotionTimeline, parse_emotion
@@ -276,5 +276,5 @@ def parse_duration(text: str) -> float:
     parts = text.split(":")
     plain = all(part.isascii() and part.replace(".", "", 1).isdigit() for part in parts)
     if not plain or len(parts) > 3 or any("." in part for part in parts[:-1]):
-        raise OptionError(f"{text!r} is no duration: give seconds, MM:SS or HH:MM:SS")
+        raise OptionError(f"{shown(text)} is no duration: give seconds, MM:SS or HH:MM:SS")
     return float(sum(float(part) * 60.0**power for power, part in enumerate(reversed(parts))))

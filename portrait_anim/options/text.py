@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from portrait_anim.errors import OptionError
+from portrait_anim.options.checks import shown
 from portrait_anim.options.film import parse_duration
 from portrait_anim.options.which import ALL, BOX_PARTS
 
@@ -15,7 +16,7 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError as e:
-        raise OptionError(f"{text!r} is not a number") from e
+        raise OptionError(f"{shown(text)} is not a number") from e
 
 
 def whole(text: str) -> int:
@@ -23,7 +24,7 @@ def whole(text: str) -> int:
     try:
         return int(text)
     except ValueError as e:
-        raise OptionError(f"{text!r} is not a whole number") from e
+        raise OptionError(f"{shown(text)} is not a whole number") from e
 
 
 def faces(text: str) -> int | str | tuple[int, ...]:
@@ -38,7 +39,7 @@ def box(text: str) -> tuple[float, ...]:
     """Read a box: x,y,width,height."""
     parts = text.split(",")
     if len(parts) != len(BOX_PARTS):
-        raise OptionError(f"{text!r} is no box: give {','.join(BOX_PARTS)} in px, as 120,80,200,240")
+        raise OptionError(f"{shown(text)} is no box: give {','.join(BOX_PARTS)} in px, as 120,80,200,240")
     return tuple(number(part) for part in parts)
 
 
@@ -53,7 +54,7 @@ def frame_rate(text: str) -> float:
     if not slash:
         return int(rate) if rate.is_integer() else rate
     if not (divisor := number(below)):
-        raise OptionError(f"{text!r} divides by zero")
+        raise OptionError(f"{shown(text)} divides by zero")
     return rate / divisor
 
 

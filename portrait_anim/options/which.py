@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from portrait_anim.errors import OptionError
-from portrait_anim.options.checks import check_range, check_whole
+from portrait_anim.options.checks import check_range, check_whole, shown
 
 ALL = "all"
 BOX_PARTS = ("x", "y", "width", "height")
@@ -25,11 +25,11 @@ def check_faces(which: object) -> int | str | tuple[int, ...] | None:
     if which is None or isinstance(which, str):
         if which in (None, ALL):
             return which
-        raise OptionError(f"face {which!r} cannot be read: give a number from 1, several as 1,2, or {ALL}")
+        raise OptionError(f"face {shown(which)} cannot be read: give a number from 1, several as 1,2, or {ALL}")
     many = isinstance(which, Sequence) or getattr(which, "ndim", 0) > 0  # an array
     numbers = tuple(check_whole("face", number, 1) for number in (which if many else [which]))  # type: ignore[attr-defined]
     if not numbers or len(set(numbers)) < len(numbers):
-        raise OptionError(f"face {which!r} is out of range: name each face once")
+        raise OptionError(f"face {shown(which)} is out of range: name each face once")
     return numbers if many else numbers[0]
 
 
@@ -43,7 +43,7 @@ def check_box(given: object) -> tuple[float, ...] | None:
         return None
     many = (isinstance(given, Sequence) and not isinstance(given, str)) or getattr(given, "ndim", 0) == 1
     if not many or len(given) != len(BOX_PARTS):  # type: ignore[arg-type]
-        raise OptionError(f"face_box {given!r} cannot be read: give x,y,width,height in px, as 120,80,200,240")
+        raise OptionError(f"face_box {shown(given)} cannot be read: give x,y,width,height in px, as 120,80,200,240")
     lows = (-MAX_BOX_PX, -MAX_BOX_PX, MIN_BOX_PX, MIN_BOX_PX)
     return tuple(
         float(check_range(f"face_box {part}", value, low, MAX_BOX_PX))

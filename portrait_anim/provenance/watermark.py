@@ -58,7 +58,7 @@ class FrameMarker:
         self._chips = pattern.chips(ecc.encode(ecc.Word(ecc.MAKER, content_id)))
         self._lock = threading.Lock()
         self._parts: tuple[Frame, Frame] | None = None
-        self._planned_on: Frame | None = None
+        self._small: Frame | None = None  # the planned picture, if it is small
         self._start, self._across = (0.0, 0.0), 0
 
     @property
@@ -67,15 +67,15 @@ class FrameMarker:
 
         The planned picture is marked, halved and compressed, and the word is looked for where it must be.
         """
-        return (
-            min(self.size) <= SMALL_PX and self._planned_on is not None and self._outlook(self._planned_on) < WEAK_SIGMA
-        )
+        return self._small is not None and self._outlook(self._small) < WEAK_SIGMA
 
     def _outlook(self, frame: Frame) -> float:
         """Return how far the word stands out of a marked, halved and compressed picture, in standard deviations."""
         width, height = self.size
         half = correlate.resized(correlate.luma(self.mark(frame)), (max(8, height // 2), max(8, width // 2)))
-        jpeg = cv2.imencode(".jpg", half, [cv2.IMWRITE_JPEG_QUALITY, _OUTLOOK_JPEG])[1]
+        jpeg = cv2.imencode(
+            ".jpg", np.clip(np.rint(half), 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, _OUTLOOK_JPEG]
+        )[1]
         kept = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE), np.float32)
         scale = self._across / min(self.size)
         spectrum = correlate.spectrum_of_tile(kept, (width * scale, height * scale), _WORK)
@@ -89,7 +89,7 @@ class FrameMarker:
         self._check(frame)
         with self._lock:
             self._parts = self._planned(frame)
-            self._planned_on = frame if min(self.size) <= SMALL_PX else None
+            self._small = frame if min(self.size) <= SMALL_PX else None
 
     def mark(self, frame: Frame) -> Frame:
         """Return a marked copy of ``frame``.

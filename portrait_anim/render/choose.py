@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from portrait_anim.errors import OptionError, PhotoError
@@ -25,6 +24,7 @@ from portrait_anim.render.group import Group
 from portrait_anim.render.morph import Morph
 from portrait_anim.render.scene import Image
 from portrait_anim.render.swap import Guest
+from portrait_anim.system.containers import open_picture
 from portrait_anim.system.files import printable, readable_file
 
 logger = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def _behind(behind: Background, size: tuple[int, int], video: Video) -> tuple[Im
 
 def _is_picture(path: Path) -> bool:
     try:
-        with PillowImage.open(path):
+        with open_picture(path):
             return True
     except UnidentifiedImageError:
         return path.suffix.lower() in (".heic", ".heif")  # Pillow learns them when one is loaded

@@ -18,7 +18,7 @@ from portrait_anim.options.morph import parse_morph
 from portrait_anim.options.text import READERS, read_option
 from portrait_anim.service.jobs import Upload
 from portrait_anim.system import ffmpeg
-from portrait_anim.system.containers import duration_s
+from portrait_anim.system.containers import duration_s, open_picture
 
 FILES = ("photo", "audio", "actor", "motion", "morph_photo")
 """Fields that hold files; all but photo and actor may come several times."""
@@ -260,7 +260,7 @@ def _check_size(upload: Upload, limits: Limits) -> None:
     from PIL import Image
 
     try:
-        with Image.open(upload.content) as image:
+        with open_picture(upload.content) as image:
             width, height = image.size
     except Image.DecompressionBombError as e:
         raise LimitError(
