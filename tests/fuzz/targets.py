@@ -137,7 +137,7 @@ def _motions() -> dict[str, bytes]:
     take, packed = io.StringIO(), io.BytesIO()
     write_csv(take, {name: np.zeros(3) for name in VALUES}, 25)
     space, rest = shared_model().space, Motion.rest(2)
-    parts = dict(format="portrait_anim motion", version=1, fps=25.0, basis=space.digest, turned_eyes=False)
+    parts = {"format": "portrait_anim motion", "version": 1, "fps": 25.0, "basis": space.digest, "turned_eyes": False}
     small = io.BytesIO()
     np.savez(packed, **parts, **rest.tracks())
     np.savez_compressed(small, **parts, **rest.tracks())
