@@ -25,7 +25,7 @@ from portrait_anim.system.files import check_target, hidden_name, printable, rea
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".npz", ".csv")
-MAX_BYTES = 4 << 30  # that an npz unpacks to; 3 hours of motion with a mesh are 1.5 GB
+MAX_BYTES = 3 << 30  # that an npz unpacks to; 3 hours of motion with a mesh are 1.5 GB
 FORMAT, VERSION = "portrait_anim motion", 1
 PARTS = ("format", "version", "fps", "basis", "turned_eyes", *Motion.rest(0).tracks())
 WIDTHS = {"blink": 2, "brows": 2, "gaze": 2, "rotation": 3, "shift": 3}  # columns of the (T, n) tracks
@@ -66,6 +66,8 @@ def _read_npz(path: Path, space: MotionSpace) -> Motion:
             raise MotionError(f"motion {name} unpacks to {size >> 20} MB: give one of at most {MAX_BYTES >> 20} MB")
         with np.load(path, allow_pickle=False) as archive:
             arrays: dict[str, npt.NDArray[Any]] = {part: archive[part] for part in PARTS if part in archive}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):  # numpy gives other members as bytes
+            raise TypeError("a part is no array")
     except MotionError:
         raise
     except Exception as e:  # zip files and arrays that strangers made raise nearly anything
