@@ -173,13 +173,15 @@ class Notes(logging.Handler):
 
 @contextlib.contextmanager
 def notes(*, quiet: bool, verbose: bool) -> Iterator[None]:
-    """Show the library's log while the block runs."""
-    logger, handler = logging.getLogger("portrait_anim"), Notes()
+    """Show the library's log while the block runs; what other libraries log (Pillow, of damaged files) goes nowhere."""
+    logger, handler, nowhere = logging.getLogger("portrait_anim"), Notes(), logging.NullHandler()
     before = logger.level
     logger.setLevel(logging.CRITICAL if quiet else logging.DEBUG if verbose else logging.INFO)
     logger.addHandler(handler)
+    logging.getLogger().addHandler(nowhere)  # without any handler Python prints warnings on stderr
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        logging.getLogger().removeHandler(nowhere)
         logger.setLevel(before)
