@@ -1,7 +1,7 @@
 """What a machine can do to a film: no room, no memory, no home, no streams, a clock set back, weights that are damaged.
 
 Each case is the real command in a process of its own: one line that says what to do, a film that was there is
-untouched, nothing is left. The cases of tests/test_bad_inputs.py are of the input; signals are in tests/cli/test_ending.py.
+untouched, nothing is left. tests/test_bad_inputs.py has cases of the input, tests/cli/test_ending.py signals.
 """
 
 from __future__ import annotations

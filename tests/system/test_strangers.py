@@ -112,9 +112,10 @@ def test_no_film_tells_of_its_machine(
     lines = folder / "secret_lines.srt"
     lines.write_text("1\n00:00:00,000 --> 00:00:01,000\nGood day\n")
     monkeypatch.chdir(folder)
-    told = {str(tmp_path), str(Path.home()), tempfile.gettempdir(), str(PACKAGE), socket.gethostname(), "secret_"}
+    told = {str(tmp_path), str(Path.home()), tempfile.gettempdir(), str(PACKAGE), "secret_"}
     told |= {os.environ["PORTRAIT_ANIM_HOME"], ".portrait_anim-"}
     told |= {f"{os.sep}{getpass.getuser()}{os.sep}"}  # the name alone may be a word, as root
+    told |= {host for host in (socket.gethostname(),) if len(host) > 5}  # shorter ones are found by chance
     for name, background in (("secret_film.mp4", "keep"), ("secret_film.webm", "none")):
         film = animate(photo, sound, name, captions=lines, background=background, emotion="happy").path
         for file in (film, film.with_suffix(".c2pa")):
