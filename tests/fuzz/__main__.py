@@ -78,7 +78,8 @@ def main() -> int:
             try:
                 code = subprocess.run(command, timeout=each_s + STUCK_S, check=False).returncode
             except subprocess.TimeoutExpired:
-                code = -9
+                print(f"FOUND {name}: stuck, see the newest folder in {args.out}", flush=True)
+                code = 1
             if code < 0:
                 print(f"FOUND {name}: its process ended with {code}, see the newest folder in {args.out}", flush=True)
             bad += code != 0
