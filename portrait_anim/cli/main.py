@@ -25,7 +25,7 @@ Command = Callable[[argparse.Namespace], int]
 BUG, READER_GONE = 1, 141  # the latter is a shell's code for SIGPIPE
 COMMANDS = {  # name -> the module with add_arguments(parser) and run(args), and what it does
     "animate": ("portrait_anim.cli.animate", "make one still photo talk or sing"),
-    "live": ("portrait_anim.cli.live", "let a photo speak in real time what comes through a pipe"),
+    "live": ("portrait_anim.cli.live", "let a photo speak in real time, on a page in the browser or through pipes"),
     "batch": ("portrait_anim.cli.batch", "make many films from a list, on all cores or on a Ray cluster"),
     "prepare": ("portrait_anim.cli.prepare", "turn clips of talking heads into training data"),
     "train": ("portrait_anim.cli.train", "train the motion model"),

@@ -221,6 +221,19 @@ class Provenance:
         if path.suffix == WEBM.suffix and self._film is not None:
             logger.info("WebM has no place for the signed manifest: it is in %s", printable(beside(self._film)))
 
+    def finish_live(self, path: Path, sound: str) -> None:
+        """Do what :meth:`finish` does for a film whose sound was not known when its marks were made.
+
+        Args:
+            path: the finished film.
+            sound: SHA-256 of what was played, hexadecimal.
+
+        Raises:
+            OutputError, PhotoError: as there.
+        """
+        self._record["audio_hash"] = sound
+        self.finish(path)
+
     def record(self, film: Path) -> None:
         """Write the film's line into the audit log, if there is one: once the film has its name.
 
