@@ -36,6 +36,7 @@ from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.motion.space import Motion
 from portrait_anim.options import (
     MAX_DURATION_S,
+    Box,
     FilmChoices,
     FilmOptions,
     MotionChoices,
@@ -79,6 +80,7 @@ def animate(
     background: BackgroundLike = "keep",
     aspect: str | None = None,
     fill: str | None = None,
+    face_box: Box = None,
     label: str | None = None,
     sign_cert: PathLike | None = None,
     sign_key: PathLike | None = None,
@@ -131,6 +133,7 @@ def animate(
             a picture (path, PIL image, array), or a video, which plays over and over; both fill the frame.
         aspect: the film's width to height: ``"9:16"``, ``"1:1"``, ``"4:5"``, ``"16:9"``; default: the photo's own.
         fill: with it: ``"crop"``, ``"blur"``, a colour ``"#202020"``; default: crop where no head is cut, else blur.
+        face_box: (x, y, width, height) px of the face in the photo, upright: it is taken there, whatever is found.
         label: a visible label: ``"auto"``, ``"eu"``, ``"cn"`` or a text.
         sign_cert: PEM certificate chain that signs the film; default: this machine's own.
         sign_key: its PEM key.
@@ -158,13 +161,15 @@ def animate(
         captions=captions, caption_style=caption_style, karaoke=karaoke, caption_font=caption_font,
         idle=idle, loop=loop,
     )  # fmt: skip
-    seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, background, aspect, fill)
+    seen = PhotoOptions(
+        face, max_size, weights, device, landmarker, morph, morph_style, background, aspect, fill, face_box
+    )
     sounds = as_sounds(audio)
     output = film_target(
         photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions,
         otherwise=stages.kind_of(options), transparent=seen.behind.transparent,
     )  # fmt: skip
-    if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
+    if face is None and face_box is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
         seen = replace(seen, face=tuple(range(1, n_faces + 1)))
     animator = Animator(photo, **{part.name: getattr(seen, part.name) for part in fields(seen) if part.init})
     return animator._film(sounds, output, options, Steps(progress), overwrite=overwrite)
