@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d
 
 Array = npt.NDArray[np.float32]
 
@@ -23,6 +24,7 @@ PARTS: dict[str, slice] = {  # of the upper face's tracks, see motion/upper.py
 }
 N_PARTS = len(PARTS)
 RANGE = (0.2, 6.0)  # times an average clip; stiller heads are the tracker's trembling, livelier ones lost tracking
+SLOW, SLOW_REACH = 5.0, 12  # frames, Gaussian deviation of what counts as slow, and where it ends
 LIMIT = 2.0  # standard deviations; further out a person is not believed, or not wanted
 
 
@@ -81,3 +83,9 @@ def drawn(mean: Array, root: Array, seed: int, face: Array) -> Array:
     else:
         z = rng.standard_normal(N_PARTS)
     return np.asarray(np.clip(mean + root @ np.clip(z, -LIMIT, LIMIT), *np.log(RANGE)), np.float32)
+
+
+def with_slow(tracks: Array, slow: Array) -> Array:
+    """Return (T, 11) tracks in which what is slow is shown (11,) times."""
+    low = gaussian_filter1d(tracks, SLOW, axis=0, mode="nearest", radius=SLOW_REACH)
+    return np.asarray(tracks + (slow - 1) * low, np.float32)

@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 from torch.nn import functional
 
+from portrait_anim.audio.kept import let_go
 from portrait_anim.config import N_LANDMARKS
 from portrait_anim.face.state import depth_of
 from portrait_anim.motion.blinks import BlinkPacer, RestBlinks
@@ -24,7 +25,7 @@ from portrait_anim.motion.breath import breathing
 from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.limits import limited_turn
 from portrait_anim.motion.noise import N_NOISE, make_noise
-from portrait_anim.motion.temperament import N_PARTS, drawn, gains
+from portrait_anim.motion.temperament import N_PARTS, SLOW_REACH, drawn, gains, with_slow
 from portrait_anim.system.easing import bent
 
 Array = npt.NDArray[np.float32]
@@ -41,12 +42,12 @@ SHAPE_LIMIT = 2.0  # of a face's shape coefficients, in standard deviations of t
 N_RATES = 8  # blink rates at which a trained net is measured
 HEAD_SMOOTH = 0.6  # frames, Gaussian deviation; the net also learned the jitter of the tracked landmarks
 HEAD_REACH = 3  # frames to either side that the smoothing takes in
-SLOW, SLOW_REACH = 5.0, 12  # frames, Gaussian deviation of what counts as slow, and where it ends
 LID_DEAD = 0.20  # closure below this comes from gaze and tracking noise; it is left out, or faces look drowsy
 FREE_SHIFT, MAX_SHIFT = 0.15, 0.25  # IOD that a head moves without turning; beyond, the neck is drawn out
 FREE_SIZE, MAX_SIZE = 0.05, 0.09  # natural logarithm of the head's size: it leans in and out
 FREE_BROWS, MAX_BROWS = 0.04, 0.07  # IOD
 MAX_GAZE = 0.16  # rad
+AT_ONCE = 3000  # frames (2 minutes) made in one go, with what they depend on; memory does not grow with the film
 
 
 @dataclass(frozen=True)
@@ -190,12 +191,6 @@ def make_tracks(
     return tracks_of(net, latents, noise, shape, blinks, net.temperament(seed, shape))
 
 
-def with_slow(tracks: Array, slow: Array) -> Array:
-    """Return (T, 11) tracks in which what is slow is shown (11,) times."""
-    low = gaussian_filter1d(tracks, SLOW, axis=0, mode="nearest", radius=SLOW_REACH)
-    return np.asarray(tracks + (slow - 1) * low, np.float32)
-
-
 def tracks_of(
     net: UpperGenerator, latents: Array, noise: Tensor, shape: npt.NDArray[np.floating] | None, blinks: float,
     temperament: Array,
@@ -209,10 +204,16 @@ def tracks_of(
         device = net.scale.device
         face = None if shape is None else torch.as_tensor(np.asarray(shape, np.float32), device=device)[None]
         rate = torch.full((1,), net.asking_for(MEAN_BLINK_RATE if blinks else 0.0), device=device)
-        driven = torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(device)
         lively = torch.as_tensor(temperament, device=device)[None]
-        tracks = net(driven, noise.to(device), net.condition(face, rate, lively))[0] * net.scale[:, None]
-    made = with_slow(tracks.T.cpu().numpy(), net.slow.cpu().numpy()) * gains(temperament, len(TRACKS))  # (T, 11)
+        condition, made = net.condition(face, rate, lively), np.empty((len(latents), len(TRACKS)), np.float32)
+        for start in range(0, len(latents), AT_ONCE):
+            end = min(start + AT_ONCE, len(latents))
+            low, high = max(0, start - net.reach), min(end + net.reach, len(latents))
+            driven = torch.from_numpy(np.ascontiguousarray(latents[low:high].T))[None].to(device)
+            tracks = net(driven, noise[..., low:high].to(device), condition)[0] * net.scale[:, None]
+            made[start:end] = tracks.T[start - low : end - low].cpu().numpy()
+            let_go(latents)
+    made = with_slow(made, net.slow.cpu().numpy()) * gains(temperament, len(TRACKS))
     for part in (ROTATION, SHIFT, SIZE):
         made[:, part] = gaussian_filter1d(made[:, part], HEAD_SMOOTH, axis=0, mode="nearest", radius=HEAD_REACH)
     return np.asarray(made, np.float32)

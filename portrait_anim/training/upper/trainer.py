@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from portrait_anim.config import FPS
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.noise import make_noise
-from portrait_anim.motion.upper import LID, N_RATES, RATE_RANGE, UpperConfig, UpperGenerator, with_slow
+from portrait_anim.motion.temperament import with_slow
+from portrait_anim.motion.upper import LID, N_RATES, RATE_RANGE, UpperConfig, UpperGenerator
 from portrait_anim.training.data.clips import Alignment
 from portrait_anim.training.data.prepare import Clip
 from portrait_anim.training.runs import Progress, Run, Stateful
