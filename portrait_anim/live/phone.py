@@ -99,7 +99,8 @@ class Phone:
         gaze, rotation = shown.gaze[0] - _held(rest[n_small : n_small + 2]), shown.rotation[0] - _held(rest[-3:])
         return replace(
             shown, expression=expression.astype(np.float32), blink=blink.astype(np.float32),
-            gaze=bent(gaze[None], SHOWN_GAZE_RAD, ROOM_GAZE_RAD).astype(np.float32), rotation=limited_turn(rotation[None]),
+            gaze=bent(gaze[None], SHOWN_GAZE_RAD, ROOM_GAZE_RAD).astype(np.float32),
+            rotation=limited_turn(rotation[None]),
         )  # fmt: skip
 
     def _listen(self) -> None:

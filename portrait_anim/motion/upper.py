@@ -45,7 +45,8 @@ HEAD_REACH = 3  # frames to either side that the smoothing takes in
 LID_DEAD = 0.20  # closure below this comes from gaze and tracking noise; it is left out, or faces look drowsy
 FREE_SHIFT, MAX_SHIFT = 0.15, 0.25  # IOD that a head moves without turning; beyond, the neck is drawn out
 FREE_SIZE, MAX_SIZE = 0.05, 0.09  # natural logarithm of the head's size: it leans in and out
-FREE_BROWS, MAX_BROWS = 0.04, 0.07  # IOD
+FREE_BROWS, MAX_BROWS = 0.05, 0.08  # IOD
+BROWS_SHOWN = 1.3  # times a tracked brow's way that a photo's must go to be tracked as far (31 people's films: .76)
 MAX_GAZE = 0.16  # rad
 AT_ONCE = 3000  # frames (2 minutes) made in one go, with what they depend on; memory does not grow with the film
 
@@ -284,7 +285,7 @@ def limited(
     shift = np.zeros((n_frames, 3), np.float32)
     shift[:, :2] = bent(made[:, SHIFT] * head_motion, FREE_SHIFT, MAX_SHIFT - FREE_SHIFT)
     shift[:, 2] = depth_of(np.exp(bent(made[:, SIZE][:, 0] * head_motion, FREE_SIZE, MAX_SIZE - FREE_SIZE)))
-    brows = bent(made[:, BROWS] * head_motion, FREE_BROWS, MAX_BROWS - FREE_BROWS)
+    brows = bent(BROWS_SHOWN * made[:, BROWS] * head_motion, FREE_BROWS, MAX_BROWS - FREE_BROWS)
     return UpperMotion(
         blink=np.repeat(lid[:, None], 2, axis=1).astype(np.float32),
         brows=(brows * rest).astype(np.float32),
