@@ -36,6 +36,7 @@ from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.motion.space import Motion
 from portrait_anim.options import (
     MAX_DURATION_S,
+    Box,
     FilmChoices,
     FilmOptions,
     MotionChoices,
@@ -79,6 +80,7 @@ def animate(
     background: BackgroundLike = "keep",
     aspect: str | None = None,
     fill: str | None = None,
+    face_box: Box = None,
     label: str | None = None,
     sign_cert: PathLike | None = None,
     sign_key: PathLike | None = None,
@@ -118,7 +120,7 @@ def animate(
         seed: of blinks, gaze and head motion, at least 0.
         fps: frames/s of the film, 1 to 60.
         face: which face of several, counted from the left, from 1; some as (1, 3); ``"all"``; default: the largest.
-        max_duration: s; a longer sound is refused. Default 3 h; an hour takes about 1 GB of memory.
+        max_duration: s; a longer sound is refused. Default 3 h; an hour needs 0.3 GB for temporary files.
         max_size: limit of the picture's longer side in px, at least 64; default: the photo's own size.
         weights: ``"default"`` or ``"open"``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``, for the speech nets.
@@ -131,6 +133,7 @@ def animate(
             a picture (path, PIL image, array), or a video, which plays over and over; both fill the frame.
         aspect: the film's width to height: ``"9:16"``, ``"1:1"``, ``"4:5"``, ``"16:9"``; default: the photo's own.
         fill: with it: ``"crop"``, ``"blur"``, a colour ``"#202020"``; default: crop where no head is cut, else blur.
+        face_box: (x, y, width, height) px of the face in the photo, upright: it is taken there, whatever is found.
         label: a visible label: ``"auto"``, ``"eu"``, ``"cn"`` or a text.
         sign_cert: PEM certificate chain that signs the film; default: this machine's own.
         sign_key: its PEM key.
@@ -158,13 +161,15 @@ def animate(
         captions=captions, caption_style=caption_style, karaoke=karaoke, caption_font=caption_font,
         idle=idle, loop=loop,
     )  # fmt: skip
-    seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, background, aspect, fill)
+    seen = PhotoOptions(
+        face, max_size, weights, device, landmarker, morph, morph_style, background, aspect, fill, face_box
+    )
     sounds = as_sounds(audio)
     output = film_target(
         photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions,
         otherwise=stages.kind_of(options), transparent=seen.behind.transparent,
     )  # fmt: skip
-    if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
+    if face is None and face_box is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
         seen = replace(seen, face=tuple(range(1, n_faces + 1)))
     animator = Animator(photo, **{part.name: getattr(seen, part.name) for part in fields(seen) if part.init})
     return animator._film(sounds, output, options, Steps(progress), overwrite=overwrite)
@@ -214,7 +219,7 @@ class Animator:
 
         With background ``"none"`` they are (H, W, 4): the colours themselves and their opacity; live ones too.
         Keywords as in :func:`animate`, those of :class:`MotionOptions`: emotion, head_motion, ..., loop. Memory
-        grows by 13 MB a minute of sound while this listens, and by 1.3 MB a minute while frames are taken.
+        hardly grows with the sound: what is long lies in temporary files (docs/speed.md).
         """
         options = MotionOptions(**choices)
         driver = make_driver(as_sounds(audio), len(self.faces), self._nets, options)
@@ -288,7 +293,7 @@ class Animator:
         )  # fmt: skip
         step("listening", 0, len(given))
         motions = stages.perform(driver, self._targets, options, self._scene)
-        del driver  # 230 MB an hour, and the film is still to be drawn
+        del driver  # 0.3 GB of temporary files an hour, and the film is still to be drawn
         step("listening", len(given), len(given))
         stages.write_film(motions, self._nets.space, self._scene, marker, writer, record, saved, step)
         n_frames = len(motions[0])

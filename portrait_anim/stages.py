@@ -32,7 +32,7 @@ from portrait_anim.options import FilmOptions, MotionOptions, PhotoOptions
 from portrait_anim.provenance.record import FilmMarker, Provenance
 from portrait_anim.render.choose import make_scene
 from portrait_anim.render.scene import Scene
-from portrait_anim.system.threads import in_order
+from portrait_anim.system.threads import in_order, one_thread_each
 from portrait_anim.video.looped import LoopedVideo
 from portrait_anim.video.writer import Writer, check_fps
 
@@ -102,7 +102,8 @@ def draw(
     def frame(i: int) -> Frame:
         return marked_frame([space.state(motion, i) for motion in motions], scene, marker, i, motions[0].fps)
 
-    return in_order(frame, len(motions[0]))
+    with one_thread_each():
+        yield from in_order(frame, len(motions[0]))
 
 
 def write_film(
@@ -165,7 +166,8 @@ def stream(
     marker: FilmMarker | None = None
     n_frames = 0
     for piece in chain(pieces, [end]):
-        made = driver.push(np.zeros(0, np.float32) if piece is end else read(piece), last=piece is end)
+        with one_thread_each():
+            made = driver.push(np.zeros(0, np.float32) if piece is end else read(piece), last=piece is end)
         motions = [gaze.led(motion, whole=False) for motion, gaze in zip(made, looks, strict=True)]
         marker = marker or marker_of()
         for i in range(len(motions[0])):

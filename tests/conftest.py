@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,11 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 EXAMPLES = ROOT / "examples"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse test modules that do not say their kind."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse test modules that do not say their kind; skip long tests that were not asked for."""
     for item in items:
+        if item.get_closest_marker("long") and "long" not in config.getoption("-m"):
+            item.add_marker(pytest.mark.skip(reason="long: python -m pytest -m long, see docs/testing.md"))
         marks = {mark.name for mark in item.iter_markers()} & KINDS
         if item.path.suffix == ".py" and len(marks) != 1:
             raise pytest.UsageError(
@@ -73,6 +76,14 @@ def speech() -> Path:
 def second_of_speech(tmp_path_factory: pytest.TempPathFactory, speech: Path) -> Path:
     """One second of it, 16 bit wav at 16 kHz."""
     return cut(speech, tmp_path_factory.mktemp("sound") / "second.wav", 1.0)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of this machine that nothing listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

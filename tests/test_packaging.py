@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, environment
+from packaging.requirements import Requirement
 
 from portrait_anim.cli.main import animate_main
 from portrait_anim.system import opencv
@@ -25,11 +26,13 @@ def plain(requirement: str) -> str:
     return re.split(r"[\[<>=!~ ;]", requirement)[0].lower().replace("_", "-")
 
 
-PINNED = {
-    plain(line): line.split("==")[1]
-    for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-    if "==" in line and not line.startswith("#")
-}
+def pinned(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text("utf-8").splitlines()
+    return {plain(line): line.split("==")[1] for line in lines if "==" in line and not line.startswith("#")}
+
+
+PINNED, PINNED_LIVE = pinned("constraints.txt"), pinned("constraints-live.txt")
+LIVE = ("pipecat", "livekit", "curves", "camera")  # extras that go with constraints-live.txt
 
 
 def test_one_opencv_build_is_installed() -> None:
@@ -43,17 +46,27 @@ def test_neither_torchvision_nor_torchaudio_nor_mediapipe() -> None:
 
 
 def test_every_direct_dependency_is_pinned_and_in_range() -> None:
-    extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+    extras = [line for name, lines in PROJECT["optional-dependencies"].items() if name not in LIVE for line in lines]
     wanted = {plain(line) for line in [*PROJECT["dependencies"], *extras]} - {"portrait-anim"}
     assert wanted <= set(PINNED)
     assert "+" not in PINNED["torch"]
     assert PINNED["opencv-python"] == PINNED["opencv-python-headless"]
 
 
+def test_the_live_extras_and_the_core_go_with_constraints_of_their_own() -> None:
+    extras = [line for name in LIVE for line in PROJECT["optional-dependencies"][name]]
+    for line in [*PROJECT["dependencies"], *extras]:
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(PINNED_LIVE[plain(line)]), line
+    assert "opencv-python-headless" not in PINNED_LIVE  # it would be a second build
+    assert not any("+" in version for version in PINNED_LIVE.values())
+    assert not set(PINNED_LIVE) & {"torchvision", "torchaudio", "mediapipe"}
+
+
 def test_everything_imported_is_declared() -> None:
     """A package that comes only with another one may go with it."""
     modules = {"PIL": "pillow", "cv2": "opencv-python", "c2pa": "c2pa-python", "skimage": "scikit-image",
-               "hibari": "hibari-tts"}  # fmt: skip
+               "hibari": "hibari-tts", "pipecat": "pipecat-ai", "livekit": "livekit-agents"}  # fmt: skip
     declared = {plain(line) for line in PROJECT["dependencies"]}
     declared |= {plain(line) for lines in PROJECT["optional-dependencies"].values() for line in lines}
     found = set()

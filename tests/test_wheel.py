@@ -38,6 +38,9 @@ def test_contents(wheel: Path) -> None:
         names = set(archive.namelist())
     source = {str(path.relative_to(ROOT)) for path in (ROOT / "portrait_anim").rglob("*.py")}
     assert source <= names
+    page = {str(path.relative_to(ROOT)) for path in (ROOT / "portrait_anim" / "call" / "static").iterdir()}
+    assert len(page) == 3
+    assert page <= names
     weights = {f"portrait_anim/checkpoints/{entry.file}" for entry in registry().values()}
     assert weights | {"portrait_anim/checkpoints/registry.json", "portrait_anim/py.typed"} <= names
     assert not [name for name in names if name.startswith(("tests/", "examples/", "checkpoints/"))]

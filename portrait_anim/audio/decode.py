@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from portrait_anim.audio import clock as clocks
 from portrait_anim.audio.clock import Clock
+from portrait_anim.audio.kept import Spool
 from portrait_anim.audio.track import Repair, Track, blocks
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.system import ffmpeg
@@ -55,12 +56,12 @@ def decode(track: Track, limit_s: float, *, through: bool = False) -> Decoded:
     )
     if not through:
         clock.on_odd = child.stop
-    data = bytearray()
+    data = Spool()
     try:
         while (through or not clock.odd) and len(data) <= (limit_s + 1) * _BYTES_PER_S:
             if not (chunk := child.stdout.read(_CHUNK_BYTES)):
                 break
-            data += chunk
+            data.write(chunk)
         if len(data) > (limit_s + 1) * _BYTES_PER_S:
             child.stop()
         status = child.wait()
@@ -70,7 +71,7 @@ def decode(track: Track, limit_s: float, *, through: bool = False) -> Decoded:
     if clock.doubtful and (through or not clock.odd):
         child = ffmpeg.Child([*ffmpeg.QUIET, *ffmpeg.file_input(track.path), "-map", track.selector(), *_TO_NOTHING])
         child.wait()
-    return Decoded(_samples(data), clock, *_complaint(child, status))
+    return Decoded(data.samples(), clock, *_complaint(child, status))
 
 
 def survey(track: Track, limit_s: float) -> Decoded:
@@ -93,10 +94,6 @@ def survey(track: Track, limit_s: float) -> Decoded:
         child.kill()
         raise
     return Decoded(np.zeros(0, np.float32), clock, *_complaint(child, status))
-
-
-def _samples(data: bytearray) -> Waveform:
-    return np.frombuffer(data, "<f4", count=len(data) // 4).astype(np.float32, copy=False)
 
 
 def _complaint(child: ffmpeg.Child, status: int) -> tuple[str, bool]:

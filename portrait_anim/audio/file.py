@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from portrait_anim.audio.decode import Decoded, Waveform, channel, decode, mono, survey, undecoded_s
+from portrait_anim.audio.kept import pieces
 from portrait_anim.audio.mix import Contents, contents_of, replaced
 from portrait_anim.audio.notes import (
     tell_better,
@@ -22,7 +23,7 @@ from portrait_anim.audio.notes import (
 )
 from portrait_anim.audio.sound import Sound, check_duration, clock_time
 from portrait_anim.audio.track import MAX_MIXED_CHANNELS, Repair, Track, blocks
-from portrait_anim.audio.waveform import in_range
+from portrait_anim.audio.waveform import in_range, peak_of
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import AudioError
 from portrait_anim.system import ffmpeg
@@ -87,8 +88,8 @@ def _read_track(track: Track, found: SoundTrack, name: str, header: str, limit_s
 
 def _loudest(waveform: Waveform) -> float:
     """Return the RMS of the loudest 20 ms."""
-    whole = waveform[: len(waveform) // _STEP * _STEP].reshape(-1, _STEP)
-    return float(np.sqrt((whole**2).mean(1).max(initial=0.0)))
+    wholes = (piece[: len(piece) // _STEP * _STEP].reshape(-1, _STEP) for piece in pieces(waveform))
+    return float(np.sqrt(max(((whole**2).mean(1).max(initial=0.0) for whole in wholes), default=0.0)))
 
 
 def _read(track: Track, found: SoundTrack | None, name: str, header: str, limit_s: float) -> tuple[Track, Waveform]:
@@ -107,7 +108,7 @@ def _read(track: Track, found: SoundTrack | None, name: str, header: str, limit_
         return track, decoded.waveform
     _, kind = decoded.clock.formats[0]
     plain = Repair(kind.sample_rate, kind.channels)
-    loud = bool(len(decoded.waveform)) and not float(np.abs(decoded.waveform).max()) <= 1  # or NaN
+    loud = bool(len(decoded.waveform)) and not peak_of(decoded.waveform) <= 1  # or NaN
     if kind.channels == 1 and not loud:
         return track, decoded.waveform
     contents = contents_of(blocks(track, plain), kind.sample_rate)

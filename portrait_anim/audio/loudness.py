@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.audio.kept import pieces
 from portrait_anim.config import SAMPLE_RATE, WINDOW_LENGTH
 
 QUIET_DBFS = -50.0  # quieter recordings are amplified
@@ -18,6 +19,7 @@ def loud_dbfs(waveform: npt.NDArray[np.float32]) -> float:
     n_frames = len(waveform) // WINDOW_LENGTH
     if n_frames == 0:
         return -float("inf")
-    rms = waveform[: n_frames * WINDOW_LENGTH].reshape(n_frames, WINDOW_LENGTH).std(axis=1)
+    whole = pieces(waveform[: n_frames * WINDOW_LENGTH])
+    rms = np.concatenate([piece.reshape(-1, WINDOW_LENGTH).std(axis=1) for piece in whole])
     count = max(1, min(round(LOUD_S * SAMPLE_RATE / WINDOW_LENGTH), round(LOUD_SHARE * n_frames)))
     return float(20 * np.log10(max(float(np.partition(rms, -count)[-count]), 1e-12)))

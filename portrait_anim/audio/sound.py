@@ -61,7 +61,7 @@ def check_duration(name: str, duration_s: float, limit_s: float, *, at_least: bo
         lasts = "is" if at_least else f"lasts {clock_time(duration_s)},"
         raise AudioError(
             f"{name} {lasts} longer than the allowed {clock_time(limit_s)}: cut it, or allow more with --max-duration "
-            "(max_duration=seconds; an hour takes about 1 GB of memory)"
+            "(max_duration=seconds; an hour needs 0.3 GB for temporary files)"
         )
 
 

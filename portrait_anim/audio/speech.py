@@ -96,19 +96,22 @@ class Features:
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a recording, encoded by itself.
+    """A stretch of a recording that is encoded by itself.
 
     Attributes:
         start: its first feature frame, even.
         end: the one after its last.
         weight: (end - start,) 0..1 of its frames; where windows overlap the weights of a frame add up to 1.
-        features: of its frames.
     """
 
     start: int
     end: int
     weight: Tensor
-    features: Features
+
+    @property
+    def samples(self) -> tuple[int, int]:
+        """The first sample at 16 kHz, and the one after the last."""
+        return self.start * SAMPLES_PER_FEATURE, self.end * SAMPLES_PER_FEATURE
 
 
 def frame_count(n_samples: int) -> int:
@@ -130,8 +133,12 @@ def frame_rms(waveform: Tensor, length: int = WINDOW_LENGTH) -> Tensor:
 
 def level_gain(waveform: Tensor, config: SpeechConfig) -> Tensor:
     """Return the factor (B,) that brings each recording's loud frames to ``config.level_dbfs``."""
+    return gain_of(frame_rms(waveform), config)
+
+
+def gain_of(rms: Tensor, config: SpeechConfig) -> Tensor:
+    """Return the same of the RMS (B, frames) of all frames of 25 ms."""
     floor = 10 ** (config.floor_dbfs / 20)
-    rms = frame_rms(waveform)  # (B, frames)
     sounding = torch.where(rms > floor, rms, torch.nan)
     level = sounding.nanquantile(0.95, dim=-1).nan_to_num(nan=floor)  # (B,)
     gain: Tensor = 10 ** (config.level_dbfs / 20) / level
@@ -171,28 +178,22 @@ class SpeechFeatures(nn.Module):
         """
         n_frames = FEATURES_PER_FRAME * frame_count(waveform.shape[-1])
         sums: list[Tensor] = []
-        for window in self.windows(waveform):
-            parts = [getattr(window.features, field.name) for field in fields(Features)]
+        waveform = fit_length(waveform)
+        waveform = waveform * level_gain(waveform, self.config)[:, None]
+        for window in self.windows(n_frames):
+            features = self.encode(waveform[:, slice(*window.samples)])
+            parts = [getattr(features, field.name) for field in fields(Features)]
             if not sums:
                 sums = [part.new_zeros((*part.shape[:-1], n_frames)) for part in parts]
             for whole, part in zip(sums, parts, strict=True):
-                whole[..., window.start : window.end] += part * window.weight
+                whole[..., window.start : window.end] += part * window.weight.to(part)
         return Features(*sums)
 
-    def windows(self, waveform: Tensor) -> Iterator[Window]:
-        """Encode recordings as :meth:`forward` does and yield the windows one after the other.
+    def windows(self, n_frames: int) -> Iterator[Window]:
+        """Yield the windows of a recording of ``n_frames`` feature frames; a frame's weights add up to 1.
 
-        Windows begin at fixed times, so sound added at the end changes only the last one.
+        They begin at fixed times, so sound added at the end changes only the last one.
         """
-        waveform = fit_length(waveform)
-        waveform = waveform * level_gain(waveform, self.config)[:, None]
-        n_frames = waveform.shape[-1] // SAMPLES_PER_FEATURE
-        for start, end, weight in self._windows(n_frames):
-            part = waveform[:, start * SAMPLES_PER_FEATURE : end * SAMPLES_PER_FEATURE]
-            yield Window(start, end, weight.to(waveform), Features(*self._encode(part)))
-
-    def _windows(self, n_frames: int) -> Iterator[tuple[int, int, Tensor]]:
-        """Yield first frame, end and weight of each window over ``n_frames``; a frame's weights add up to 1."""
         window, overlap = self.config.window, self.config.overlap
         start = 0
         while True:
@@ -205,13 +206,13 @@ class SpeechFeatures(nn.Module):
                 weight = weight * ((inside - quarter) / (2 * quarter)).clamp(0, 1)
             if not last:
                 weight = weight * ((end - start - inside - quarter) / (2 * quarter)).clamp(0, 1)
-            yield start, end, weight
+            yield Window(start, end, weight)
             if last:
                 return
             start += window - overlap
 
-    def _encode(self, waveform: Tensor) -> tuple[Tensor, ...]:
-        """Encode one window (B, 320 T50); return the fields of :class:`Features` in their order."""
+    def encode(self, waveform: Tensor) -> Features:
+        """Encode one window (B, 320 T50), brought to the encoders' level."""
         power = power_spectrogram(waveform)[..., 1:]  # (B, 201, 2 T50); frame 2 k is now centred on 320 k + 160
         spoken = self.hama(power)
         values = [spoken.blocks[block - 1] for block in self.config.hama_blocks]
@@ -220,4 +221,4 @@ class SpeechFeatures(nn.Module):
         posteriors = spoken.log_probs.exp()  # (B, T50, tokens)
         bilabial = posteriors[..., list(BILABIALS)].sum(dim=-1)
         phoneme = posteriors[..., :WORD_BOUNDARY].amax(dim=-1)
-        return torch.cat(values, dim=1), posteriors[..., BLANK], bilabial, phoneme
+        return Features(torch.cat(values, dim=1), posteriors[..., BLANK], bilabial, phoneme)

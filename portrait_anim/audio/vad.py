@@ -124,7 +124,12 @@ def moving_average(values: Tensor, length: int) -> Tensor:
 
 def level_opening(waveform: Tensor, n_frames: int, config: GateConfig) -> Tensor:
     """Return how far the recording's own level lets the gate open, (N,) -> (n_frames,) 0..1 at 25 Hz."""
-    rms = frame_rms(fit_length(waveform), SAMPLES_PER_FEATURE)[: FEATURES_PER_FRAME * n_frames]  # (T50,)
+    return opening_of(frame_rms(fit_length(waveform), SAMPLES_PER_FEATURE), n_frames, config)
+
+
+def opening_of(rms: Tensor, n_frames: int, config: GateConfig) -> Tensor:
+    """Return the same of the RMS (T50,) of all frames of 20 ms."""
+    rms = rms[: FEATURES_PER_FRAME * n_frames]
     half = round(config.level_s * FEATURE_RATE / 2)
     loudest = functional.max_pool1d(rms[None], 2 * half + 1, 1, half)[0]  # (T50,)
     dbfs = 20 * loudest.clamp(min=1e-8).log10()
@@ -154,9 +159,14 @@ def voice_gate(waveform: Tensor, odds: Tensor, config: GateConfig | None = None)
         (T25,) in 0..1: near 1 while somebody speaks or sings, near 0 in silence and instrumental music.
     """
     config = config or GateConfig()
+    return gate_of(level_opening(waveform, len(odds), config), odds, config)
+
+
+def gate_of(opening: Tensor, odds: Tensor, config: GateConfig) -> Tensor:
+    """Return the same, given how far the recording's level lets the gate open, (T25,)."""
     heard = moving_average(odds, 2 * round(config.average_s * FPS / 2) + 1)
     target = torch.sigmoid((heard - config.threshold) / config.softness)
-    target = target * level_opening(waveform, len(odds), config)
+    target = target * opening
     half = round(config.hold_s * FPS)
     target = functional.max_pool1d(target[None], 2 * half + 1, 1, half)[0]
     return follow(target, 1 / (config.attack_s * FPS), 1 / (config.release_s * FPS))

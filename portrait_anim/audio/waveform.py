@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from portrait_anim.audio.kept import pieces
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import AudioError
 
@@ -149,5 +150,10 @@ def longer(samples: npt.NDArray[np.float32], length: int) -> npt.NDArray[np.floa
 
 def in_range(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return ``samples`` divided by their peak where that is over 1: nothing is clipped, nothing is made louder."""
-    peak = float(np.abs(samples).max(initial=0.0))
+    peak = peak_of(samples)
     return samples / np.float32(peak) if peak > 1 else samples
+
+
+def peak_of(samples: npt.NDArray[np.float32]) -> float:
+    """Return the greatest magnitude, 0 of nothing; NaN where a sample is."""
+    return float(np.max([np.abs(piece).max() for piece in pieces(samples)], initial=0.0))

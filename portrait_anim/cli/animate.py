@@ -6,7 +6,7 @@ import argparse
 import contextlib
 from typing import Any
 
-from portrait_anim.cli.arguments import duration, faces, frame_rate, number, whole
+from portrait_anim.cli.arguments import box, duration, faces, frame_rate, number, whole
 from portrait_anim.cli.display import progress_display
 from portrait_anim.errors import OptionError
 from portrait_anim.options import EMOTIONS, MAX_DURATION_S, OPTION_NAMES
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="OUT", help="the .mp4 to write (default: PHOTO_AUDIO.mp4 here)")
     parser.add_argument(
         "--max-duration", type=duration, default=MAX_DURATION_S, metavar="T",
-        help="refuse a longer sound: seconds, MM:SS or HH:MM:SS (3:00:00; an hour takes about 1 GB of memory)",
+        help="refuse a longer sound: seconds, MM:SS or HH:MM:SS (3:00:00; an hour needs 0.3 GB for temporary files)",
     )  # fmt: skip
     parser.add_argument("--idle", type=duration, metavar="T", help="no sound: a face that waits, blinks and breathes")
     parser.add_argument("--loop", action="store_true", help="the film's last frame goes over into its first")
@@ -81,6 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     picture = parser.add_argument_group("picture")
     picture.add_argument(
         "--face", type=faces, metavar="N", help="which face from the left: 2, or 1,3, or all (the largest)"
+    )
+    picture.add_argument(
+        "--face-box", type=box, metavar="X,Y,W,H", help="take the face there, in px of the photo, whatever is found"
     )
     picture.add_argument("--fps", type=frame_rate, default=25, metavar="N", help="frames a second, 1 to 60 (25)")
     picture.add_argument("--max-size", type=whole, metavar="PX", help="reduce the longer side to PX (not reduced)")

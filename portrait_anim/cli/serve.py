@@ -81,18 +81,18 @@ def run(args: argparse.Namespace) -> int:
     limits = Limits(int(args.max_upload * 1e6), int(args.max_pixels * 1e6), args.max_size, args.max_duration)
     key, made = _key(args.key)
     folder = args.folder or data_folder() / "jobs"
-    with _listener(args.host, args.port) as listener, FilmQueue(
+    with listener(args.host, args.port) as ears, FilmQueue(
         folder, workers=args.workers, max_queued=args.max_queue, keep_s=args.keep, choices=every
     ) as films:  # fmt: skip
         config = uvicorn.Config(
             service(films, key, limits), log_config=None, access_log=False, timeout_graceful_shutdown=CLOSE_S
         )
-        port = listener.getsockname()[1]
+        port = ears.getsockname()[1]
         host = f"[{args.host}]" if ":" in args.host else args.host
         sys.stdout.write(f"http://{host}:{port}/docs (Ctrl-C ends it)\n" + (f"key: {key}\n" if made else ""))
         sys.stdout.flush()
         try:
-            uvicorn.Server(config).run(sockets=[listener])
+            uvicorn.Server(config).run(sockets=[ears])
         except KeyboardInterrupt:  # uvicorn has ended well, and raises the signal again
             sys.stdout.write("\n")
     return 0
@@ -110,7 +110,12 @@ def _key(given: str | None) -> tuple[str, bool]:
     return given, False
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def listener(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        PortraitAnimError: the port cannot be used.
+    """
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as e:

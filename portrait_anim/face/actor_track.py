@@ -64,7 +64,7 @@ def follow_chosen(
     Raises:
         NoFaceError: there is none, or none of that number.
     """
-    follower = _Follower(landmarker, number, name)
+    follower = Follower(landmarker, number, name)
     cuts = _Cuts()
     rows = []
     for image in images:
@@ -77,8 +77,15 @@ def follow_chosen(
     return ChosenTrack(np.stack(rows), tuple(cuts.found), follower.n_faces)
 
 
-class _Follower:
-    """The state of :func:`follow_chosen` from frame to frame."""
+class Follower:
+    """The state of :func:`follow_chosen` from frame to frame.
+
+    Args:
+        landmarker, number, name: as there.
+
+    Attributes:
+        n_faces: how many were there when one was chosen; 0 before.
+    """
 
     def __init__(self, landmarker: Landmarker, number: int | None, name: str) -> None:
         self._landmarker, self._number, self._name = landmarker, number, name
@@ -87,8 +94,8 @@ class _Follower:
         self._anywhere = False  # a cut since then: it may be anywhere
         self.n_faces = 0
 
-    def step(self, image: Image, *, cut: bool) -> Face | None:
-        """Return the face in the next frame."""
+    def step(self, image: Image, *, cut: bool = False) -> Face | None:
+        """Return the face in the next frame; ``cut``: it begins a new shot."""
         self._anywhere = cut or (self._anywhere and self._lost > 0)
         face = None if cut or self._lost else self._nearby(image)
         if face is None and (cut or self._lost < LOOK_AT_ONCE * bool(self.n_faces) or not self._lost % LOOK_EVERY):

@@ -51,7 +51,7 @@ class Pose:
         return np.asarray(turned @ self.rotation, np.float32)
 
 
-def _fit(reference: npt.NDArray[np.floating], landmarks: npt.NDArray[np.floating]) -> Pose:
+def fit(reference: npt.NDArray[np.floating], landmarks: npt.NDArray[np.floating]) -> Pose:
     """Return the pose that brings the stable points of ``reference`` (478, 3) closest to ``landmarks`` (478, 3) px."""
     stable = list(STABLE)
     source = np.asarray(reference, np.float64)[stable]
@@ -82,10 +82,17 @@ def normalise(landmarks: npt.NDArray[np.floating]) -> tuple[Array, Pose]:
         The face's shape (478, 3) without its pose, IOD, the outer eye corners exactly 1 apart; and the pose that brings
         it back to the picture.
     """
-    first = _fit(topology().vertices, landmarks)
+    first = fit(topology().vertices, landmarks)
     shape = _unit_iod(first.to_face(landmarks))
-    pose = _fit(shape, landmarks)
+    pose = fit(shape, landmarks)
     return pose.to_face(landmarks), pose
+
+
+def mean_face(landmarks: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return (478, 3) IOD, one person's mean face in a clip (T, 478, 3) px, to which its frames' poses are fitted."""
+    canonical = topology().vertices
+    rough = np.stack([fit(canonical, frame).to_face(frame) for frame in landmarks])
+    return _unit_iod(rough.mean(0))
 
 
 def normalise_clip(landmarks: npt.NDArray[np.floating]) -> tuple[Array, list[Pose]]:
@@ -99,9 +106,7 @@ def normalise_clip(landmarks: npt.NDArray[np.floating]) -> tuple[Array, list[Pos
     Returns:
         (T, 478, 3) points in IOD units of the mean face, and the T poses.
     """
-    canonical = topology().vertices
-    rough = np.stack([_fit(canonical, frame).to_face(frame) for frame in landmarks])
-    reference = _unit_iod(rough.mean(0))
-    poses = [_fit(reference, frame) for frame in landmarks]
+    reference = mean_face(landmarks)
+    poses = [fit(reference, frame) for frame in landmarks]
     points = np.stack([pose.to_face(frame) for pose, frame in zip(poses, landmarks, strict=True)])
     return points, poses

@@ -17,14 +17,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from portrait_anim.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from portrait_anim.config import FPS, SAMPLE_RATE
 from portrait_anim.drivers.stream import LIVE_NETS
 from portrait_anim.drivers.voice import VoiceNets
 from portrait_anim.errors import OptionError
 from portrait_anim.face.detect import shared_landmarker
+from portrait_anim.live.camera import Camera
 from portrait_anim.live.frame import LiveFrame, LiveNumbers
+from portrait_anim.live.hearing import Listener, Spoken
+from portrait_anim.live.lead import Lead
 from portrait_anim.live.manner import Manner
-from portrait_anim.live.speech import Piece, SpeechQueue
 from portrait_anim.motion.space import Motion
 from portrait_anim.motion.streaming import LiveMouth
 from portrait_anim.options import MotionOptions, PhotoOptions
@@ -37,8 +39,6 @@ from portrait_anim.system.weights import digests
 Array = npt.NDArray[np.float32]
 
 HOP = 2  # frames of speech that are heard at a time
-SPARE = 2  # frames that are heard ahead beyond what the nets need
-MISSED = 8  # ticks without speech after which a sentence that was not ended counts as ended
 CLOSING = (0.45, 0.12, 0.0)  # share of the mouth's opening in the frames after speech: shut within 120 ms
 OPENING = (0.5, 1.0)  # the same in the first frames of speech
 AT_ONCE = 4  # frames of the upper face that are made at a time; it follows the voice by so many frames more
@@ -63,6 +63,9 @@ class LiveFace:
     Attributes:
         size: (width, height) of the frames in px.
         sample_rate: as given.
+        space: of the frames' motion.
+        provenance: the marks of what it makes, for whoever keeps it as a film.
+        camera: what drives the face from the first :meth:`see` on.
 
     Raises:
         PortraitAnimError: the photo cannot be used, or an option is out of range.
@@ -72,7 +75,6 @@ class LiveFace:
         self, photo: Any, *, sample_rate: int = 24_000, emotion: str | None = None, gaze: str = "camera",
         head_motion: float = 1.0, blinks: float = 1.0, seed: int = 0, **choices: Any,
     ) -> None:  # fmt: skip
-        self._queue = SpeechQueue(sample_rate)
         seen = PhotoOptions(**choices)
         options = MotionOptions(None, head_motion, blinks, seed, gaze=gaze)
         if seen.changes:
@@ -83,27 +85,29 @@ class LiveFace:
             raise OptionError(f"a live face is one face, and {len(faces)} move: name one (face=N)")
         self._scene = scene_of(shown, faces, finder, seen)
         (target,) = targets_of(faces, self._scene)
-        self.size, self.sample_rate = shown.size, self._queue.sample_rate
         nets = VoiceNets(seen.weights, "cpu")
-        self._space, model = nets.space, nets.model
-        self._mouth = model.live_mouth(HOP)
-        self._quiet = _quiet(LiveMouth(self._mouth.nets, HOP))
+        self.space, model = nets.space, nets.model
+        mouth = model.live_mouth(HOP)
+        self._speech = Listener(mouth, sample_rate)
+        self.size, self.sample_rate = shown.size, self._speech.queue.sample_rate
+        self._quiet = _quiet(LiveMouth(mouth.nets, HOP))
         self._upper = model.live_face(shape=target.shape, seed=seed, head_motion=head_motion, blinks=blinks)
         (self._gaze,) = gazes(self._scene, options)
         self._options = options
         self._manner = Manner(target.smile, seed)
+        self._lead = Lead()
         heard = Facts(((np.zeros(0, np.float32), SAMPLE_RATE),), digests(*LIVE_NETS, nets.name, "action_units"))
-        self._marker = Provenance.of(self._scene.facts, heard, options).marker(self._scene.still, FPS)
+        self.provenance = Provenance.of(self._scene.facts, heard, options)
+        self._marker = self.provenance.marker(self._scene.still, FPS)
         self._lock = threading.Lock()
-        self._heard: deque[Piece | None] = deque()  # by the nets, its mouth not known yet; None: silence put in
-        self._ready: deque[tuple[Piece, Array, Array]] = deque()  # sound, mouth (K,), latents (C,)
-        self._ended, self._missed = True, 0
         self._latents: list[Array] = []  # not yet given to the upper face
         self._made: deque[Motion] = deque()  # of the next frames
-        self._last = np.zeros(self._space.n_components, np.float32)  # the mouth in the last frame of speech
+        self._last = np.zeros(self.space.n_components, np.float32)  # the mouth in the last frame of speech
         self._spoken = self._silent = 0  # frames since speech began, since it ended
         self._user = self._thinks = False
+        self.camera = Camera(shared_landmarker(), target.shape, self.space.n_components, head_motion, blinks)
         self._ticks = self._dropped = 0
+        self._said = self._turn = 0  # frames of speech that were played; how often it was interrupted
         self._delays: deque[float] = deque(maxlen=REMEMBERED)
         self._drawing: deque[float] = deque(maxlen=REMEMBERED)
         self.set_emotion(emotion)
@@ -118,23 +122,23 @@ class LiveFace:
         Raises:
             AudioError: NaN, infinite samples, no sound, or an impossible rate.
         """
-        self._queue.feed(samples, sample_rate)
+        self._speech.queue.feed(samples, sample_rate)
         with self._lock:
-            self._ended, self._missed, self._thinks = False, 0, False
+            self._speech.more()
+            self._thinks = False
 
     def end_of_speech(self) -> None:
         """Say that the sentence is whole: its end is played without waiting for more."""
-        self._queue.finish()
+        self._speech.queue.finish()
         with self._lock:
-            self._ended = True
+            self._speech.end()
 
     def interrupt(self) -> None:
         """Drop all speech that was not played; the mouth closes within 120 ms."""
-        self._queue.clear()
+        self._speech.queue.clear()
         with self._lock:
-            self._ready.clear()
-            self._heard = deque([None] * len(self._heard))
-            self._ended = True
+            self._speech.drop()
+            self._turn += 1
 
     def user_started(self) -> None:
         """Say that the user speaks: the face listens."""
@@ -153,6 +157,11 @@ class LiveFace:
         """Look aside until there is something to say."""
         with self._lock:
             self._thinks = True
+
+    def follow(self, motion: Motion | None) -> None:
+        """Move as ``motion`` (T = 1) does, from the next frame on; None: by itself again. It goes over within .4 s."""
+        with self._lock:
+            self._lead.follow(motion)
 
     def set_emotion(self, emotion: str | None) -> None:
         """Go over to an emotion within .6 s: a name, with a strength as ``"happy:0.7"``; None: neutral.
@@ -174,71 +183,77 @@ class LiveFace:
         with self._lock:
             self._gaze = looks
 
+    def see(self, picture: Any, time_s: float | None = None) -> None:
+        """Take a camera's picture: the face in it drives the photo from now on, and sound is only passed on.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB, see :class:`portrait_anim.live.camera.Camera`.
+            time_s: when it was taken, on the monotonic clock; None: now.
+
+        Raises:
+            VideoError: it is no such array.
+        """
+        self.camera.see(picture, time.monotonic() if time_s is None else time_s)
+
+    @property
+    def speech_end(self) -> int:
+        """:attr:`LiveFrame.said` of the frame that plays the end of what was fed so far."""
+        with self._lock:
+            return self._said + len(self._speech)
+
+    @property
+    def turn(self) -> int:
+        """How often it was interrupted; a frame with an older number shows speech that was dropped since."""
+        return self._turn
+
     @property
     def numbers(self) -> LiveNumbers:
         """How it is doing."""
         delays = list(self._delays)
         return LiveNumbers(
-            (len(self._queue) + len(self._ready)) / FPS, float(np.percentile(delays, 95)) if delays else 0.0,
+            self._speech.n_waiting / FPS, float(np.percentile(delays, 95)) if delays else 0.0,
             float(np.mean(self._drawing)) if self._drawing else 0.0, self._dropped, self._ticks,
         )  # fmt: skip
 
     def step(self, *, draw: bool = True) -> LiveFrame:
         """Go on by 40 ms; ``draw``: False leaves the picture out, where there is no time for it."""
         with self._lock:
-            spoken = self._next()
-            state = self._state(spoken is not None)
+            seen = self.camera.how
+            spoken = self._speech.next() if seen is None else None
+            piece = spoken.piece if spoken is not None else None if seen is None else self._speech.queue.take()
+            state = "driven" if seen == "driven" else self._state(spoken is not None)
             mouth, latents = self._formed(spoken)
-            motion = self._gaze.led(replace(self._above(latents), mouth=mouth[None]), whole=False)
+            motion = self.camera.over(replace(self._above(latents), mouth=mouth[None]))
+            motion = self._gaze.led(motion, whole=False)
             rotation, gaze, felt = self._manner.next(state)
+            self._said += spoken is not None
+            motion = self._lead.led(motion)
+            said, turn = self._said, self._turn
         motion = replace(
             motion, rotation=motion.rotation + rotation, gaze=motion.gaze + gaze,
             expression=felt[None] if felt.any() else motion.expression,
         )  # fmt: skip
-        samples = np.zeros(self.sample_rate // FPS, np.float32) if spoken is None else spoken[0].played
+        samples = np.zeros(self.sample_rate // FPS, np.float32) if piece is None else piece.played
         pixels = None
         if draw:
             start = time.monotonic()
             pixels = marked_frame(
-                [self._space.state(motion, 0)], self._scene, self._marker, self._ticks, FPS
+                [self.space.state(motion, 0)], self._scene, self._marker, self._ticks, FPS
             ).pixels  # fmt: skip
             self._drawing.append(time.monotonic() - start)
         else:
             self._dropped += 1
-        if spoken is not None:
-            self._delays.append(time.monotonic() - spoken[0].fed_s)
+        if spoken is not None or seen == "driven":
+            self._delays.append(time.monotonic() - (self.camera.seen_s if spoken is None else spoken.piece.fed_s))
         self._ticks += 1
-        return LiveFrame(pixels, samples, (self._ticks - 1) / FPS, state)
-
-    def _next(self) -> tuple[Piece, Array, Array] | None:
-        """Return the speech of the next frame; None: there is none, or its mouth is not known yet."""
-        wanted = self._mouth.nets.ahead + HOP + SPARE
-        while len(self._ready) + sum(piece is not None for piece in self._heard) < wanted:
-            piece = self._queue.take()
-            if piece is None:
-                break
-            self._hear([piece], piece.heard)
-        waits = any(piece is not None for piece in self._heard)
-        if not self._ready and waits and not len(self._queue):
-            self._missed += 1
-            if self._ended or self._missed > MISSED:
-                n_frames = self._mouth.nets.ahead + HOP
-                self._hear([None] * n_frames, np.zeros(n_frames * SAMPLES_PER_FRAME, np.float32))
-        return self._ready.popleft() if self._ready else None
-
-    def _hear(self, pieces: list[Piece] | list[None], samples: Array) -> None:
-        self._heard.extend(pieces)
-        for mouth, latents in zip(*self._mouth.push(samples), strict=True):
-            piece = self._heard.popleft()
-            if piece is not None:
-                self._ready.append((piece, mouth, latents))
+        return LiveFrame(pixels, samples, (self._ticks - 1) / FPS, state, motion, said, turn)
 
     def _above(self, latents: Array) -> Motion:
         """Return lids, brows, gaze and head of the next frame; they are made for several frames at a time."""
         self._latents.append(latents)
         if not self._made:
             many = np.stack(self._latents if len(self._latents) == AT_ONCE else [latents] * AT_ONCE)
-            made = self._upper.push(np.zeros((AT_ONCE, self._space.n_components), np.float32), many)
+            made = self._upper.push(np.zeros((AT_ONCE, self.space.n_components), np.float32), many)
             tracks: dict[str, Any] = made.tracks()
             self._made.extend(
                 Motion(**{name: track[i : i + 1] for name, track in tracks.items()}) for i in range(AT_ONCE)
@@ -252,7 +267,7 @@ class LiveFace:
             return "speaking"
         return "listening" if self._user else "thinking" if self._thinks else "idle"
 
-    def _formed(self, spoken: tuple[Piece, Array, Array] | None) -> tuple[Array, Array]:
+    def _formed(self, spoken: Spoken | None) -> tuple[Array, Array]:
         """Return the mouth (K,) and the latents (C,) of the next frame."""
         if spoken is None:
             share = CLOSING[min(self._silent, len(CLOSING) - 1)]
@@ -260,8 +275,8 @@ class LiveFace:
             return self._last * np.float32(share), self._quiet
         share = OPENING[min(self._spoken, len(OPENING) - 1)]
         self._spoken, self._silent = self._spoken + 1, 0
-        self._last = spoken[1] * np.float32(share)
-        return self._last, spoken[2]
+        self._last = spoken.mouth * np.float32(share)
+        return self._last, spoken.latents
 
 
 def _quiet(mouth: LiveMouth) -> Array:

@@ -133,25 +133,37 @@ def _rows(points: npt.NDArray[np.floating]) -> Float:
     return np.concatenate([placed, GAP_WEIGHT * gaps, WIDTH_WEIGHT * wide], axis=-1).astype(np.float64)
 
 
-def fit(displacement: Array, fields: Array) -> Array:
-    """Return (T, S) weights in 0..1 whose sum of fields is nearest to a displacement; :data:`UNSAID` stay 0.
+class ShapeFit:
+    """Finds the weights in 0..1 whose sum of fields is nearest to a displacement; :data:`UNSAID` stay 0.
 
     Ridge least squares with bounds, by coordinate descent over all frames at once (Friedman, Hastie and Tibshirani
     2010, "Regularization Paths for Generalized Linear Models via Coordinate Descent").
 
     Args:
-        displacement: (T, 478, 3) IOD.
         fields: (S, 478, 3) of :func:`arkit_shapes.shape_fields`.
     """
-    rows = _rows(fields)  # (S, R)
-    gram = rows @ rows.T
-    step = np.diag(gram) + np.array([RIDGE_PRESS if name.startswith("MouthPress") else RIDGE for name in SHAPES])
-    free = [i for i, name in enumerate(SHAPES) if name not in UNSAID]
-    target = _rows(displacement) @ rows.T  # (T, S)
-    weights = np.zeros_like(target)
-    for _ in range(SWEEPS):
-        for i in free:
-            left = target[:, i] - weights @ gram[i] + weights[:, i] * gram[i, i]
-            weights[:, i] = np.clip(left / step[i], 0, weights[:, OPEN] if i == CLOSE else 1)
-    weights[:, CLOSE] = np.minimum(weights[:, CLOSE], weights[:, OPEN])
-    return weights.astype(np.float32)
+
+    def __init__(self, fields: Array) -> None:
+        self._rows = _rows(fields)  # (S, R)
+        self._gram = self._rows @ self._rows.T
+        ridge = np.array([RIDGE_PRESS if name.startswith("MouthPress") else RIDGE for name in SHAPES])
+        self._step = np.diag(self._gram) + ridge
+        self._free = [i for i, name in enumerate(SHAPES) if name not in UNSAID]
+
+    def __call__(self, displacement: Array, start: Array | None = None, sweeps: int = SWEEPS) -> Array:
+        """Return (T, S) weights.
+
+        Args:
+            displacement: (T, 478, 3) IOD.
+            start: (T, S) weights to begin with; None: 0.
+            sweeps: over all shapes.
+        """
+        gram, step = self._gram, self._step
+        target = _rows(displacement) @ self._rows.T  # (T, S)
+        weights = np.zeros_like(target) if start is None else start.astype(target.dtype)
+        for _ in range(sweeps):
+            for i in self._free:
+                left = target[:, i] - weights @ gram[i] + weights[:, i] * gram[i, i]
+                weights[:, i] = np.clip(left / step[i], 0, weights[:, OPEN] if i == CLOSE else 1)
+        weights[:, CLOSE] = np.minimum(weights[:, CLOSE], weights[:, OPEN])
+        return weights.astype(np.float32)

@@ -59,7 +59,7 @@ def idle_motion(
     noise = make_noise(1, n_frames + REACH, torch.Generator().manual_seed(seed))
     noise = _around(_periodic(noise, n_frames), REACH) if loop else noise[..., :n_frames]
     tracks = tracks_of(
-        model.upper, np.tile(latent, (noise.shape[2], 1)), noise, shape, 0.0, model.upper.temperament(seed)
+        model.upper, np.tile(latent, (noise.shape[2], 1)), noise, shape, 0.0, model.upper.temperament(seed, shape)
     )
     tracks = tracks[REACH : REACH + n_frames] if loop else tracks
     rest = np.ones(n_frames) if loop else ends_at_rest(np.arange(n_frames), n_frames)

@@ -58,13 +58,32 @@ def closures(opening: Float, rotations: Float, seen: npt.NDArray[np.bool_]) -> A
     """
     if not seen.any():
         return np.zeros((len(opening), 2), np.float32)
-    usual = np.quantile(opening[seen], OPEN_QUANTILE, axis=0)
-    shut = np.clip((1 - opening / usual) / (1 - SHUT_SHARE), 0, 1)
+    shut = shares_shut(opening, usual_opening(opening[seen]))
+    return together(shut, rotations, median_filter(np.abs(shut[:, 0] - shut[:, 1]), WINK_FRAMES, mode="nearest"))
+
+
+def usual_opening(opening: Float) -> Float:
+    """Return (2,) what counts as open in (T, 2) openings."""
+    return np.asarray(np.quantile(opening, OPEN_QUANTILE, axis=0))
+
+
+def shares_shut(opening: Float, usual: Float) -> Float:
+    """Return (T, 2) 0..1 by which each eye is shut, for itself."""
+    return np.asarray(np.clip((1 - opening / usual) / (1 - SHUT_SHARE), 0, 1))
+
+
+def together(shut: Float, rotations: Float, apart: Float) -> Array:
+    """Return (T, 2) closures, alike unless the eyes differ for a while.
+
+    Args:
+        shut: (T, 2) of :func:`shares_shut`.
+        rotations: (T, 3, 3) of the head.
+        apart: (T,) by how much the eyes differ, without single frames.
+    """
     near = 1 / (1 + np.exp(-_yaw(rotations) / NEARER))  # turned to the picture's right: the image-left eye is nearer
-    together = near * shut[:, 0] + (1 - near) * shut[:, 1]
-    apart = median_filter(np.abs(shut[:, 0] - shut[:, 1]), WINK_FRAMES, mode="nearest")
+    alike = near * shut[:, 0] + (1 - near) * shut[:, 1]
     alone = np.clip((apart - WINK[0]) / (WINK[1] - WINK[0]), 0, 1)[:, None]
-    both = (1 - alone) * together[:, None] + alone * shut
+    both = (1 - alone) * alike[:, None] + alone * shut
     return np.asarray(np.clip((both - DEAD) / (SURE - DEAD), 0, 1), np.float32)
 
 

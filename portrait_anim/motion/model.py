@@ -19,16 +19,25 @@ from torch import Tensor, nn
 
 from portrait_anim.audio.ears import Ears, EarsConfig, Hearing
 from portrait_anim.audio.encoder import AudioEncoder, AudioEncoderConfig
+from portrait_anim.audio.kept import PIECE, let_go, room
 from portrait_anim.audio.level import audible
-from portrait_anim.audio.speech import SpeechConfig, SpeechFeatures, frame_count
-from portrait_anim.audio.vad import GateConfig, VoiceDetector, voice_gate
-from portrait_anim.config import FEATURES_PER_FRAME, FPS
+from portrait_anim.audio.speech import (
+    SAMPLES_PER_FEATURE,
+    SpeechConfig,
+    SpeechFeatures,
+    frame_count,
+    frame_rms,
+    gain_of,
+)
+from portrait_anim.audio.vad import GateConfig, VoiceDetector, gate_of, opening_of
+from portrait_anim.config import FEATURES_PER_FRAME, FPS, SAMPLES_PER_FRAME
 from portrait_anim.motion.emotion import activations, keep_closures
 from portrait_anim.motion.mouth import Generator, GeneratorConfig
 from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.motion.streaming import HOP, LiveMotion, LiveMouth, LiveNets, LiveUpper
 from portrait_anim.motion.upper import UpperConfig, UpperGenerator, upper_motion
 from portrait_anim.options import WEIGHT_SETS, EmotionTimeline, check_choice
+from portrait_anim.system.threads import in_order, one_thread_each
 from portrait_anim.system.torch_guard import check_fork, undrawn
 from portrait_anim.system.weights import load_metadata, load_tensors
 
@@ -151,23 +160,36 @@ class MotionModel:
         """Analyse a recording (N,) at 16 kHz, -1..1; the mouth rests where nobody speaks or sings.
 
         A very quiet recording is amplified first. It is encoded in windows of 20 s that begin at fixed times and
-        overlap (:meth:`SpeechFeatures.windows`). Only their mouth and latents are kept, not their speech features.
+        overlap (:meth:`SpeechFeatures.windows`), two at a time, each in one thread. Only their mouth and latents are
+        kept, not their speech features.
         """
-        raised, gate_config = audible(waveform, self.gate)
-        sound = torch.from_numpy(raised)
-        n_frames = frame_count(len(waveform))
-        made = torch.zeros(n_frames, self.space.n_components + self.net.config.encoder.width)
-        odds = torch.zeros(n_frames)
-        for window in self.speech.windows(sound[None].to(self.net.scale.device)):
-            latents = self.net.encoder(window.features.values)
-            rows = torch.cat([self.net.mouth(latents), latents], 1)[0].T.cpu()  # (T, K + C)
-            share = window.weight.cpu().view(-1, FEATURES_PER_FRAME).mean(1)
-            at = slice(window.start // FEATURES_PER_FRAME, window.end // FEATURES_PER_FRAME)
-            made[at] += rows * share[:, None]
-            odds[at] += self.vad(window.features.values)[0].cpu() * share
-        mouth, latents = made[:, : self.space.n_components], made[:, self.space.n_components :]
-        gate = voice_gate(sound, odds, gate_config)[:, None]  # (T, 1)
-        return SoundAnalysis(waveform, (mouth * gate).numpy(), latents.numpy())
+        gain, gate_config = audible(waveform, self.gate)
+        n_frames, space = frame_count(len(waveform)), self.space
+        long_rms, short_rms = _levels(waveform, gain, n_frames)
+        level = gain_of(long_rms[None], self.speech.config)[0]  # of the amplified sound: in two steps, as it is rounded
+        windows = list(self.speech.windows(FEATURES_PER_FRAME * n_frames))
+
+        @torch.no_grad()
+        def heard(number: int) -> tuple[Tensor, Tensor]:
+            samples = _stretch(waveform, *windows[number].samples) * float(gain) * level
+            values = self.speech.encode(samples[None].to(self.net.scale.device)).values
+            latents = self.net.encoder(values)
+            return torch.cat([self.net.mouth(latents), latents], 1)[0].T.cpu(), self.vad(values)[0].cpu()
+
+        mouth, odds = torch.zeros(n_frames, space.n_components), torch.zeros(n_frames)
+        latents = room((n_frames, self.net.config.encoder.width))
+        with one_thread_each():
+            for window, (rows, chances) in zip(windows, in_order(heard, len(windows)), strict=True):
+                share = window.weight.view(-1, FEATURES_PER_FRAME).mean(1)
+                at = slice(window.start // FEATURES_PER_FRAME, window.end // FEATURES_PER_FRAME)
+                rows *= share[:, None]  # (T, K + C)
+                mouth[at] += rows[:, : space.n_components]
+                latents[at] += rows[:, space.n_components :].numpy()
+                odds[at] += chances * share
+                let_go(waveform)
+                let_go(latents)
+        gate = gate_of(opening_of(short_rms, n_frames, gate_config), odds, gate_config)[:, None]  # (T, 1)
+        return SoundAnalysis(waveform, (mouth * gate).numpy(), latents)
 
     def live_nets(self) -> LiveNets:
         """Return the nets for live sound (sound that still comes), on the CPU."""
@@ -236,6 +258,24 @@ class MotionModel:
             expression = activations(emotion, n_frames, FPS, seed, heard.waveform, smile)
             expression = keep_closures(expression, self.space.aperture(mouth), FPS)
         return Motion(expression=expression, mouth=mouth, **vars(upper_part))
+
+
+def _stretch(waveform: npt.NDArray[np.float32], start: int, end: int) -> Tensor:
+    """Return (end - start,) samples, silence beyond the end."""
+    part = np.zeros(end - start, np.float32)
+    part[: len(waveform[start:end])] = waveform[start:end]
+    return torch.from_numpy(part)
+
+
+def _levels(waveform: npt.NDArray[np.float32], gain: np.float32, n_frames: int) -> tuple[Tensor, Tensor]:
+    """Return the RMS of all frames of 25 ms and of 20 ms of a recording that is trimmed or filled to ``n_frames``."""
+    long, short, end = [], [], n_frames * SAMPLES_PER_FRAME
+    for start in range(0, end, PIECE):
+        part = _stretch(waveform, start, min(start + PIECE, end)) * float(gain)
+        long.append(frame_rms(part))
+        short.append(frame_rms(part, SAMPLES_PER_FEATURE))
+        let_go(waveform)
+    return torch.cat(long), torch.cat(short)
 
 
 _loading = Lock()

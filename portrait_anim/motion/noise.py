@@ -15,6 +15,7 @@ from portrait_anim.config import FPS
 NOISE_SIGMAS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # s, Gaussian deviations of the low-passed channels, two each
 N_WHITE, N_SLOW = 8, 2 * len(NOISE_SIGMAS_S)
 N_NOISE = N_WHITE + N_SLOW  # channels
+AT_ONCE = 3000  # frames low-passed in one go; memory does not grow with the film
 REACH = round(3 * NOISE_SIGMAS_S[-1] * FPS)  # frames to either side that make a frame of the slowest
 
 
@@ -23,7 +24,12 @@ def _noise(white: Tensor, raw: Tensor) -> Tensor:
     at = torch.arange(-REACH, REACH + 1, dtype=torch.float32)
     kernels = torch.stack([torch.exp(-0.5 * (at / (sigma * FPS)) ** 2) for sigma in NOISE_SIGMAS_S])
     kernels = (kernels / kernels.square().sum(1, keepdim=True).sqrt()).repeat(2, 1)[:, None]  # (12, 1, 2 reach + 1)
-    return torch.cat([white, functional.conv1d(raw, kernels, groups=N_SLOW)], 1)
+    n_frames = white.shape[-1]
+    slow = torch.empty(len(white), N_SLOW, n_frames)
+    for start in range(0, n_frames, AT_ONCE):
+        end = min(start + AT_ONCE, n_frames)
+        slow[..., start:end] = functional.conv1d(raw[..., start : end + 2 * REACH], kernels, groups=N_SLOW)
+    return torch.cat([white, slow], 1)
 
 
 def make_noise(batch: int, n_frames: int, generator: torch.Generator) -> Tensor:

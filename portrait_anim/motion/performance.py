@@ -19,9 +19,9 @@ from scipy.signal import savgol_filter
 from scipy.spatial.transform import Rotation
 
 from portrait_anim.config import FPS
-from portrait_anim.face.mesh import IRIS_LEFT, IRIS_RIGHT
 from portrait_anim.face.normalise import IMAGE_TO_FACE, Pose, normalise_clip
-from portrait_anim.face.state import EYEBALL, NECK
+from portrait_anim.face.state import NECK
+from portrait_anim.motion.irises import gaze_of, irises_aside
 from portrait_anim.motion.lids import EYES, closures, openings
 from portrait_anim.motion.space import CLOSED_SHARE, INNER_LIPS, lower_face_weight
 from portrait_anim.system.easing import eased
@@ -45,7 +45,6 @@ SWAY_S = 2.0  # Gaussian: slower shifts of the head are where the actor stands, 
 SHAKE_S = 0.12  # Gaussian: faster ones are the camera's shaking, or the tracker's
 MAX_SHIFT = 0.05  # IOD, of the head beyond its turning, softly
 MAX_PLACE = 0.20  # IOD, the same where a neutral moment says where the head belongs
-MAX_GAZE = (0.35, 0.22)  # radians, softly
 
 
 @dataclass(frozen=True)
@@ -110,15 +109,15 @@ def analyse(
     rotations = np.stack([pose.rotation for pose in poses])
     shots = _shots(len(points), cuts)
     opening = openings(points, rotations, seen)
-    whole = _Neutral.of(points, rotations, opening, seen, slice(0, len(points)), neutral_frame)
+    whole = Neutral.of(points, rotations, opening, seen, slice(0, len(points)), neutral_frame)
     neutrals = [
-        _Neutral.of(points, rotations, opening, seen, shot, None)
+        Neutral.of(points, rotations, opening, seen, shot, None)
         if neutral_frame is None and seen[shot].sum() >= SHOT else whole
         for shot in shots
     ]  # fmt: skip
     turned, shift = _head(poses, shots, neutrals, seen, neutral_frame)
     mesh = np.concatenate([points[shot] - neutral.shape for shot, neutral in zip(shots, neutrals, strict=True)])
-    mesh = _steady(_on_eyes(mesh))
+    mesh = _steady(on_eyes(mesh))
     blink = np.concatenate([closures(opening[shot], rotations[shot], seen[shot]) for shot in shots])
     gaze = np.concatenate([_gaze(points[shot], blink[shot], seen[shot]) for shot in shots])
     upper, lower = INNER_LIPS
@@ -131,8 +130,13 @@ def analyse(
 
 
 @dataclass(frozen=True)
-class _Neutral:
-    """A shot's neutral: (478, 3) shape, (3, 3) rotation, in which frames it was found."""
+class Neutral:
+    """A shot's neutral.
+
+    Attributes:
+        shape: (478, 3) IOD.
+        rotation: (3, 3) of the head in its usual pose.
+    """
 
     shape: Array
     rotation: Float
@@ -140,7 +144,8 @@ class _Neutral:
     @classmethod
     def of(
         cls, points: Array, rotations: Float, opening: Float, seen: npt.NDArray[np.bool_], shot: slice, at: int | None
-    ) -> _Neutral:
+    ) -> Neutral:
+        """Find it in frames ``shot`` of a clip, see the module's text; ``at``: a frame round which it was asked for."""
         if at is not None:
             near = slice(max(0, at - NEUTRAL_SPREAD), at + NEUTRAL_SPREAD + 1)
             there = np.flatnonzero(seen[near]) + near.start
@@ -163,7 +168,7 @@ class _Neutral:
         return cls(points[closed].mean(0), usual.as_matrix())
 
 
-def _on_eyes(mesh: Array) -> Array:
+def on_eyes(mesh: Array) -> Array:
     """Let the upper face of (T, 478, 3) displacements move against the eyes' corners, which film and photo share.
 
     The pose is fitted to the forehead too: a raised brow takes it along, and eyes seem to sink.
@@ -219,7 +224,7 @@ def _weight(seen: npt.NDArray[np.bool_]) -> Array:
 
 
 def _head(
-    poses: Sequence[Pose], shots: Sequence[slice], neutrals: Sequence[_Neutral], seen: npt.NDArray[np.bool_],
+    poses: Sequence[Pose], shots: Sequence[slice], neutrals: Sequence[Neutral], seen: npt.NDArray[np.bool_],
     neutral_frame: int | None,
 ) -> tuple[Array, Array]:  # fmt: skip
     """Return rotation vectors (T, 3) relative to each shot's neutral, and shifts (T, 3) IOD.
@@ -259,11 +264,7 @@ def _stilled(turned: npt.NDArray[np.floating]) -> Float:
 
 def _gaze(points: Array, blink: Array, seen: npt.NDArray[np.bool_]) -> Array:
     """Return (T, 2) radians relative to where the eyes look mostly; through blinks it is interpolated."""
-    irises = [
-        points[:, iris[0], :2] - (points[:, corners[0], :2] + points[:, corners[1], :2]) / 2
-        for iris, (_, _, corners) in zip((IRIS_LEFT, IRIS_RIGHT), EYES, strict=True)
-    ]
-    away = np.mean(irises, axis=0)
+    away = irises_aside(points)
     hidden = binary_dilation(blink.max(1) > 0.3, iterations=2) | ~seen
     if hidden.all():
         return np.zeros((len(points), 2), np.float32)
@@ -272,8 +273,7 @@ def _gaze(points: Array, blink: Array, seen: npt.NDArray[np.bool_]) -> Array:
     for column in away.T:
         column[hidden] = np.interp(at[hidden], at[~hidden], column[~hidden])
     away = _smoothed(median_filter(away, (3, 1), mode="nearest"), FACE_FILTER)
-    gaze = np.arcsin(np.clip(away / EYEBALL, -1, 1))
-    return np.asarray(MAX_GAZE * np.tanh(gaze / MAX_GAZE), np.float32)
+    return gaze_of(away)
 
 
 def _smoothed(track: npt.NDArray[np.floating], window: tuple[int, int]) -> npt.NDArray[np.floating]:

@@ -74,7 +74,7 @@ def retargeted(
     n_frames = len(actor)
     ease = (ends_at_rest(np.arange(n_frames), n_frames) * actor.weight).astype(np.float32)[:, None]
     expression = np.zeros((n_frames, len(TRACKS)), np.float32) if fields is None else held(actor, shape, fields, trial)
-    mesh = in_room(met(actor.mesh * _kept()[:, None], actor.opening), shape)
+    mesh = brought(actor.mesh, actor.opening, shape)
     return replace(
         Motion.rest(n_frames, n_components),
         mesh=mesh * ease[..., None],
@@ -86,6 +86,17 @@ def retargeted(
         * ends_at_rest(np.arange(n_frames), n_frames).astype(np.float32),
         expression=expression * ease,
     )
+
+
+def brought(mesh: Array, opening: npt.NDArray[np.floating], shape: npt.NDArray[np.floating]) -> Array:
+    """Return what of (T, 478, 3) displacements a photo's mesh shows.
+
+    Args:
+        mesh: (T, 478, 3) IOD, relative to the actor's neutral face.
+        opening: (T,) IOD of the actor's inner lips above neutral.
+        shape: (478, 3) IOD, the photo's face with its pose removed.
+    """
+    return in_room(met(mesh * _kept()[:, None], opening), shape)
 
 
 def met(mesh: npt.NDArray[np.floating], opening: npt.NDArray[np.floating]) -> Array:

@@ -100,9 +100,9 @@ class Motion:
         others = (self.mouth, self.brows, self.mesh, self.expression[:, : max(n_units, 0)])
         if n_units >= 0 and not any(track.any() for track in others):  # nothing but shapes
             return arkit.values_of(self.expression[:, n_units:], self.blink, self.gaze, self.rotation)
-        fields = space.shapes
+        fit = arkit.ShapeFit(space.shapes)
         steps = range(0, len(self), arkit.FRAMES_AT_ONCE)
-        fitted = [arkit.fit(space.displacement(self, slice(i, i + arkit.FRAMES_AT_ONCE)), fields) for i in steps]
+        fitted = [fit(space.displacement(self, slice(i, i + arkit.FRAMES_AT_ONCE))) for i in steps]
         weights = np.concatenate(fitted) if fitted else np.zeros((0, len(SHAPES)))
         return arkit.values_of(weights, self.blink, self.gaze, self.rotation)
 

@@ -213,7 +213,7 @@ class LiveUpper:
         self._upper, self._shape = upper, shape
         self._head_motion, self._blinks = head_motion, blinks
         self._seed, self._noise = seed, NoiseStream(seed)
-        self._temperament = upper.temperament(seed)
+        self._temperament = upper.temperament(seed, shape)
         self._pacer = pacer_of(blinks, seed)  # it shows lids 1.2 s later
         self._rests = RestBlinks(blinks, seed) if blinks else None
         self._reach = upper.reach + HEAD_REACH

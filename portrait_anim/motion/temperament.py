@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d
 
 Array = npt.NDArray[np.float32]
 
@@ -23,6 +24,7 @@ PARTS: dict[str, slice] = {  # of the upper face's tracks, see motion/upper.py
 }
 N_PARTS = len(PARTS)
 RANGE = (0.2, 6.0)  # times an average clip; stiller heads are the tracker's trembling, livelier ones lost tracking
+SLOW, SLOW_REACH = 5.0, 12  # frames, Gaussian deviation of what counts as slow, and where it ends
 LIMIT = 2.0  # standard deviations; further out a person is not believed, or not wanted
 
 
@@ -62,7 +64,28 @@ def distribution(temperaments: dict[str, list[Array]]) -> tuple[Array, Array]:
     return mean.astype(np.float32), root.astype(np.float32)
 
 
-def drawn(mean: Array, root: Array, seed: int) -> Array:
-    """Return (7,) the temperament of a seed."""
-    z = np.random.default_rng([seed, 37]).standard_normal(N_PARTS)
+def drawn(mean: Array, root: Array, seed: int, face: Array) -> Array:
+    """Return (7,) the temperament of a face for a seed.
+
+    At any one seed, temperaments differ between faces as between people; for any one face they differ between seeds.
+    They change smoothly with the face, so that they do not hang on its last digits.
+
+    Args:
+        mean: see :func:`distribution`.
+        root: see there.
+        seed: of the film.
+        face: (n,) coefficients of the face's shape, each with unit spread over people; all 0: its shape is not known.
+    """
+    rng = np.random.default_rng([seed, 37])
+    if face.any():
+        ways = rng.standard_normal((N_PARTS, len(face)))
+        z = ways @ face / np.linalg.norm(ways, axis=1)
+    else:
+        z = rng.standard_normal(N_PARTS)
     return np.asarray(np.clip(mean + root @ np.clip(z, -LIMIT, LIMIT), *np.log(RANGE)), np.float32)
+
+
+def with_slow(tracks: Array, slow: Array) -> Array:
+    """Return (T, 11) tracks in which what is slow is shown (11,) times."""
+    low = gaussian_filter1d(tracks, SLOW, axis=0, mode="nearest", radius=SLOW_REACH)
+    return np.asarray(tracks + (slow - 1) * low, np.float32)

@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 from torch.nn import functional
 
+from portrait_anim.audio.kept import let_go
 from portrait_anim.config import N_LANDMARKS
 from portrait_anim.face.state import depth_of
 from portrait_anim.motion.blinks import BlinkPacer, RestBlinks
@@ -24,7 +25,7 @@ from portrait_anim.motion.breath import breathing
 from portrait_anim.motion.ends import ends_at_rest
 from portrait_anim.motion.limits import limited_turn
 from portrait_anim.motion.noise import N_NOISE, make_noise
-from portrait_anim.motion.temperament import N_PARTS, drawn, gains
+from portrait_anim.motion.temperament import N_PARTS, SLOW_REACH, drawn, gains, with_slow
 from portrait_anim.system.easing import bent
 
 Array = npt.NDArray[np.float32]
@@ -44,8 +45,10 @@ HEAD_REACH = 3  # frames to either side that the smoothing takes in
 LID_DEAD = 0.20  # closure below this comes from gaze and tracking noise; it is left out, or faces look drowsy
 FREE_SHIFT, MAX_SHIFT = 0.15, 0.25  # IOD that a head moves without turning; beyond, the neck is drawn out
 FREE_SIZE, MAX_SIZE = 0.05, 0.09  # natural logarithm of the head's size: it leans in and out
-FREE_BROWS, MAX_BROWS = 0.04, 0.07  # IOD
+FREE_BROWS, MAX_BROWS = 0.05, 0.08  # IOD
+BROWS_SHOWN = 1.3  # times a tracked brow's way that a photo's must go to be tracked as far (31 people's films: .76)
 MAX_GAZE = 0.16  # rad
+AT_ONCE = 3000  # frames (2 minutes) made in one go, with what they depend on; memory does not grow with the film
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class UpperGenerator(nn.Module):
 
     Attributes:
         scale: (11,) typical spread of each track; the net's own outputs are in units of it.
+        slow: (11,) times which what is slow in its outputs (``SLOW`` low-passed) is shown.
         shape_mean: (1434,) IOD, of people's neutral faces.
         shape_basis: (n_shape, 1434), divided by the spread along it.
         temper_mean, temper_root: (7,), (7, 7) of people's temperaments, see :mod:`portrait_anim.motion.temperament`.
@@ -96,6 +100,7 @@ class UpperGenerator(nn.Module):
     """
 
     scale: Tensor
+    slow: Tensor
     shape_mean: Tensor
     shape_basis: Tensor
     temper_mean: Tensor
@@ -111,6 +116,7 @@ class UpperGenerator(nn.Module):
         self.blocks = nn.ModuleList([_Block(config.width, dilation) for dilation in config.dilations])
         self.out = nn.Conv1d(config.width, len(TRACKS), 1)
         self.register_buffer("scale", torch.ones(len(TRACKS)))
+        self.register_buffer("slow", torch.ones(len(TRACKS)))
         self.register_buffer("shape_mean", torch.zeros(3 * N_LANDMARKS))
         self.register_buffer("shape_basis", torch.zeros(config.n_shape, 3 * N_LANDMARKS))
         self.register_buffer("temper_mean", torch.zeros(N_PARTS))
@@ -120,16 +126,19 @@ class UpperGenerator(nn.Module):
     @property
     def reach(self) -> int:
         """How many frames of latents and noise to either side a frame depends on."""
-        return sum(self.config.dilations)
+        return sum(self.config.dilations) + SLOW_REACH
 
     def asking_for(self, rate: float) -> float:
         """Return the rate to ask for so that the net in fact blinks ``rate`` times a second."""
         asked, found = self.rates.cpu().numpy()
         return float(np.interp(rate, found, asked))
 
-    def temperament(self, seed: int) -> Array:
-        """Return (7,) the temperament of a seed."""
-        return drawn(self.temper_mean.cpu().numpy(), self.temper_root.cpu().numpy(), seed)
+    def temperament(self, seed: int, shape: npt.NDArray[np.floating] | None) -> Array:
+        """Return (7,) the temperament of a face (478, 3) IOD for a seed; None is the average face."""
+        average, basis = self.shape_mean.cpu().numpy(), self.shape_basis.cpu().numpy()
+        away = np.zeros_like(average) if shape is None else np.reshape(shape, -1) - average
+        face = np.clip(basis @ away, -SHAPE_LIMIT, SHAPE_LIMIT)
+        return drawn(self.temper_mean.cpu().numpy(), self.temper_root.cpu().numpy(), seed, face)
 
     def condition(self, shape: Tensor | None, blink_rate: Tensor, temperament: Tensor | None) -> Tensor:
         """Return (B, n_conditions) what the motion is made for.
@@ -180,7 +189,7 @@ def make_tracks(
 ) -> Array:
     """Return (T, 11) :data:`TRACKS` for a voice, in the units named there; arguments as in :func:`upper_motion`."""
     noise = make_noise(1, len(latents), torch.Generator().manual_seed(seed))
-    return tracks_of(net, latents, noise, shape, blinks, net.temperament(seed))
+    return tracks_of(net, latents, noise, shape, blinks, net.temperament(seed, shape))
 
 
 def tracks_of(
@@ -196,10 +205,16 @@ def tracks_of(
         device = net.scale.device
         face = None if shape is None else torch.as_tensor(np.asarray(shape, np.float32), device=device)[None]
         rate = torch.full((1,), net.asking_for(MEAN_BLINK_RATE if blinks else 0.0), device=device)
-        driven = torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(device)
         lively = torch.as_tensor(temperament, device=device)[None]
-        tracks = net(driven, noise.to(device), net.condition(face, rate, lively))[0] * net.scale[:, None]
-    made = tracks.T.cpu().numpy() * gains(temperament, len(TRACKS))  # (T, 11)
+        condition, made = net.condition(face, rate, lively), np.empty((len(latents), len(TRACKS)), np.float32)
+        for start in range(0, len(latents), AT_ONCE):
+            end = min(start + AT_ONCE, len(latents))
+            low, high = max(0, start - net.reach), min(end + net.reach, len(latents))
+            driven = torch.from_numpy(np.ascontiguousarray(latents[low:high].T))[None].to(device)
+            tracks = net(driven, noise[..., low:high].to(device), condition)[0] * net.scale[:, None]
+            made[start:end] = tracks.T[start - low : end - low].cpu().numpy()
+            let_go(latents)
+    made = with_slow(made, net.slow.cpu().numpy()) * gains(temperament, len(TRACKS))
     for part in (ROTATION, SHIFT, SIZE):
         made[:, part] = gaussian_filter1d(made[:, part], HEAD_SMOOTH, axis=0, mode="nearest", radius=HEAD_REACH)
     return np.asarray(made, np.float32)
@@ -270,7 +285,7 @@ def limited(
     shift = np.zeros((n_frames, 3), np.float32)
     shift[:, :2] = bent(made[:, SHIFT] * head_motion, FREE_SHIFT, MAX_SHIFT - FREE_SHIFT)
     shift[:, 2] = depth_of(np.exp(bent(made[:, SIZE][:, 0] * head_motion, FREE_SIZE, MAX_SIZE - FREE_SIZE)))
-    brows = bent(made[:, BROWS] * head_motion, FREE_BROWS, MAX_BROWS - FREE_BROWS)
+    brows = bent(BROWS_SHOWN * made[:, BROWS] * head_motion, FREE_BROWS, MAX_BROWS - FREE_BROWS)
     return UpperMotion(
         blink=np.repeat(lid[:, None], 2, axis=1).astype(np.float32),
         brows=(brows * rest).astype(np.float32),

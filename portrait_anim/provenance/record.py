@@ -144,6 +144,7 @@ class Provenance:
             self.metadata["XMP"] = metadata.xmp(self.content_id)  # Matroska has tags, and no place for more
         self._kept_photo, self.notes = _marks_of(photo.path if isinstance(photo, Fingerprint) else photo)
         self._film = output
+        self._marker: FrameMarker | None = None
         self._log = audit.log_path(audit_log)
         if self._log is not None:
             audit.check(self._log)
@@ -179,6 +180,7 @@ class Provenance:
         visible = None if self._style is None else label.Label(self._style, size, fps)
         marker = FrameMarker(size, self.content_id)
         marker.plan(np.ascontiguousarray(pixels[..., :COLOURS]))
+        self._marker = marker
         return FilmMarker(marker, visible, captions)
 
     def check_files(self, *, may_be_gone: bool = False) -> None:
@@ -195,6 +197,11 @@ class Provenance:
             OutputError: it cannot be signed or written.
             PhotoError, AudioError: a file it was made of has changed.
         """
+        if self._marker is not None and self._marker.weak:
+            logger.info(
+                "the invisible mark of this film is weak, its picture is small (%dx%d px): hard compression elsewhere "
+                "may remove it; a larger photo carries it better", *self._marker.size,
+            )  # fmt: skip
         self.check_files(may_be_gone=True)  # the encoder has read to the end what it opened at the start
         pictures = sorted(path.glob("*.png")) if path.is_dir() else []
         try:
@@ -213,6 +220,19 @@ class Provenance:
             )  # fmt: skip
         if path.suffix == WEBM.suffix and self._film is not None:
             logger.info("WebM has no place for the signed manifest: it is in %s", printable(beside(self._film)))
+
+    def finish_live(self, path: Path, sound: str) -> None:
+        """Do what :meth:`finish` does for a film whose sound was not known when its marks were made.
+
+        Args:
+            path: the finished film.
+            sound: SHA-256 of what was played, hexadecimal.
+
+        Raises:
+            OutputError, PhotoError: as there.
+        """
+        self._record["audio_hash"] = sound
+        self.finish(path)
 
     def record(self, film: Path) -> None:
         """Write the film's line into the audit log, if there is one: once the film has its name.

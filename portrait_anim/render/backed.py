@@ -21,8 +21,9 @@ import numpy as np
 from portrait_anim.face.cutout import Cutout
 from portrait_anim.face.state import FaceState
 from portrait_anim.render.group import Group
-from portrait_anim.render.layers import filled, seen_behind
+from portrait_anim.render.layers import filled
 from portrait_anim.render.morph import Morph
+from portrait_anim.render.pixels import seen_behind
 from portrait_anim.render.scene import Box, Image
 from portrait_anim.system.opencv import cv2
 

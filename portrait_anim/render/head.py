@@ -8,7 +8,6 @@ Convention:
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -28,12 +27,14 @@ from portrait_anim.face.mesh import (
     topology,
 )
 from portrait_anim.face.normalise import Pose
-from portrait_anim.face.state import ACROSS, EYEBALL, NECK, FaceState, nearer
+from portrait_anim.face.state import ACROSS, NECK, FaceState, nearer
+from portrait_anim.render.placing import Mesh, placed
 from portrait_anim.system.easing import eased
 from portrait_anim.system.opencv import cv2
 
 Array = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]
+Whole = npt.NDArray[np.int64]
 
 RINGS = (
     (1.10, 1.00, 0.97, 0.80),
@@ -50,9 +51,6 @@ BELOW = (0.12, 0.50)
 BREATH = (0.0, 0.20, 0.65, 1.00, 0.80, 0.00)
 """Share of breathing of the rings below the face: shoulders rise, the head does not."""
 RING_DEPTH = 0.06  # IOD by which each ring below lies behind the one before
-THIN = 0.10  # share of its width that skin keeps at least where the head turns away
-SIDEWAYS = 0.4  # IOD of depth by which a point counts less for each IOD that another lies beside its way
-FOLDS_FROM = float(np.sin(np.radians(6)))  # sine of the turn from which on the mesh is looked through for folds
 BORDER_REACH = 0.35  # IOD from the picture's border within which the head's motion fades out
 BORDER_REACH_FACE = 0.10  # the same for the face's own motion
 LID_MEET = 0.80  # share of the opening that the upper lid closes; the lower one closes the rest
@@ -113,74 +111,45 @@ class HeadMesh:
             np.isin(self.triangles, sorted(lids)).any(axis=1) | (self.triangles >= len(source)).all(axis=1)
         )
         self.fine = self.lids | np.isin(self.triangles, LIPS_INNER if grown_lips else ()).any(axis=1)
-        # the mesh at rest, and the way that each point of an upper lid has to the lower one
-        self._rest = np.concatenate([rest, base])
-        self._place = (self._rest @ pose.rotation.T)[:, :2]  # as the camera sees it
-        self._lids = [
-            (list(upper[1:-1]), list(lower[1:-1]), rest[list(lower[1:-1])] - rest[list(upper[1:-1])])
-            for upper, lower in ((EYE_LEFT_UPPER, EYE_LEFT_LOWER), (EYE_RIGHT_UPPER, EYE_RIGHT_LOWER))
-        ]
         # what lies near the picture's border moves less: nothing is drawn from beyond it
         border = np.minimum(source, np.array(size) - 1 - source).min(axis=1) / pose.scale
-        self._head_share = np.concatenate([np.ones(len(shape)), ring_share])[:, None]
-        self._head_share[len(shape) :] *= np.clip(border[len(shape) :, None] / BORDER_REACH, 0, 1)
-        self._head_share[: len(shape)] *= np.clip(border[: len(shape), None] / BORDER_REACH_FACE, 0, 1)
-        self._jaw_share = ring_jaw[:, None] * np.clip(border[len(shape) :, None] / BORDER_REACH_FACE, 0, 1)
-        self._breath = ring_breath * np.clip(border[len(shape) :] / BORDER_REACH_FACE, 0, 1)
-        self._face_share = np.clip(border[: len(shape), None] / BORDER_REACH_FACE, 0, 1)
+        ways, near = np.clip(border / BORDER_REACH, 0, 1), np.clip(border / BORDER_REACH_FACE, 0, 1)
+        n_face = len(shape)
+        whole = np.concatenate([rest, base])
+        pairs, rows, row_eyes, row_ways = _lids(whole)
+        self._mesh = Mesh(
+            rest=whole,
+            place=np.ascontiguousarray((whole @ pose.rotation.T)[:, :2]),
+            camera=np.ascontiguousarray(pose.rotation, np.float64),
+            face_share=near[:n_face],
+            ring_of=np.tile(np.array(FACE_OVAL, np.int64), len(RINGS)),
+            jaw_share=ring_jaw * near[n_face:],
+            breath=ring_breath * near[n_face:],
+            head_share=np.concatenate([near[:n_face], ring_share * ways[n_face:]]),
+            irises=np.array([*IRIS_LEFT, *IRIS_RIGHT], np.int64),
+            lids=pairs[:, :2].copy(),
+            lid_eyes=pairs[:, 2].copy(),
+            rows=rows,
+            row_eyes=row_eyes,
+            row_ways=row_ways,
+            meet=LID_MEET,
+        )
 
     def place(self, state: FaceState) -> Array:
         """Return where a state puts the vertices, (N, 2) px."""
-        n_face = len(state.displacement)
-        moved = self._rest.copy()
-        moved[:n_face] += state.displacement * self._face_share
-        oval = state.displacement[list(FACE_OVAL)]
-        moved[n_face:] += np.tile(oval, (len(RINGS), 1)) * self._jaw_share
-        moved[n_face:, 1] += state.breath * self._breath
-        # what lies behind the lids: the irises turn with the gaze
-        behind = moved[:n_face].copy()
-        for iris in (IRIS_LEFT, IRIS_RIGHT):
-            behind[list(iris), :2] += np.sin(state.gaze) * EYEBALL
-        self._close_lids(moved, state)
-        # head motion, for the rings only in part
-        behind += (self.turn(behind, state) - behind) * self._head_share[:n_face]
-        moved += (self.turn(moved, state) - moved) * self._head_share
-        # what the turned head hides
-        camera = self._pose.rotation
-        towards = (camera @ _matrix(state.rotation) @ camera.T)[:2, 2]
-        turned = float(np.hypot(*towards))
-        if turned > FOLDS_FROM:
-            seen = moved @ camera.T
-            before = seen[:n_face].copy()
-            now = np.ascontiguousarray(seen[:, :2])
-            _unfold(self._place, now, towards / turned)
-            seen[:, :2] = now
-            moved = seen @ camera
-            behind += (seen[:n_face] - before) @ camera
+        moved, behind = placed(
+            self._mesh, state.displacement, state.blink.astype(np.float64), np.sin(state.gaze).astype(np.float64),
+            *self.motion(state), state.breath,
+        )  # fmt: skip
         return self._pose.to_image(np.concatenate([moved, behind]))[:, :2]
 
-    def _close_lids(self, points: Float, state: FaceState) -> None:
-        """Move the lids and the rows of skin next to them, in place; (N, 3) points in IOD."""
-        for eye, ((up, low, way), blink) in enumerate(zip(self._lids, state.blink.astype(float), strict=True)):
-            if blink <= 0:
-                continue
-            now = points[low] - points[up]
-            points[up] += LID_MEET * blink * now
-            points[low] -= (1 - LID_MEET) * blink * now
-            for sides, share in LID_ROWS:
-                points[list(sides[eye])] += LID_MEET * share * blink * way
-            points[list(LOWER_LID_ROWS[eye])] -= (1 - LID_MEET) * LOWER_LID_SHARE * blink * way
-
     @staticmethod
-    def turn(points: Float, state: FaceState) -> Float:
-        """Return (..., 3) points (IOD) of the skull, turned about the neck and shifted by a state's head motion."""
-        rotation = _matrix(state.rotation) * nearer(float(state.shift[2]))
-        return np.asarray((points - NECK) @ rotation.T + NECK + state.shift * ACROSS)
-
-
-def _matrix(rotation: Array) -> Float:
-    """Return the matrix (3, 3) of a rotation vector; OpenCV's takes a hundredth of the time of scipy's."""
-    return np.asarray(cv2.Rodrigues(rotation.astype(np.float64))[0], np.float64)
+    def motion(state: FaceState) -> tuple[Float, Float]:
+        """Return the head's rotation about the neck, (3, 3), with how near it is, and its shift, (3,) IOD."""
+        turn = cv2.Rodrigues(state.rotation.astype(np.float64))[0]  # in a hundredth of the time of scipy's
+        return np.asarray(turn * nearer(float(state.shift[2])), np.float64), np.asarray(
+            state.shift * ACROSS, np.float64
+        )
 
 
 def _rings(shape: Float, rotation: Float, outline: Float) -> tuple[Float, Float, Float, Float]:
@@ -213,33 +182,27 @@ def _rings(shape: Float, rotation: Float, outline: Float) -> tuple[Float, Float,
     return np.concatenate(rings), np.concatenate(head), np.concatenate(jaw), np.concatenate(breath)
 
 
-@numba.njit(cache=True, nogil=True)
-def _unfold(place: Float, now: Float, way: Float) -> None:
-    """Move points (N, 2) along ``way`` until none lies behind another that was before it, in place.
-
-    What a turned head hides (the far cheek behind the nose, the far temple behind the cheek) is drawn as a narrow strip
-    at the edge of what hides it: a mesh that folds over itself would show torn lines there.
+def _lids(rest: Float) -> tuple[Whole, Whole, Whole, Float]:
+    """Return what moves when the eyes shut.
 
     Args:
-        place: (N, 2) IOD, where the points are in the photo.
-        now: (N, 2) IOD, where they are in the frame; changed.
-        way: (2,) unit vector, the way that near points go when the head turns.
+        rest: (478, 3) IOD.
+
+    Returns:
+        (L, 3) points of the upper lids, those of the lower ones below them, and which eye; (S,) points of the rows of
+        skin beside them, (S,) which eye, and (S, 3) IOD how far each goes.
     """
-    n = len(place)
-    along, across, moved = np.empty(n), np.empty(n), np.empty(n)
-    for i in range(n):
-        along[i] = place[i, 0] * way[0] + place[i, 1] * way[1]
-        across[i] = place[i, 1] * way[0] - place[i, 0] * way[1]
-        moved[i] = now[i, 0] * way[0] + now[i, 1] * way[1]
-    order = np.argsort(along)
-    for at in range(n):
-        i = order[at]
-        least = moved[i]
-        for before in range(at):
-            j = order[before]
-            least = max(least, moved[j] + THIN * (along[i] - along[j]) - SIDEWAYS * abs(across[i] - across[j]))
-        now[i, 0] += (least - moved[i]) * way[0]
-        now[i, 1] += (least - moved[i]) * way[1]
+    pairs, rows, eyes, ways = [], [], [], []
+    for eye, (upper, lower) in enumerate(((EYE_LEFT_UPPER, EYE_LEFT_LOWER), (EYE_RIGHT_UPPER, EYE_RIGHT_LOWER))):
+        up, low = np.array(upper[1:-1]), np.array(lower[1:-1])
+        way = rest[low] - rest[up]
+        pairs.append(np.stack([up, low, np.full(len(up), eye)], 1))
+        shares = [(sides[eye], LID_MEET * share) for sides, share in LID_ROWS]
+        for row, share in (*shares, (LOWER_LID_ROWS[eye], (LID_MEET - 1) * LOWER_LID_SHARE)):
+            rows.append(np.array(row))
+            eyes.append(np.full(len(row), eye))
+            ways.append(share * way)
+    return np.concatenate(pairs), np.concatenate(rows), np.concatenate(eyes), np.concatenate(ways)
 
 
 def _triangles(behind: int) -> npt.NDArray[np.int32]:

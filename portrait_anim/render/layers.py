@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 from portrait_anim.face.alpha import person_alpha
 from portrait_anim.face.matte import face_mask
 from portrait_anim.face.mesh import FACE_OVAL
+from portrait_anim.render.pixels import Stack, seen_behind
 from portrait_anim.render.straight import straight_edged
 from portrait_anim.system.opencv import cv2
 
@@ -113,6 +114,7 @@ class Layers:
         apart: whether person and background are told from each other.
         person: (h, w, 4) uint8.
         background: (h, w, 3) uint8, with what is behind the person filled.
+        stack: what the moved person is laid over.
     """
 
     def __init__(self, pixels: Image, alpha: Array | None, held: Mask | None, iod_px: float) -> None:
@@ -123,27 +125,14 @@ class Layers:
         scale, self.apart = min(1.0, FILL_IOD / iod_px), alpha is not None
         self.background = pixels if alpha is None else filled(pixels, opacity <= BEHIND, scale)
         self.person = _apart(pixels, self.background, np.round(opacity * 255).astype(np.uint8))
-        self._free = np.ones(shape, bool)
+        free = np.ones(shape, bool)
         if held is not None and held.any():
-            self._free = ~held
+            free = ~held
             colours, alphas = self.person[..., :3], np.repeat(self.person[..., 3:], 3, axis=2)
-            self.person = np.dstack(
-                [filled(np.ascontiguousarray(part), self._free, scale) for part in (colours, alphas)]
-            )
+            self.person = np.dstack([filled(np.ascontiguousarray(part), free, scale) for part in (colours, alphas)])
             self.person = np.ascontiguousarray(self.person[..., :4])
-
-    def lay(self, warped: Image, left: int, top: int, out: Image, opacity: Image | None = None) -> None:
-        """Lay the warped person (h, w, 4) over the background into ``out`` (h, w, 3), in place.
-
-        Args:
-            warped: the moved person.
-            left: first column of ``out`` in the box.
-            top: first row.
-            out: the part of the frame that shows it; where something stands in front it is left as it is.
-            opacity: not used: the background is there.
-        """
-        rows, columns = slice(top, top + out.shape[0]), slice(left, left + out.shape[1])
-        _lay(warped, self.background[rows, columns], self._free[rows, columns], out)
+        everywhere = np.empty((0, 0), np.bool_)
+        self.stack = Stack(self.background, everywhere if free.all() else free)
 
 
 class CutLayer:
@@ -159,12 +148,8 @@ class CutLayer:
 
     def __init__(self, person: Image) -> None:
         self.person = person.copy()
-
-    def lay(self, warped: Image, left: int, top: int, out: Image, opacity: Image | None) -> None:
-        """Put the warped person (h, w, 4) into ``out`` (h, w, 3) and ``opacity`` (h, w), in place."""
-        out[...] = warped[..., :3]
-        if opacity is not None:
-            opacity[...] = warped[..., 3]
+        nothing = np.empty((0, 0, 3), np.uint8)
+        self.stack = Stack(nothing, np.empty((0, 0), np.bool_))
 
 
 def _in_front(things: Mask, person: Mask) -> Mask:
@@ -192,12 +177,6 @@ def filled(pixels: Image, seen: Mask, scale: float) -> Image:
 
 
 @numba.njit(cache=True, nogil=True)
-def seen_behind(opacity: int, colour: int) -> int:
-    """Return what an opacity 0..255 lets through of a colour behind it, rounded: everywhere alike, or layers differ."""
-    return ((255 - opacity) * int(colour) + 127) // 255
-
-
-@numba.njit(cache=True, nogil=True)
 def _apart(pixels: Image, background: Image, opacity: Image) -> Image:
     """Return (h, w, 4) the person alone, so that laid over the background it is exactly the photo.
 
@@ -222,17 +201,3 @@ def _apart(pixels: Image, background: Image, opacity: Image) -> Image:
                 )
             out[row, column, 3] = np.uint8(alpha)
     return out
-
-
-@numba.njit(cache=True, nogil=True)
-def _lay(warped: Image, background: Image, free: Mask, out: Image) -> None:
-    for row in range(out.shape[0]):
-        for column in range(out.shape[1]):
-            if not free[row, column]:
-                continue
-            alpha = int(warped[row, column, 3])
-            for k in range(3):
-                value = int(warped[row, column, k])
-                if alpha < 255:
-                    value += seen_behind(alpha, background[row, column, k])
-                out[row, column, k] = np.uint8(min(value, 255))

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from portrait_anim.face.gaze import Sight
 from portrait_anim.face.matte import person_matte
 from portrait_anim.face.mesh import CHIN, LIPS_INNER, LIPS_INNER_UPPER
-from portrait_anim.face.normalise import normalise
+from portrait_anim.face.normalise import IMAGE_TO_FACE, normalise
 from portrait_anim.face.photo import Photo
-from portrait_anim.face.state import FaceState
+from portrait_anim.face.state import NECK, FaceState
 from portrait_anim.face.types import Face
 from portrait_anim.render.eyes import EyeTurner
 from portrait_anim.render.head import HeadMesh
@@ -114,7 +114,7 @@ class Portrait:
             rows, columns, opacity = own_opening(landmarks[list(LIPS_INNER), :2], (height, width), scale)
             if look.own_teeth:
                 # (3, 3) px of the photo -> mouth-local
-                inverse = np.linalg.inv(np.vstack([self._mouth_axes(FaceState.rest(), 0.0), [0, 0, 1]]))
+                inverse = np.linalg.inv(np.vstack([*self._mouth_axes(FaceState.rest(), 0.0), [0, 0, 1]]))
                 offset = np.array([[1, 0, columns.start], [0, 1, rows.start], [0, 0, 1]], np.float64)
                 self._own = np.ascontiguousarray(pixels[rows, columns]), opacity, inverse @ offset
             # when the lips close no teeth may be seen between them: the opening is filled with the lips' colours
@@ -161,37 +161,33 @@ class Portrait:
         if other is not None:
             state = replace(state, displacement=given + other)
         target = self._head.place(state)
-        moved = self._warp.map(target)
-        if moved is not None:
-            x0, y0, mapping, bands = moved
-            part = slice(y0, y0 + mapping.shape[0]), slice(x0, x0 + mapping.shape[1])
-            view, behind = frame[part], None if opacity is None else opacity[part]
-            person = self._skin.shade(eyes, given)
-            drawn = self._warp.draw(person, moved)
-            self._warp.refine(person, target, moved, drawn, lids=state.blink.max() > LIDS_FINE_FROM)
-            for band in bands:
-                rows, columns = band
-                left, top = x0 - self.box[0] + columns.start, y0 - self.box[1] + rows.start
-                alpha = None if behind is None else behind[band]
-                self._layers.lay(drawn[band], left, top, view[band], alpha)
+        flow = self._warp.flow(target)
+        if flow is not None:
+            x0, y0, x1, y1 = self.box
+            part = slice(y0, y1), slice(x0, x1)
+            self._warp.paint(
+                self._skin.shade(eyes, given), self._layers.stack, target, flow, frame[part],
+                None if opacity is None else opacity[part], lids=state.blink.max() > LIDS_FINE_FROM,
+            )  # fmt: skip
         if state.blink.max() > 0:
             opened = self._head.place(replace(state, blink=np.zeros(2, np.float32)))
             self._lids.paint(frame, opened, target, state.blink)
         loop = target[list(LIPS_INNER)]
         lips = 0.0 if other is None else other[SEAM].mean(0)
-        skull, jaw = (self._mouth_axes(state, lips + given[CHIN] * JAW * moves) for moves in (0, 1))
+        skull, jaw = self._mouth_axes(state, lips, lips + given[CHIN] * JAW)
         own = None if self._own is None else (self._own[0], self._own[1], skull @ self._own[2])
         self._mouth.paint(frame, loop, skull, jaw, own)
 
-    def _mouth_axes(self, state: FaceState, moved: Array | float) -> npt.NDArray[np.float64]:
-        """Return the (2, 3) matrix from mouth-local (u, v, 1), in IOD, to (x, y) px of the frame.
+    def _mouth_axes(self, state: FaceState, *moved: Array | float) -> list[npt.NDArray[np.float64]]:
+        """Return (2, 3) matrices from mouth-local (u, v, 1), in IOD, to (x, y) px of the frame.
 
         Args:
             state: of the face.
             moved: (3,) IOD, how far from its place on the skull the mouth is: 0 for the upper teeth, with the chin for
-                what moves with the jaw (lower teeth, tongue).
+                what moves with the jaw (lower teeth, tongue). One matrix for each.
         """
-        seam = self._seam - [0, 0, PLANE] + moved
-        axes = self._head.turn(seam + np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]), state)
-        placed = self._pose.to_image(axes)[:, :2].astype(np.float64)
-        return np.stack([placed[1] - placed[0], placed[2] - placed[0], placed[0]], axis=1)
+        turn, shift = self._head.motion(state)
+        axes = self._pose.scale * (self._pose.rotation @ turn)[:2, :2] * IMAGE_TO_FACE[:2, None]
+        seams = self._seam - [0, 0, PLANE] + np.stack([np.zeros(3) + way for way in moved])
+        placed = self._pose.to_image((seams - NECK) @ turn.T + NECK + shift)[:, :2]
+        return [np.column_stack([axes, place]) for place in placed]

@@ -102,22 +102,29 @@ def _apply(pixels: Image, total: Array, x0: int, y0: int, step: int) -> None:
     """
     height, width = total.shape[0], total.shape[1]
     one, half = np.float32(1), np.float32(0.5)
+    last_column = min(width * step, pixels.shape[1] - x0)
     for row in range(min(height * step, pixels.shape[0] - y0)):
         y = min(max((row + half) / step - half, np.float32(0)), np.float32(height - 1))
         i = min(int(y), height - 2)
         a = np.float32(y - i)
-        for column in range(min(width * step, pixels.shape[1] - x0)):
-            x = min(max((column + half) / step - half, np.float32(0)), np.float32(width - 1))
-            j = min(int(x), width - 2)
-            b = np.float32(x - j)
+        for j in range(width - 1):
+            most = np.float32(0)  # between the four points round it no value is larger
             for k in range(3):
-                if step == 1:
-                    value = total[row, column, k]
-                else:
+                upper = max(abs(total[i, j, k]), abs(total[i, j + 1, k]))
+                most = max(most, upper, max(abs(total[i + 1, j, k]), abs(total[i + 1, j + 1, k])))
+            if most <= SEEN:
+                continue
+            # the columns that lie between points j and j + 1
+            first = 0 if j == 0 else j * step + step // 2
+            end = last_column if j == width - 2 else min(last_column, (j + 1) * step + step // 2)
+            for column in range(first, end):
+                x = min(max((column + half) / step - half, np.float32(0)), np.float32(width - 1))
+                b = np.float32(x - j)
+                for k in range(3):
                     value = (one - a) * ((one - b) * total[i, j, k] + b * total[i, j + 1, k]) + a * (
                         (one - b) * total[i + 1, j, k] + b * total[i + 1, j + 1, k]
                     )
-                if abs(value) > SEEN:
-                    gain = one + value if value > 0 else one / (one - value)
-                    shaded = pixels[y0 + row, x0 + column, k] * gain + half
-                    pixels[y0 + row, x0 + column, k] = np.uint8(min(shaded, np.float32(255)))
+                    if abs(value) > SEEN:
+                        gain = one + value if value > 0 else one / (one - value)
+                        shaded = pixels[y0 + row, x0 + column, k] * gain + half
+                        pixels[y0 + row, x0 + column, k] = np.uint8(min(shaded, np.float32(255)))

@@ -570,7 +570,7 @@ def test_the_command_has_the_limit(hour: Path, face: Path, tmp_path: Path, capsy
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines == [
         f"error: {hour} lasts 1:00:00, longer than the allowed 30:00: cut it, or allow more with "
-        "--max-duration (max_duration=seconds; an hour takes about 1 GB of memory)"
+        "--max-duration (max_duration=seconds; an hour needs 0.3 GB for temporary files)"
     ]
     with pytest.raises(SystemExit):
         animate_main([*arguments[:-1], "1h"])

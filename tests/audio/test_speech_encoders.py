@@ -169,9 +169,9 @@ def test_windows_cover_everything_once() -> None:
     speech_features = features("hama", window=100, overlap=40)
     for n_frames in (2, 100, 101, 160, 161, 1000):
         total = torch.zeros(n_frames)
-        for start, end, weight in speech_features._windows(n_frames):
-            assert end - start <= 100
-            total[start:end] += weight
+        for window in speech_features.windows(n_frames):
+            assert window.end - window.start <= 100
+            total[window.start : window.end] += window.weight
         torch.testing.assert_close(total, torch.ones(n_frames))
 
 

@@ -10,7 +10,7 @@ import pytest
 from portrait_anim.audio.load import load_audio
 from portrait_anim.face.mesh import BROW_LEFT, BROW_RIGHT
 from portrait_anim.motion.action_units import TRACKS
-from portrait_anim.motion.arkit import FACE, LOOK_RAD, LOOK_UP_RAD, VALUES, fit
+from portrait_anim.motion.arkit import FACE, LOOK_RAD, LOOK_UP_RAD, VALUES, ShapeFit
 from portrait_anim.motion.arkit_shapes import SHAPES
 from portrait_anim.motion.emotion import emotion_activations
 from portrait_anim.motion.metrics import amplitude, correlation
@@ -168,7 +168,7 @@ def test_a_mesh_is_fitted_too(space: MotionSpace) -> None:
 
 
 def test_fit_of_nothing_is_nothing(space: MotionSpace) -> None:
-    assert not fit(np.zeros((3, 478, 3), np.float32), space.shapes).any()
+    assert not ShapeFit(space.shapes)(np.zeros((3, 478, 3), np.float32)).any()
     assert len(Motion.rest(0).to_arkit(space)["JawOpen"]) == 0
 
 

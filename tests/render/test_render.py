@@ -17,9 +17,10 @@ from portrait_anim.face.photo import load_photo
 from portrait_anim.face.state import FaceState
 from portrait_anim.face.types import Face
 from portrait_anim.motion.model import MotionModel
-from portrait_anim.render.layers import Layers, believable
+from portrait_anim.render.layers import CutLayer, Layers, believable
 from portrait_anim.render.lids import LidPainter
 from portrait_anim.render.light import mouth_look
+from portrait_anim.render.pixels import Flow, lay
 from portrait_anim.render.portrait import Portrait
 from portrait_anim.render.rest import aperture
 from portrait_anim.system.opencv import cv2
@@ -197,12 +198,38 @@ def test_a_matte_without_the_face_is_not_believed(portraits: dict[Path, Portrait
     assert not believable(1 - matte, to_matte, face.landmarks)
 
 
+NOTHING = np.empty((0, 0), np.uint8)  # the opacity of a frame that has none
+
+
+def shifted(picture: np.ndarray, way: float) -> Flow:
+    """Return the map of a picture whose person moves to the right by ``way`` px."""
+    height, width = picture.shape[0] // 2, picture.shape[1] // 2
+    coarse = np.zeros((height, width, 2), np.float32)
+    coarse[..., 0] = -way
+    spans = np.tile(np.array([0, width], np.int32), (height, 1))
+    return Flow(coarse, spans, 2, np.empty((0, 0, 2), np.float32), 0, 0)
+
+
+def test_a_compiled_cubic_is_opencvs() -> None:
+    """Within a level, at the picture's edges and outside it too."""
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (40, 60, 4), np.uint8)
+    picture[..., 3] = 255
+    for way in (-70.3, -1.2, 0.0, 0.5, 7.9, 33.0):
+        flow = shifted(picture, way)
+        out, opacity = np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), np.uint8)
+        lay(picture, CutLayer(picture).stack, flow, out, opacity)
+        at = np.stack(np.meshgrid(np.arange(60), np.arange(40)), -1).astype(np.float32) - np.array([way, 0], np.float32)
+        aim = cv2.remap(picture, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        assert np.abs(np.dstack([out, opacity]).astype(int) - aim).max() <= 1
+
+
 def test_person_and_background_together_are_the_photo() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     alpha = np.tile(np.linspace(0, 1, 50, dtype=np.float32), (40, 1))
     layers = Layers(noise, alpha, None, 40.0)
     out = np.zeros_like(noise)
-    layers.lay(layers.person, 0, 0, out)
+    lay(layers.person, layers.stack, shifted(noise, 0.0), out, NOTHING)
     np.testing.assert_array_equal(out, noise)
 
 
@@ -213,14 +240,7 @@ def test_what_moves_is_never_seen_twice(way: int) -> None:
     scene[:, :40, 0], scene[:, 40:, 2] = 200, 200
     layers = Layers(scene, (scene[..., 0] > 0).astype(np.float32), None, 40.0)
     out = scene.copy()
-    layers.lay(
-        np.roll(layers.person, way, axis=1)
-        if way < 0
-        else np.pad(layers.person, ((0, 0), (way, 0), (0, 0)), mode="edge")[:, :100],
-        0,
-        0,
-        out,
-    )
+    lay(layers.person, layers.stack, shifted(scene, way), out, NOTHING)
     edge = 40 + way
     assert (out[:, 10 : edge - 1, 0] > 190).all()
     assert (out[:, edge + 1 : 90, 0] < 10).all()
@@ -233,7 +253,7 @@ def test_something_in_front_is_not_covered_and_the_person_goes_on_behind_it() ->
     held = (scene == 255).all(axis=2)
     layers = Layers(scene, np.ones((60, 100), np.float32), held, 40.0)
     out = scene.copy()
-    layers.lay(np.roll(layers.person, 8, axis=1), 0, 0, out)
+    lay(layers.person, layers.stack, shifted(scene, 8), out, NOTHING)
     np.testing.assert_array_equal(out[held], scene[held])
     assert out[~held][:, 1:].max() < 40  # no white beside it
 

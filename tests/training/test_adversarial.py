@@ -113,11 +113,18 @@ def test_seeds_differ_as_people_do() -> None:
     people = {str(i): [(0.2 + root @ rng.standard_normal(N_PARTS)).astype(np.float32)] for i in range(400)}
     people["0"] *= 50  # a person of many clips counts once
     mean, found = distribution(people)
-    seeds = np.stack([drawn(mean, found, seed) for seed in range(600)])
     wanted = np.stack([clips[0] for clips in people.values()])
-    assert seeds.mean(0) == pytest.approx(wanted.mean(0), abs=0.15)
-    assert seeds.std(0) == pytest.approx(wanted.std(0), rel=0.25)
-    assert np.array_equal(drawn(mean, found, 5), drawn(mean, found, 5))
+    faces = rng.standard_normal((600, 4)).astype(np.float32)
+    for made in (
+        [drawn(mean, found, seed, np.zeros(4, np.float32)) for seed in range(600)],
+        [drawn(mean, found, 3, face) for face in faces],
+        [drawn(mean, found, seed, np.float32([1, -1, 1, 1])) for seed in range(600)],
+    ):
+        seeds = np.stack(made)
+        assert seeds.mean(0) == pytest.approx(wanted.mean(0), abs=0.2)
+        assert seeds.std(0) == pytest.approx(wanted.std(0), rel=0.3)
+    assert np.array_equal(drawn(mean, found, 5, faces[0]), drawn(mean, found, 5, faces[0]))
+    assert np.abs(drawn(mean, found, 5, faces[0]) - drawn(mean, found, 5, faces[0] + 1e-4)).max() < 1e-2
 
 
 def test_noise_is_white_and_slow_and_of_unit_variance() -> None:

@@ -10,12 +10,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from portrait_anim.config import FPS
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.noise import make_noise
+from portrait_anim.motion.temperament import with_slow
 from portrait_anim.motion.upper import LID, N_RATES, RATE_RANGE, UpperConfig, UpperGenerator
 from portrait_anim.training.data.clips import Alignment
 from portrait_anim.training.data.prepare import Clip
@@ -55,6 +57,12 @@ class AdversarialConfig:
     average: float = 0.998
     main_share: float = 0.1
     seed: int = 0
+
+
+def _slow_and_fast(tracks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return (2, 11) standard deviations of what is slow in (T, 11) tracks, and of the rest."""
+    low = with_slow(tracks, np.full(tracks.shape[1], 2, np.float32)) - tracks
+    return np.stack([low.std(0), (tracks - low).std(0)])
 
 
 class AdversarialTrainer:
@@ -114,24 +122,27 @@ class AdversarialTrainer:
         return self.average
 
     def measure_spreads(self, n_clips: int = 60) -> None:
-        """Bring the averaged generator's amplitudes, on average over clips, to those of the clips.
+        """Bring the averaged generator's amplitudes, slow and fast, on average over clips to those of the clips.
 
-        The discriminators tell shapes of motion better than sizes: nods and shifts come out at half their size.
+        The discriminators tell shapes of motion better than sizes: nods and shifts come out at half their size, and
+        heads wander less than people's.
         """
         examples = self.batches.examples[:: max(1, len(self.batches.examples) // n_clips)]
         generator = torch.Generator().manual_seed(0)
-        made = []
+        made, real = [], []
         for example in examples:
             shape = torch.from_numpy(example.shape.reshape(1, -1, 3))
             rate, temperament = torch.tensor([example.blink_rate]), torch.from_numpy(example.temperament)[None]
             with torch.no_grad():
                 condition = self.average.condition(shape, rate.float(), temperament)
                 noise = make_noise(1, len(example.latents), generator)
-                made.append(self.average(torch.from_numpy(example.latents.T[None].copy()), noise, condition)[0].std(1))
-        real = np.mean([example.tracks.std(0) for example in examples], axis=0)
-        wider = torch.from_numpy(real) / torch.stack(made).mean(0)
-        wider[LID] = 1
-        self.average.scale.mul_(wider)
+                tracks = self.average(torch.from_numpy(example.latents.T[None].copy()), noise, condition)[0]
+            made.append(_slow_and_fast(tracks.T.numpy()))
+            real.append(_slow_and_fast(example.tracks))
+        slow, fast = np.mean(real, axis=0) / np.mean(made, axis=0)
+        slow[LID] = fast[LID] = 1
+        self.average.scale.mul_(torch.from_numpy(fast))
+        self.average.slow.copy_(torch.from_numpy(slow / fast))
 
     def measure_blinks(self, n_clips: int = 60) -> None:
         """Measure how often the averaged generator blinks at each rate asked for (:attr:`UpperGenerator.rates`)."""
