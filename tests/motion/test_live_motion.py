@@ -17,9 +17,9 @@ from portrait_anim.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from portrait_anim.errors import AudioError
 from portrait_anim.motion.metrics import correlation
 from portrait_anim.motion.model import MotionModel
+from portrait_anim.motion.noise import NoiseStream
 from portrait_anim.motion.space import Motion
 from portrait_anim.motion.streaming import LiveMotion, RunningLevel
-from portrait_anim.motion.upper import NoiseStream
 from portrait_anim.provenance.reading import read_mark
 
 pytestmark = pytest.mark.media

@@ -8,9 +8,9 @@ from portrait_anim.audio.load import load_audio
 from portrait_anim.config import SAMPLE_RATE
 from portrait_anim.errors import OptionError
 from portrait_anim.face.mesh import BROW_LEFT, EYE_LEFT, FACE_OVAL
+from portrait_anim.motion.limits import FURTHEST_TURN
 from portrait_anim.motion.model import MotionModel, SoundAnalysis
 from portrait_anim.motion.space import Motion, MotionSpace, brow_fields, lower_face_weight, neutral_face
-from portrait_anim.motion.upper import MAX_ROTATION
 from portrait_anim.options import WEIGHT_SETS
 
 pytestmark = pytest.mark.media
@@ -154,7 +154,7 @@ def test_head_starts_and_ends_at_rest_and_does_not_drift(model: MotionModel, spe
     motion = model.motion(SoundAnalysis(sound, np.zeros((len(latents), 16), np.float32), latents))
     for track in (motion.rotation, motion.shift, motion.gaze, motion.blink):
         assert not track[[0, -1]].any()
-    assert (np.abs(motion.rotation) <= MAX_ROTATION).all()
+    assert (np.abs(motion.rotation) <= FURTHEST_TURN).all()
     n = len(motion) // 10
     by_minute = motion.rotation[: 10 * n].reshape(10, n, 3).mean(1)
     assert np.abs(by_minute).max() < np.deg2rad(2.5)
