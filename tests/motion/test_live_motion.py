@@ -91,7 +91,7 @@ def test_noise_comes_in_pieces() -> None:
     whole = one.take(300).numpy()
     parts = np.concatenate([many.take(n).numpy() for n in (1, 99, 200)], axis=2)
     np.testing.assert_allclose(parts, whole, atol=1e-5)
-    long = NoiseStream(6).take(6000).numpy()[0]
+    long = NoiseStream(6).take(30_000).numpy()[0]
     np.testing.assert_allclose(long.std(1), 1, atol=0.25)
 
 
