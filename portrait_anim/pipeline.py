@@ -9,8 +9,7 @@ sounds -> driver -> perform -> motions -------'
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from dataclasses import fields, replace
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Unpack
 
 from portrait_anim import stages
@@ -27,8 +26,8 @@ from portrait_anim.animation import (
     Steps,
     as_sounds,
 )
-from portrait_anim.captions.film import FilmCaptions
 from portrait_anim.config import FPS
+from portrait_anim.drivers.base import Driver
 from portrait_anim.drivers.choose import make_driver
 from portrait_anim.drivers.stream import StreamDriver
 from portrait_anim.drivers.voice import VoiceNets
@@ -46,7 +45,7 @@ from portrait_anim.options import (
 )
 from portrait_anim.options.background import BackgroundLike
 from portrait_anim.options.morph import MorphLike, check_end
-from portrait_anim.provenance.label import Label, Style
+from portrait_anim.options.names import photo_choices
 from portrait_anim.provenance.record import FilmMarker, Provenance
 from portrait_anim.render.choose import shown_photo
 from portrait_anim.video.target import film_target
@@ -164,9 +163,7 @@ def animate(
         photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions,
         otherwise=stages.kind_of(options), transparent=seen.behind.transparent,
     )  # fmt: skip
-    if face is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
-        seen = replace(seen, face=tuple(range(1, n_faces + 1)))
-    animator = Animator(photo, **{part.name: getattr(seen, part.name) for part in fields(seen) if part.init})
+    animator = Animator(photo, **photo_choices(seen, len(options.motions) or len(sounds)))
     return animator._film(sounds, output, options, Steps(progress), overwrite=overwrite)
 
 
@@ -265,31 +262,39 @@ class Animator:
     def _film(
         self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
     ) -> Animation:
+        driver, film = self._begin(given, output, options, step, overwrite=overwrite)
+        writer = film.writer_of(Writer)
+        step("listening", 0, len(given))
+        motions = stages.perform(driver, self._targets, options, self._scene)
+        del driver  # 0.3 GB of temporary files an hour, and the film is still to be drawn
+        step("listening", len(given), len(given))
+        drawn = stages.draw(motions, self._nets.space, self._scene, film.marker)
+        stages.write_film(motions, self._nets.space, drawn, writer, film.record, film.saved, step)
+        n_frames, fps = len(motions[0]), stages.frame_rate(options)
+        return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)
+
+    def _begin(
+        self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
+    ) -> tuple[Driver, stages.Begun]:
         target = film_target(
             self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions,
             otherwise=stages.kind_of(options), transparent=self._transparent,
         )  # fmt: skip
         inputs = (self._given, *given, *options.motions)
         saved = stages.motion_files(options, inputs, len(self.faces), overwrite=overwrite)
-        label = None if options.label is None else Label(Style.parse(options.label), self.size, options.fps)  # it fits
-        captions = FilmCaptions.load(options)
+        over = stages.Overlays(options, self.size)
         step("reading", 0, len(given))
         driver = make_driver(given, len(self.faces), self._nets, options)
         check_end(self._changes, driver.duration_s, self._given if options.loop else None)
         step("reading", len(given), len(given))
-        record = Provenance.of(self._scene.facts, captions.facts(driver.facts(options)), options, target)
-        fps = stages.frame_rate(options)
-        captions.fit(self.size, fps, driver.duration_s, self.faces, None if label is None else label.box)
-        marker = record.marker(self._scene.still, fps, captions.painter)
-        writer = Writer(
-            target, self.size, options.fps, [sound.film for sound in driver.sounds], overwrite=overwrite,
-            metadata=record.metadata, captions=captions.track, before_rename=record.finish,
-            transparent=self._transparent,
-        )  # fmt: skip
-        step("listening", 0, len(given))
-        motions = stages.perform(driver, self._targets, options, self._scene)
-        del driver  # 0.3 GB of temporary files an hour, and the film is still to be drawn
-        step("listening", len(given), len(given))
-        stages.write_film(motions, self._nets.space, self._scene, marker, writer, record, saved, step)
-        n_frames = len(motions[0])
-        return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)
+        record = Provenance.of(self._scene.facts, over.captions.facts(driver.facts(options)), options, target)
+        marker = over.marker(self._scene, self.faces, driver.duration_s, record.content_id)
+        sounds = [sound.film for sound in driver.sounds]
+
+        def writer_of(kind: Callable[..., Writer]) -> Writer:
+            return kind(
+                target, self.size, options.fps, sounds, overwrite=overwrite, metadata=record.metadata,
+                captions=over.captions.track, before_rename=record.finish, transparent=self._transparent,
+            )  # fmt: skip
+
+        return driver, stages.Begun(record, marker, saved, writer_of)

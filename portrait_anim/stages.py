@@ -9,12 +9,13 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from portrait_anim.animation import Frame, Image, Steps
 from portrait_anim.audio.waveform import PieceReader
+from portrait_anim.captions.film import FilmCaptions
 from portrait_anim.config import FPS
 from portrait_anim.drivers.base import Driver, LiveDriver, Target
 from portrait_anim.errors import OptionError, OutputError
@@ -29,12 +30,61 @@ from portrait_anim.motion.gaze import Gaze
 from portrait_anim.motion.loop import looped
 from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.options import FilmOptions, MotionOptions, PhotoOptions
-from portrait_anim.provenance.record import FilmMarker, Provenance
+from portrait_anim.provenance.label import Label, Style
+from portrait_anim.provenance.record import FilmMarker, Provenance, film_marker
 from portrait_anim.render.choose import make_scene
 from portrait_anim.render.scene import Scene
 from portrait_anim.system.threads import in_order, one_thread_each
 from portrait_anim.video.looped import LoopedVideo
 from portrait_anim.video.writer import Writer, check_fps
+
+
+class Overlays:
+    """What is drawn over a film's frames before they are marked: captions and a label. Read and checked at once.
+
+    Args:
+        options: of the film.
+        size: (width, height) px.
+
+    Attributes:
+        captions: of the film.
+
+    Raises:
+        OptionError: the label does not fit.
+        CaptionError: as of :meth:`FilmCaptions.load`.
+    """
+
+    def __init__(self, options: FilmOptions, size: tuple[int, int]) -> None:
+        self._size, self._fps = size, frame_rate(options)
+        self._style = None if options.label is None else Style.parse(options.label)
+        self._label = None if self._style is None else Label(self._style, size, options.fps)
+        self.captions = FilmCaptions.load(options)
+
+    def marker(self, scene: Scene, faces: Sequence[Face], duration_s: float, content_id: int) -> FilmMarker:
+        """Return the marker of a film of this length.
+
+        Raises:
+            OptionError: as of :meth:`FilmCaptions.fit`.
+        """
+        box = None if self._label is None else self._label.box
+        self.captions.fit(self._size, self._fps, duration_s, faces, box)
+        return film_marker(scene.still, self._fps, content_id, self._style, self.captions.painter)
+
+
+class Begun(NamedTuple):
+    """A film whose inputs have been read, before anything moves.
+
+    Attributes:
+        record: the film's marks.
+        marker: of its frames.
+        saved: the motion files that are asked for.
+        writer_of: makes the film's writer, of a class that takes what :class:`Writer` takes.
+    """
+
+    record: Provenance
+    marker: FilmMarker
+    saved: MotionFiles | None
+    writer_of: Callable[[Callable[..., Writer]], Writer]
 
 
 def frame_rate(options: MotionOptions) -> float:
@@ -95,28 +145,30 @@ def gazes(scene: Scene, options: MotionOptions) -> list[Gaze]:
 
 
 def draw(
-    motions: Sequence[Motion], space: MotionSpace, scene: Scene, marker: FilmMarker
+    motions: Sequence[Motion], space: MotionSpace, scene: Scene, marker: FilmMarker, first: int = 0
 ) -> Generator[Frame, None, None]:
-    """Return the marked frames, drawn in threads as they are taken."""
+    """Return the marked frames, drawn in threads as they are taken; ``first`` is the number of the first in its film.
+
+    No frame depends on another one, so a part of a film has the frames that the whole film has there.
+    """
 
     def frame(i: int) -> Frame:
-        return marked_frame([space.state(motion, i) for motion in motions], scene, marker, i, motions[0].fps)
+        return marked_frame([space.state(motion, i) for motion in motions], scene, marker, first + i, motions[0].fps)
 
     with one_thread_each():
         yield from in_order(frame, len(motions[0]))
 
 
 def write_film(
-    motions: Sequence[Motion], space: MotionSpace, scene: Scene, marker: FilmMarker, writer: Writer,
+    motions: Sequence[Motion], space: MotionSpace, drawn: Generator[Frame, None, None], writer: Writer,
     record: Provenance, saved: MotionFiles | None, step: Steps,
 ) -> None:  # fmt: skip
-    """Draw the frames and write them, and the motion files if there are any.
+    """Write the frames, and the motion files if there are any.
 
     Args:
         motions: one a face.
         space: of the motions.
-        scene: the picture.
-        marker: of the frames.
+        drawn: the frames, see :func:`draw`; none where the writer joins parts that are there already.
         writer: of the film, not yet open.
         record: of the film; its files must not change meanwhile.
         saved: the motion files, not yet open.
@@ -128,7 +180,7 @@ def write_film(
     """
     n_frames = len(motions[0])
     try:
-        with saved or nullcontext(), writer, closing(draw(motions, space, scene, marker)) as frames:
+        with saved or nullcontext(), writer, closing(drawn) as frames:
             record.check_files()
             step("drawing", 0, n_frames)
             for done, frame in enumerate(frames, 1):

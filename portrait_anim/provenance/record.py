@@ -79,6 +79,21 @@ class FilmMarker:
         return np.concatenate([colours, frame[..., COLOURS:]], axis=2)
 
 
+def film_marker(
+    pixels: Frame, fps: float, content_id: int, style: label.Style | None, captions: Overlay | None = None
+) -> FilmMarker:
+    """Return the marker of the frames of a film whose content id is known; arguments as in :meth:`Provenance.marker`.
+
+    Raises:
+        OptionError: the label does not fit.
+    """
+    size = (pixels.shape[1], pixels.shape[0])
+    visible = None if style is None else label.Label(style, size, fps)
+    marker = FrameMarker(size, content_id)
+    marker.plan(np.ascontiguousarray(pixels[..., :COLOURS]))
+    return FilmMarker(marker, visible, captions)
+
+
 class Provenance:
     """The marks of one film: content id, metadata, manifest.
 
@@ -175,11 +190,7 @@ class Provenance:
         Raises:
             OptionError: the label does not fit.
         """
-        size = (pixels.shape[1], pixels.shape[0])
-        visible = None if self._style is None else label.Label(self._style, size, fps)
-        marker = FrameMarker(size, self.content_id)
-        marker.plan(np.ascontiguousarray(pixels[..., :COLOURS]))
-        return FilmMarker(marker, visible, captions)
+        return film_marker(pixels, fps, self.content_id, self._style, captions)
 
     def check_files(self, *, may_be_gone: bool = False) -> None:
         """Raise unless the files of which fingerprints were given are what they were; see :class:`Fingerprint`."""
