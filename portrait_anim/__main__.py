@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from portrait_anim.cli.main import main
+from portrait_anim.cli.entry import portrait_anim
 
 if __name__ == "__main__":
-    sys.exit(main())
+    portrait_anim()

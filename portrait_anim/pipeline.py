@@ -9,7 +9,7 @@ sounds -> driver -> perform -> motions -------'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from typing import Any, Unpack
 
 from portrait_anim import stages
@@ -35,6 +35,7 @@ from portrait_anim.face.detect import shared_landmarker
 from portrait_anim.motion.space import Motion
 from portrait_anim.options import (
     MAX_DURATION_S,
+    Box,
     FilmChoices,
     FilmOptions,
     MotionChoices,
@@ -46,9 +47,9 @@ from portrait_anim.options import (
 from portrait_anim.options.background import BackgroundLike
 from portrait_anim.options.morph import MorphLike, check_end
 from portrait_anim.options.names import photo_choices
-from portrait_anim.provenance.record import FilmMarker, Provenance
+from portrait_anim.provenance.marker import FilmMarker
+from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.choose import shown_photo
-from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer
 
 
@@ -78,6 +79,7 @@ def animate(
     background: BackgroundLike = "keep",
     aspect: str | None = None,
     fill: str | None = None,
+    face_box: Box = None,
     label: str | None = None,
     sign_cert: PathLike | None = None,
     sign_key: PathLike | None = None,
@@ -130,6 +132,7 @@ def animate(
             a picture (path, PIL image, array), or a video, which plays over and over; both fill the frame.
         aspect: the film's width to height: ``"9:16"``, ``"1:1"``, ``"4:5"``, ``"16:9"``; default: the photo's own.
         fill: with it: ``"crop"``, ``"blur"``, a colour ``"#202020"``; default: crop where no head is cut, else blur.
+        face_box: (x, y, width, height) px of the face in the photo, upright: it is taken there, whatever is found.
         label: a visible label: ``"auto"``, ``"eu"``, ``"cn"`` or a text.
         sign_cert: PEM certificate chain that signs the film; default: this machine's own.
         sign_key: its PEM key.
@@ -157,12 +160,11 @@ def animate(
         captions=captions, caption_style=caption_style, karaoke=karaoke, caption_font=caption_font,
         idle=idle, loop=loop,
     )  # fmt: skip
-    seen = PhotoOptions(face, max_size, weights, device, landmarker, morph, morph_style, background, aspect, fill)
+    seen = PhotoOptions(
+        face, max_size, weights, device, landmarker, morph, morph_style, background, aspect, fill, face_box
+    )
     sounds = as_sounds(audio)
-    output = film_target(
-        photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions,
-        otherwise=stages.kind_of(options), transparent=seen.behind.transparent,
-    )  # fmt: skip
+    output = stages.output_of(photo, sounds, output, options, overwrite=overwrite, transparent=seen.behind.transparent)
     animator = Animator(photo, **photo_choices(seen, len(options.motions) or len(sounds)))
     return animator._film(sounds, output, options, Steps(progress), overwrite=overwrite)
 
@@ -263,7 +265,7 @@ class Animator:
         self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
     ) -> Animation:
         driver, film = self._begin(given, output, options, step, overwrite=overwrite)
-        writer = film.writer_of(Writer)
+        writer = Writer(*film.file, **film.about)
         step("listening", 0, len(given))
         motions = stages.perform(driver, self._targets, options, self._scene)
         del driver  # 0.3 GB of temporary files an hour, and the film is still to be drawn
@@ -276,10 +278,9 @@ class Animator:
     def _begin(
         self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
     ) -> tuple[Driver, stages.Begun]:
-        target = film_target(
-            self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions,
-            otherwise=stages.kind_of(options), transparent=self._transparent,
-        )  # fmt: skip
+        target = stages.output_of(
+            self._given, given, output, options, overwrite=overwrite, transparent=self._transparent
+        )
         inputs = (self._given, *given, *options.motions)
         saved = stages.motion_files(options, inputs, len(self.faces), overwrite=overwrite)
         over = stages.Overlays(options, self.size)
@@ -288,13 +289,11 @@ class Animator:
         check_end(self._changes, driver.duration_s, self._given if options.loop else None)
         step("reading", len(given), len(given))
         record = Provenance.of(self._scene.facts, over.captions.facts(driver.facts(options)), options, target)
-        marker = over.marker(self._scene, self.faces, driver.duration_s, record.content_id)
-        sounds = [sound.film for sound in driver.sounds]
-
-        def writer_of(kind: Callable[..., Writer]) -> Writer:
-            return kind(
-                target, self.size, options.fps, sounds, overwrite=overwrite, metadata=record.metadata,
-                captions=over.captions.track, before_rename=record.finish, transparent=self._transparent,
-            )  # fmt: skip
-
-        return driver, stages.Begun(record, marker, saved, writer_of)
+        painter = over.fit(self.faces, driver.duration_s)
+        marker = record.marker(self._scene.still, stages.frame_rate(options), painter)
+        file = (target, self.size, options.fps, [sound.film for sound in driver.sounds])
+        about = {
+            "overwrite": overwrite, "metadata": record.metadata, "captions": over.captions.track,
+            "before_rename": record.finish, "transparent": self._transparent,
+        }  # fmt: skip
+        return driver, stages.Begun(record, marker, saved, file, about)

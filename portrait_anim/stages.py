@@ -9,11 +9,12 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from itertools import chain
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from portrait_anim.animation import Frame, Image, Steps
+from portrait_anim.animation import Frame, Image, PathLike, Steps
 from portrait_anim.audio.waveform import PieceReader
 from portrait_anim.captions.film import FilmCaptions
 from portrait_anim.config import FPS
@@ -31,12 +32,17 @@ from portrait_anim.motion.loop import looped
 from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.options import FilmOptions, MotionOptions, PhotoOptions
 from portrait_anim.provenance.label import Label, Style
-from portrait_anim.provenance.record import FilmMarker, Provenance, film_marker
+from portrait_anim.provenance.marker import FilmMarker
+from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.choose import make_scene
 from portrait_anim.render.scene import Scene
 from portrait_anim.system.threads import in_order, one_thread_each
 from portrait_anim.video.looped import LoopedVideo
+from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer, check_fps
+
+if TYPE_CHECKING:
+    from portrait_anim.captions.draw import CaptionPainter
 
 
 class Overlays:
@@ -48,6 +54,7 @@ class Overlays:
 
     Attributes:
         captions: of the film.
+        style: the label's; None: there is none.
 
     Raises:
         OptionError: the label does not fit.
@@ -56,19 +63,19 @@ class Overlays:
 
     def __init__(self, options: FilmOptions, size: tuple[int, int]) -> None:
         self._size, self._fps = size, frame_rate(options)
-        self._style = None if options.label is None else Style.parse(options.label)
-        self._label = None if self._style is None else Label(self._style, size, options.fps)
+        self.style = None if options.label is None else Style.parse(options.label)
+        self._label = None if self.style is None else Label(self.style, size, options.fps)
         self.captions = FilmCaptions.load(options)
 
-    def marker(self, scene: Scene, faces: Sequence[Face], duration_s: float, content_id: int) -> FilmMarker:
-        """Return the marker of a film of this length.
+    def fit(self, faces: Sequence[Face], duration_s: float) -> CaptionPainter | None:
+        """Fit the captions to a film of this length; return what draws them, if they are drawn.
 
         Raises:
             OptionError: as of :meth:`FilmCaptions.fit`.
         """
         box = None if self._label is None else self._label.box
         self.captions.fit(self._size, self._fps, duration_s, faces, box)
-        return film_marker(scene.still, self._fps, content_id, self._style, self.captions.painter)
+        return self.captions.painter
 
 
 class Begun(NamedTuple):
@@ -78,13 +85,14 @@ class Begun(NamedTuple):
         record: the film's marks.
         marker: of its frames.
         saved: the motion files that are asked for.
-        writer_of: makes the film's writer, of a class that takes what :class:`Writer` takes.
+        file, about: arguments and keywords of the film's :class:`Writer`, or of a class that takes what it takes.
     """
 
     record: Provenance
     marker: FilmMarker
     saved: MotionFiles | None
-    writer_of: Callable[[Callable[..., Writer]], Writer]
+    file: tuple[Any, ...]
+    about: dict[str, Any]
 
 
 def frame_rate(options: MotionOptions) -> float:
@@ -234,9 +242,15 @@ def marked_frame(states: Sequence[FaceState], scene: Scene, marker: FilmMarker, 
     return Frame(marker.mark(out, number), number / fps, box)
 
 
-def kind_of(options: MotionOptions) -> str | None:
-    """Return what a film without a file that moves it is called."""
-    return "idle" if options.idle is not None else None
+def output_of(
+    photo: Any, sounds: Sequence[Any], output: PathLike | None, options: FilmOptions, *, overwrite: bool,
+    transparent: bool,
+) -> Path:  # fmt: skip
+    """Return where the film goes, checked before long work; see :func:`film_target`. Without a sound it may be idle."""
+    return film_target(
+        photo, sounds, output, overwrite=overwrite, actor=options.actor, motions=options.motions,
+        otherwise="idle" if options.idle is not None else None, transparent=transparent,
+    )  # fmt: skip
 
 
 def pixels_of(frames: Generator[Frame, None, None]) -> Generator[Image, None, None]:

@@ -21,6 +21,9 @@ from conftest import EXAMPLES, run_cli
 from PIL import Image
 
 from portrait_anim.cli.main import animate_main
+from portrait_anim.motion.arkit import VALUES
+from portrait_anim.motion.livelink import write_csv
+from portrait_anim.motion.space import Motion
 from portrait_anim.video.writer import Writer
 
 pytestmark = pytest.mark.media
@@ -46,6 +49,41 @@ def png_of_size(width: int, height: int) -> bytes:
 
     start = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + start + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
+
+
+def write_motions(folder: Path) -> None:
+    """Motion files that cannot be used, made of one that could."""
+    take = io.StringIO()
+    write_csv(take, {name: np.zeros(10) for name in VALUES}, 25)
+    good = take.getvalue()
+    (folder / "good.csv").write_text(good)
+    (folder / "no_columns.csv").write_text("a,b\n1,2\n")
+    (folder / "few_columns.csv").write_text(good.replace("JawOpen", "Jaw"))
+    (folder / "twice.csv").write_text(good.replace("JawOpen", "JawLeft"))
+    (folder / "words.csv").write_text(good.replace("0.0000000000", "much", 1))
+    (folder / "nan.csv").write_text(good.replace("0.0000000000", "nan", 1))
+    (folder / "no_rows.csv").write_text(good.splitlines()[0])
+    (folder / "degrees.csv").write_text(good.replace("0.0000000000", "55.0"))
+    (folder / "text.npz").write_text("no numbers here")
+    (folder / "text.csv").write_bytes(bytes(range(128, 256)) * 9)
+    np.savez(folder / "other.npz", a=np.zeros(3))
+    np.savez(folder / "objects.npz", format=np.array([{"a": 1}], object), version=1)
+    parts = {"format": "portrait_anim motion", "version": 1, "basis": "another", "turned_eyes": False}
+    tracks = Motion.rest(5).tracks()
+    mouth = np.ones_like(tracks["mouth"])
+    np.savez(folder / "weights.npz", fps=25.0, **parts, **{**tracks, "mouth": mouth})
+    np.savez(folder / "version.npz", fps=25.0, **{**parts, "version": 9}, **tracks)
+    np.savez(folder / "rate.npz", fps=9e9, **parts, **tracks)
+    np.savez(folder / "nan.npz", fps=25.0, **parts, **{**tracks, "gaze": np.full_like(tracks["gaze"], np.nan)})
+    np.savez(folder / "shape.npz", fps=25.0, **parts, **{**tracks, "gaze": np.zeros((5, 7), np.float32)})
+    whole = (folder / "shape.npz").read_bytes()
+    (folder / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    swollen = (folder / "swollen.npz").open("wb")
+    with swollen, zipfile.ZipFile(swollen, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mouth.npy", b"\0" * 100)
+    says = (folder / "swollen.npz").read_bytes()
+    at = says.index(b"PK\x01\x02") + 24  # the size, unpacked, in the list at the end
+    (folder / "swollen.npz").write_bytes(says[:at] + struct.pack("<I", 0xFFFFFFF0) + says[at + 4 :])
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +133,16 @@ def media(tmp_path_factory: pytest.TempPathFactory, small_astronaut: Path, secon
     Image.fromarray(np.full((64, 64), np.nan, np.float32)).save(folder / "nan.tiff")
     half = Image.open(folder / "photo.png").convert("RGB").crop((0, 150, 256, 256))
     half.save(folder / "no_head.png")
+    write_motions(folder)
+    made.write("back.srt", b"1\n00:00:02,000 --> 00:00:01,000\nlate\n")
+    made.write("times.srt", b"1\n00:00 -> 00:01\nno arrow\n")
+    made.write("latin.srt", "1\n00:00:00,000 --> 00:00:01,000\nß\n".encode("latin-1"))
+    made.write("good.srt", b"1\n00:00:00,000 --> 00:00:01,000\nGood day\n")
+    made.write("words.txt", b"words")
+    made.write("broken.json", b'{"words": [')
+    made.write("empty.lrc", b"[ti:nothing]\n")
+    made.write("times.lrc", b"[99999999999:00]photo.png\n")
+    made.write("font.ttf", b"no font" * 20)
     made.write("here.mp4", b"a film that must stay")
     made.write("photo_sound.mp4", b"a film that must stay")
     (folder / "folder.mp4").mkdir()
@@ -114,6 +162,14 @@ def photo(name: str) -> Arguments:
 
 def option(*words: str) -> Arguments:
     return [*GOOD, *words]
+
+
+def motion(name: str) -> Arguments:
+    return ["photo.png", "--motion", name, "-o", "out.mp4"]
+
+
+def captions(name: str, *words: str) -> Arguments:
+    return [*GOOD, "--captions", name, *words]
 
 
 def output(*words: str) -> Arguments:
@@ -211,6 +267,92 @@ CASES: dict[str, tuple[Arguments, tuple[str, ...]]] = {
     "film's name is long": (output("x" * 300 + ".mp4"), (".mp4", "choose another name")),
     "film is the sound": (["photo.png", "talk.mp4", "-o", "talk.mp4", "--force"], ("talk.mp4", "is the sound itself")),
     "film is the photo": (["here.mp4", "sound.wav", "-o", "here.mp4", "--force"], ("here.mp4", "is the photo itself")),
+    # timelines
+    "emotion unknown": (option("--emotion", "hungry"), ("unknown emotion 'hungry'", "choose one of")),
+    "emotion empty": (option("--emotion", ""), ("emotion", "is empty", "give one of")),
+    "emotion strength": (option("--emotion", "sad:9"), ("emotion strength 9", "give 0 to 1.5")),
+    "emotion backwards": (option("--emotion", "sad@4-2"), ("emotion 'sad@4-2'", "give times as in")),
+    "emotions overlap": (option("--emotion", "sad@0-4,happy@2-"), ("overlap at 2 s", "give each its own time")),
+    "emotion endless": (option("--emotion", "sad@" + "9" * 5000 + "-"), ("emotion 'sad@9999", "give times as in")),
+    "morph without time": (option("--morph", "photo.png"), ("morph", "give PHOTO@SECOND")),
+    "morph missing": (option("--morph", "gone.png@0.2"), ("gone.png", "not found")),
+    "morph backwards": (
+        option("--morph", "photo.png@.5,photo.png@.2:.1"),
+        ("0.2 s comes after 0.5 s", "order of time"),
+    ),
+    "morph too late": (option("--morph", "photo.png@9"), ("the film ends at 1.00 s", "give earlier times")),
+    "morph too long": (option("--morph", "photo.png@0:99"), ("99", "from 0.04 to 60")),
+    "morph list is empty": (option("--morph", "empty.lrc"), ("morph", "names no photo")),
+    "morph list's time": (option("--morph", "times.lrc"), ("times.lrc", "line 1")),
+    "morph list missing": (option("--morph", "gone.lrc"), ("gone.lrc",)),
+    "morph style unknown": (option("--morph-style", "cat"), ("morph_style 'cat'", "face, photo")),
+    # motion files
+    "motion missing": (motion("gone.csv"), ("gone.csv", "not found", "check the path")),
+    "motion of another kind": (motion("sound.wav"), ("sound.wav", "must end in .npz or .csv")),
+    "motion has no columns": (motion("no_columns.csv"), ("no_columns.csv", "none of ARKit's columns", "give a csv")),
+    "motion lacks a column": (motion("few_columns.csv"), ("few_columns.csv", "lacks the columns JawOpen", "add them")),
+    "motion's column twice": (motion("twice.csv"), ("twice.csv", "two columns JawLeft", "remove one")),
+    "motion holds words": (motion("words.csv"), ("words.csv", "line 2")),
+    "motion holds NaN (csv)": (motion("nan.csv"), ("nan.csv",)),
+    "motion has no rows": (motion("no_rows.csv"), ("no_rows.csv", "has no rows", "export it again")),
+    "motion is in percent": (motion("degrees.csv"), ("degrees.csv",)),
+    "motion is bytes": (motion("text.csv"), ("text.csv", "is no csv", "give what Live Link Face records")),
+    "motion is text": (motion("text.npz"), ("text.npz", "is no npz of numbers", "save it again")),
+    "motion is another npz": (motion("other.npz"), ("other.npz", "holds something else", "--save-motion")),
+    "motion is pickled": (motion("objects.npz"), ("objects.npz", "is no npz of numbers", "save it again")),
+    "motion is cut off": (motion("cut.npz"), ("cut.npz", "is no npz of numbers", "save it again")),
+    "motion is a bomb": (motion("swollen.npz"), ("swollen.npz", "unpacks to 4095 MB")),
+    "motion of other weights": (motion("weights.npz"), ("weights.npz", "made with other weights", "--weights")),
+    "motion of a later version": (motion("version.npz"), ("version.npz", "version 9", "save it again")),
+    "motion's frame rate": (motion("rate.npz"), ("rate.npz", "9e+09 frames/s", "give 1 to 300")),
+    "motion holds NaN (npz)": (motion("nan.npz"), ("nan.npz", "gaze is not finite", "repair it")),
+    "motion's shape": (motion("shape.npz"), ("shape.npz", "gaze is (5, 7)", "expected")),
+    "motion and sound": ([*GOOD, "--motion", "good.csv", "--actor", "silent.mp4"], ("motion",)),
+    "motion saved elsewhere": (option("--save-motion", "gone/a.npz"), ("gone", "make it first")),
+    "motion saved as text": (option("--save-motion", "a.txt"), ("a.txt", "must end in .npz or .csv")),
+    # captions
+    "captions missing": (captions("gone.srt"), ("gone.srt", "not found")),
+    "captions of another kind": (captions("words.txt"), ("words.txt", "must end in .srt")),
+    "captions end early": (captions("back.srt"), ("line 2 of captions back.srt", "not after its start")),
+    "captions without times": (captions("times.srt"), ("times.srt", "no line with a time", "give 00:00:12,500")),
+    "captions in another code": (captions("latin.srt"), ("latin.srt", "not UTF-8", "save it as UTF-8")),
+    "captions are broken JSON": (captions("broken.json"), ("broken.json",)),
+    "captions without lines": (captions("empty.lrc"), ("empty.lrc", "no line with a time", "[00:12.50]words")),
+    "captions' style": (captions("good.srt", "--caption-style", "loud"), ("caption_style 'loud'", "track, burned")),
+    "captions' font": (captions("good.srt", "--caption-style", "burned", "--caption-font", "font.ttf"), ("font.ttf",)),
+    "karaoke without captions": (option("--karaoke"), ("captions", "--captions FILE")),
+    # where, how and what behind
+    "face box short": (option("--face-box", "1,2,3"), ("--face-box", "'1,2,3' is no box", "as 120,80,200,240")),
+    "face box of words": (option("--face-box", "a,b,c,d"), ("--face-box", "'a' is not a number")),
+    "face box NaN": (option("--face-box", "nan,0,50,50"), ("face_box x nan", "give a number from")),
+    "face box tiny": (option("--face-box", "1,2,3,4"), ("face_box width 3", "from 16 to")),
+    "face box outside": (option("--face-box", "900,0,50,50"), ("photo.png", "256x256 px", "give x,y,width,height")),
+    "face box and face": (option("--face-box", "9,9,99,99", "--face", "1"), ("face and face_box", "give one of them")),
+    "background missing": (option("--background", "gone.jpg"), ("gone.jpg", "not found")),
+    "background is text": (option("--background", "words.txt"), ("words.txt",)),
+    "background colour": (option("--background", "#12345"), ("#12345",)),
+    "transparent mp4": (option("--background", "none"), ("out.mp4", "background none", "NAME.webm")),
+    "aspect of words": (option("--aspect", "wide"), ("wide", "9:16")),
+    "aspect of zero": (option("--aspect", "0:1"), ("0:1",)),
+    "fill without aspect": (option("--fill", "blur"), ("fill", "aspect")),
+    "actor missing": (option("--actor", "gone.mp4"), ("gone.mp4", "not found", "check the path")),
+    "actor is a sound": (option("--actor", "sound.wav"), ("sound.wav", "no picture track", "give a video")),
+    "actor is nobody": (["photo.png", "--actor", "talk.mp4", "-o", "out.mp4"], ("talk.mp4", "no face")),
+    "actor's face without actor": (option("--actor-face", "1"), ("actor", "--actor")),
+    "gaze unknown": (option("--gaze", "up"), ("gaze 'up'", "camera, photo, actor")),
+    "idle and sound": (option("--idle", "3"), ("idle", "give a sound or --idle SECONDS, not both")),
+    "idle too short": (["photo.png", "--idle", "0.1", "-o", "out.mp4"], ("idle 0.1", "from 1 to")),
+    "sound over the limit": (option("--max-duration", "0.5"), ("sound.wav", "0.5")),
+    "duration of words": (option("--max-duration", "long"), ("--max-duration", "'long'", "MM:SS")),
+    "voice without a text": (option("--voice", "heart"), ("--voice", "--say TEXT")),
+    "a text and a sound": (option("--say", "Good day"), ("--say", "give one of them")),
+    "a text of nothing": (["photo.png", "--say", " ", "-o", "out.mp4"], ("say",)),
+    "audit log's folder": (option("--audit-log", "gone/log"), ("gone/log", "make it first")),
+    "key missing": (option("--sign-cert", "words.txt", "--sign-key", "gone.pem"), ("gone.pem", "not found")),
+    "two sounds for one face": (
+        ["photo.png", "sound.wav", "sound.wav", "-o", "out.mp4"],
+        ("photo.png", "face number 2"),
+    ),
 }
 REAL = (
     "sound missing", "sound is text", "sound holds NaN", "video without sound", "sound is a picture",

@@ -13,6 +13,7 @@ from portrait_anim.options import AUTO, EMOTIONS, MAX_DURATION_S, WEIGHT_SETS
 from portrait_anim.service.films import FilmQueue
 from portrait_anim.service.jobs import DONE, FINISHED
 from portrait_anim.service.requests import Limits, Sent, checked
+from portrait_anim.system.files import temporary_prefix
 from portrait_anim.video.target import default_output
 
 KEEP_S = 3600  # s that the page's photos, sounds and films stay on the disk; at its end all are deleted
@@ -29,7 +30,7 @@ class PageFilms(FilmQueue):
     """The service's queue in a temporary folder, which is deleted with it, at the latest when the program ends."""
 
     def __init__(self) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="portrait_anim-", ignore_cleanup_errors=True)
+        self._temporary = tempfile.TemporaryDirectory(prefix=temporary_prefix(), ignore_cleanup_errors=True)
         super().__init__(self._temporary.name, keep_s=KEEP_S)
 
     def close(self) -> None:

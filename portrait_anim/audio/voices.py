@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portrait_anim.errors import AudioError, DependencyError, OptionError
-from portrait_anim.system.files import printable
+from portrait_anim.system.files import printable, temporary_prefix
 from portrait_anim.system.fingerprint import fingerprint
 
 Array = npt.NDArray[np.float32]
@@ -91,7 +91,7 @@ class EspeakVoice:
 
     def speak(self, text: str) -> tuple[Array, int]:
         """Speak; the text goes in through a pipe."""
-        with tempfile.TemporaryDirectory(prefix="portrait_anim-") as folder:
+        with tempfile.TemporaryDirectory(prefix=temporary_prefix()) as folder:
             sound = Path(folder) / "speech.wav"
             try:
                 done = subprocess.run(  # noqa: S603

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from portrait_anim.batch.film import SUFFIX, Outcome, Share, Task
 from portrait_anim.batch.places import inside, is_url, remove
 from portrait_anim.errors import StoreError
-
-HIDDEN = ".portrait_anim-part-"  # names of parts begin with it; no process's number: whoever drew one may be gone
+from portrait_anim.system.files import hidden_name, remove_orphans
 
 
 @dataclass
@@ -36,10 +34,8 @@ class Cuts:
         self._cuts: dict[str, _Cut] = {}
 
     def __enter__(self) -> Cuts:
-        if not is_url(self._out):  # a folder is locked: these are of a list that was killed
-            for leftover in Path(self._out).glob(f"{HIDDEN}*"):
-                with contextlib.suppress(OSError):
-                    leftover.unlink()
+        if not is_url(self._out):
+            remove_orphans(Path(self._out))  # parts of a list that was killed
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,9 +72,9 @@ class Cuts:
 
     def _begin(self, task: Task, outcome: Outcome) -> list[Task]:
         assert outcome.plan is not None  # noqa: S101
-        plan, tag = outcome.plan, secrets.token_hex(8)
-        count = len(plan.borders)
-        places = tuple(inside(self._out, f"{HIDDEN}{tag}-{number:05d}{SUFFIX}") for number in range(count))
+        plan = outcome.plan
+        count, name = len(plan.borders), hidden_name(Path(task.job.id + SUFFIX)).stem  # this process's: workers may die
+        places = tuple(inside(self._out, f"{name}-{number:05d}{SUFFIX}") for number in range(count))
         join = replace(task, share=Share(plan, places, None))
         self._cuts[task.job.id] = _Cut(join, count, outcome.seconds, dict.fromkeys(outcome.notes))
         return [replace(task, share=Share(plan.part(number), places, number)) for number in range(count)]

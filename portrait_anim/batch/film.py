@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from portrait_anim.batch.jobs import Job, with_files
 from portrait_anim.batch.places import fetch, inside, is_url, put, state_of
 from portrait_anim.errors import OutputError, PortraitAnimError, StoreError
+from portrait_anim.system.files import temporary_prefix
 
 if TYPE_CHECKING:
     from portrait_anim.batch.parts import CutFilm, Plan
@@ -218,7 +219,7 @@ class Here:
         return message
 
     def _folder(self) -> Path:
-        folder = tempfile.TemporaryDirectory(prefix="portrait_anim-batch-", ignore_cleanup_errors=True)
+        folder = tempfile.TemporaryDirectory(prefix=temporary_prefix(), ignore_cleanup_errors=True)
         return Path(self._stack.enter_context(folder))
 
 

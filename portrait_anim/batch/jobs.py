@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 from portrait_anim.batch.places import is_url, place_of
 from portrait_anim.errors import JobsError, PortraitAnimError
 from portrait_anim.options import INPUT_OPTIONS, OPTION_NAMES, OUTPUT_OPTIONS, SWITCHES
+from portrait_anim.options.checks import shown
 from portrait_anim.options.morph import parse_morph
 from portrait_anim.system.files import printable, readable_file
 
@@ -162,9 +163,9 @@ def _check_columns(columns: list[str], where: str) -> None:
     known = (*OWN_COLUMNS, *OPTION_NAMES)
     for column in columns:
         if column not in known:
-            raise JobsError(f"{where}: unknown column {column!r}: choose from {', '.join(known)}")
+            raise JobsError(f"{where}: unknown column {shown(column)}: choose from {', '.join(known)}")
         if columns.count(column) > 1:
-            raise JobsError(f"{where}: column {column!r} is there twice: keep one")
+            raise JobsError(f"{where}: column {shown(column)} is there twice: keep one")
     for column in ("id", "photo"):
         if column not in columns:
             raise JobsError(f"{where} has no {column!r}: give id and photo, and audio or what moves the face instead")
@@ -176,10 +177,12 @@ def _check_ids(ids: Iterable[tuple[str, Any]], name: str) -> None:
         text = given if isinstance(given, str) else str(given) if isinstance(given, int) else ""
         bad = not text or _BAD_IN_NAMES.search(text) or text[0] in ". -" or text[-1] in ". "
         if bad or len(os.fsencode(text)) > NAME_BYTES:
-            raise JobsError(f"{where}: id {given!r} cannot be a film's name: give a plain one, such as film-001")
+            raise JobsError(f"{where}: id {shown(given)} cannot be a film's name: give a plain one, such as film-001")
         key = unicodedata.normalize("NFC", text).casefold()
         if key in seen:
-            raise JobsError(f"{where}: id {text!r} is in {name} twice (as {seen[key]!r}): give each film its own")
+            raise JobsError(
+                f"{where}: id {shown(text)} is in {name} twice (as {shown(seen[key])}): give each film its own"
+            )
         seen[key] = text
 
 
@@ -212,7 +215,7 @@ def _words(row: Row) -> list[str]:
         flag = f"--{name.replace('_', '-')}"
         if name in SWITCHES:
             if (said := str(value).lower()) not in (*_YES, *_NO):
-                raise JobsError(f"{name} {value!r} is neither yes nor no: give one of them")
+                raise JobsError(f"{name} {shown(value)} is neither yes nor no: give one of them")
             words += [flag] * (said in _YES)
         else:
             words += [f"{flag}={_text(name, part)}" for part in (value if isinstance(value, list) else [value])]
@@ -221,9 +224,9 @@ def _words(row: Row) -> list[str]:
 
 def _text(name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise JobsError(f"{name} {value!r} is neither text nor a number: give one")
+        raise JobsError(f"{name} {shown(value)} is neither text nor a number: give one")
     if "\0" in str(value):
-        raise JobsError(f"{name} {value!r} holds a null byte: leave it out")
+        raise JobsError(f"{name} {shown(value)} holds a null byte: leave it out")
     return str(value)
 
 

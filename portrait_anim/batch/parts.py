@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from portrait_anim.motion.space import Motion
 from portrait_anim.options import FilmOptions, PhotoOptions
 from portrait_anim.options.names import photo_choices
 from portrait_anim.pipeline import Animator
+from portrait_anim.provenance.marker import film_marker
 from portrait_anim.video.joiner import PART_THREADS, Joiner, Part, borders
 from portrait_anim.video.writer import Writer, check_fps
 
@@ -98,7 +98,8 @@ class CutFilm(Animator):
         """
         first, end = plan.borders[number]
         over = stages.Overlays(self._options, self.size)
-        marker = over.marker(self._scene, self.faces, plan.duration_s, plan.content_id)
+        painter, rate = over.fit(self.faces, plan.duration_s), stages.frame_rate(self._options)
+        marker = film_marker(self._scene.still, rate, plan.content_id, over.style, painter)
         writer = Writer(target, self.size, self._options.fps, overwrite=True, threads=PART_THREADS)
         drawn = stages.draw(plan.motions, self._nets.space, self._scene, marker, first)
         with writer, closing(drawn) as frames:
@@ -123,6 +124,6 @@ class CutFilm(Animator):
         if film.record.content_id != plan.content_id:
             raise PortraitAnimError("photo, sound or another input was changed while the film was made: start it again")
         counted = [Part(path, end - first) for path, (first, end) in zip(parts, plan.borders, strict=True)]
-        writer = film.writer_of(partial(Joiner, parts=counted))
+        writer = Joiner(*film.file, parts=counted, **film.about)
         none: Generator[Frame, None, None] = (frame for frame in list[Frame]())
         stages.write_film(plan.motions, self._nets.space, none, writer, film.record, film.saved, self._step)

@@ -18,6 +18,7 @@ from portrait_anim.options import parse_emotion
 MICROPHONE, CAMERA, FILE = "microphone", "camera", "file"
 SOURCES = (MICROPHONE, CAMERA, FILE)  # what drives a face
 GAZES = ("camera", "photo")
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP")  # others, such as EPS, run other programs
 PHOTO_BYTES = 12_000_000
 PHOTO_PIXELS = 50_000_000
 OFFER_LETTERS = 200_000  # of a session description; browsers send under 10 000
@@ -98,7 +99,7 @@ def _picture(text: str) -> PillowImage.Image:
     if len(data) > PHOTO_BYTES:
         raise LimitError(f"the photo has more than {PHOTO_BYTES // 1_000_000} MB: send a smaller one")
     try:
-        picture = PillowImage.open(io.BytesIO(data))
+        picture = PillowImage.open(io.BytesIO(data), formats=PHOTO_FORMATS)
     except (UnidentifiedImageError, OSError, ValueError, PillowImage.DecompressionBombError) as e:
         raise PhotoError("that file is no picture that can be read: send JPEG, PNG or WebP") from e
     if picture.width * picture.height > PHOTO_PIXELS:

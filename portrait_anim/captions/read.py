@@ -26,11 +26,11 @@ from portrait_anim.system.fingerprint import Fingerprint, fingerprint
 FORMATS = (".srt", ".vtt", ".lrc", ".json")
 MAX_BYTES = 8 << 20
 
-_STAMP = r"(?:(?:(\d+):)?(\d{1,2}):)(\d{1,2}(?:[.,]\d{1,3})?)"
+_STAMP = r"(?:(?:(\d{1,6}):)?(\d{1,2}):)(\d{1,2}(?:[.,]\d{1,3})?)"
 _TIMES = re.compile(rf"{_STAMP}\s*-->\s*{_STAMP}(?:\s.*)?", re.ASCII)
 _WITHIN = re.compile(rf"<{_STAMP}>", re.ASCII)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")  # of .srt and .vtt: <i>, <c.red>, <v Ann>, {\an8}
-_LRC_WITHIN = re.compile(r"<(\d+):(\d{1,2}(?:[.:]\d{1,3})?)>", re.ASCII)
+_LRC_WITHIN = re.compile(r"<(\d{1,6}):(\d{1,2}(?:[.:]\d{1,3})?)>", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,8 @@ def _lrc(text: str, name: str) -> list[Caption]:
         where = f"line {number} of {name}"
         words = _timed_words(said, times[0], _LRC_WITHIN, where)
         found += [(time_s, words, time_s - times[0]) for time_s in times]
+    if not found:
+        return []
     found.sort(key=lambda line: line[0])
     starts = [max(time_s - offset_s, 0.0) for time_s, _, _ in found]
     ends = [*starts[1:], math.inf]

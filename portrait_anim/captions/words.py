@@ -10,6 +10,8 @@ from typing import Any
 
 from portrait_anim.captions.lines import Caption, Word
 from portrait_anim.errors import CaptionError
+from portrait_anim.options.checks import shown
+from portrait_anim.options.film import LONGEST_S
 
 EXAMPLE = '[{"word": "Hello", "start": 0.52, "end": 0.9}, ...]'
 LONGEST = 42  # columns of a line; letters of Chinese, Japanese and Korean take two
@@ -84,10 +86,10 @@ def _word(entry: Any, where: str) -> tuple[str, float, float]:
     times: list[Any] = [entry.get("start"), entry.get("end")]
     if any(isinstance(time, bool) or not isinstance(time, (int, float)) for time in times):
         raise CaptionError(f"{where} has no start and end in seconds: give {EXAMPLE}")
-    start_s, end_s = map(float, times)
-    if not 0 <= start_s <= end_s < math.inf:
-        raise CaptionError(f"{where}: start {start_s:g} and end {end_s:g} are no stretch of time")
-    return _text_of(entry), start_s, end_s
+    start_s, end_s = times
+    if not 0 <= start_s <= end_s < LONGEST_S:  # not yet floats: whole numbers have any size
+        raise CaptionError(f"{where}: start {shown(start_s)} and end {shown(end_s)} are no stretch of time")
+    return _text_of(entry), float(start_s), float(end_s)
 
 
 def _ends(line: Sequence[Word], end_s: float, text: str, start_s: float) -> bool:

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 from typing import Any
 
-from portrait_anim.cli.arguments import duration, faces, frame_rate, number, whole
+from portrait_anim.cli.arguments import box, duration, faces, frame_rate, number, whole
 from portrait_anim.cli.display import progress_display
 from portrait_anim.errors import OptionError
 from portrait_anim.options import EMOTIONS, MAX_DURATION_S, OPTION_NAMES
@@ -81,6 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     picture = parser.add_argument_group("picture")
     picture.add_argument(
         "--face", type=faces, metavar="N", help="which face from the left: 2, or 1,3, or all (the largest)"
+    )
+    picture.add_argument(
+        "--face-box", type=box, metavar="X,Y,W,H", help="take the face there, in px of the photo, whatever is found"
     )
     picture.add_argument("--fps", type=frame_rate, default=25, metavar="N", help="frames a second, 1 to 60 (25)")
     picture.add_argument("--max-size", type=whole, metavar="PX", help="reduce the longer side to PX (not reduced)")

@@ -39,7 +39,8 @@ def _argument(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return argument
 
 
-number, whole, faces, frame_rate = map(_argument, (text.number, text.whole, text.faces, text.frame_rate))
+number, whole, faces, box = map(_argument, (text.number, text.whole, text.faces, text.box))
+frame_rate = _argument(text.frame_rate)
 duration = _argument(parse_duration)
 
 

@@ -63,19 +63,26 @@ class Unfailing:
                 raise
 
 
-@contextlib.contextmanager
-def unfailing_streams() -> Iterator[None]:
-    """Replace stdout and stderr in the block by streams that never fail, except for BrokenPipeError of stdout.
+def open_descriptors() -> None:
+    """Open those of the descriptors 0 to 2 that are closed on the null device.
 
-    A service or a cron job may start the process without them, or with a full disk. Closed descriptors 0 to 2 are
-    opened on the null device first. Otherwise the next file that is opened (the photo, the film) would get such a
-    number, and native libraries would print into it.
+    Otherwise the next file that is opened (the photo, the film) would get such a number, and native libraries would
+    print into it.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number
+
+
+@contextlib.contextmanager
+def unfailing_streams() -> Iterator[None]:
+    """Replace stdout and stderr in the block by streams that never fail, except for BrokenPipeError of stdout.
+
+    A service or a cron job may start the process without them, or with a full disk.
+    """
+    open_descriptors()
     before = sys.stdout, sys.stderr
     out, err = Unfailing(before[0], ends=True), Unfailing(before[1])
     sys.stdout, sys.stderr = cast(Any, out), cast(Any, err)
@@ -166,13 +173,15 @@ class Notes(logging.Handler):
 
 @contextlib.contextmanager
 def notes(*, quiet: bool, verbose: bool) -> Iterator[None]:
-    """Show the library's log while the block runs."""
-    logger, handler = logging.getLogger("portrait_anim"), Notes()
+    """Show the library's log while the block runs; what other libraries log (Pillow, of damaged files) goes nowhere."""
+    logger, handler, nowhere = logging.getLogger("portrait_anim"), Notes(), logging.NullHandler()
     before = logger.level
     logger.setLevel(logging.CRITICAL if quiet else logging.DEBUG if verbose else logging.INFO)
     logger.addHandler(handler)
+    logging.getLogger().addHandler(nowhere)  # without any handler Python prints warnings on stderr
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        logging.getLogger().removeHandler(nowhere)
         logger.setLevel(before)

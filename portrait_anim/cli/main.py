@@ -7,27 +7,23 @@ program that read the output has ended. Without a usable stderr there is no prog
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import importlib.util
-import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
+from collections.abc import Callable, Sequence
 
 from portrait_anim.cli import animate
 from portrait_anim.cli.arguments import BAD_INPUT, Parser, add_common_arguments, formatter
 from portrait_anim.cli.display import notes, unfailing_streams
+from portrait_anim.cli.ending import INTERRUPTED, LINE, Interruption, interruptible
 from portrait_anim.errors import OutputError, PortraitAnimError
 from portrait_anim.system.threads import limit_threads
 from portrait_anim.version import __version__
 
 Command = Callable[[argparse.Namespace], int]
 
-BUG, INTERRUPTED, READER_GONE = 1, 130, 141  # the last two are a shell's codes for SIGINT and SIGPIPE
+BUG, READER_GONE = 1, 141  # the latter is a shell's code for SIGPIPE
 COMMANDS = {  # name -> the module with add_arguments(parser) and run(args), and what it does
     "animate": ("portrait_anim.cli.animate", "make one still photo talk or sing"),
     "live": ("portrait_anim.cli.live", "let a photo speak in real time, on a page in the browser or through pipes"),
@@ -42,31 +38,6 @@ COMMANDS = {  # name -> the module with add_arguments(parser) and run(args), and
 }
 
 LEARNING = ("prepare", "train", "evaluate")  # commands whose libraries use as many threads as the environment says
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into one KeyboardInterrupt; further ones are ignored during the clean-up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received = 0
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        nonlocal received
-        received += 1
-        if received == 1:
-            raise KeyboardInterrupt
-        if received > 3:
-            os._exit(INTERRUPTED)
-
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), interrupt) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
 
 
 def _printed(run: Command, args: argparse.Namespace) -> int:
@@ -89,18 +60,21 @@ def guarded(run: Command, args: argparse.Namespace) -> int:
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
         return code
 
+    interruption = Interruption()
     try:
-        with interruptible(), notes(quiet=getattr(args, "quiet", False), verbose=verbose):
+        with interruptible() as interruption, notes(quiet=getattr(args, "quiet", False), verbose=verbose):
             return _printed(run, args)
-    except PortraitAnimError as e:
-        return fail(BAD_INPUT, str(e))
     except KeyboardInterrupt:
-        return fail(INTERRUPTED, "interrupted, nothing was written")
+        return fail(INTERRUPTED, LINE)
+    except PortraitAnimError as e:
+        return fail(INTERRUPTED, LINE) if interruption.came else fail(BAD_INPUT, str(e))
     except MemoryError:
         return fail(BAD_INPUT, "out of memory: reduce the picture with --max-size")
     except BrokenPipeError:  # e.g. head has seen enough
         return READER_GONE
     except Exception as e:
+        if interruption.came:  # a library made it an error of its own
+            return fail(INTERRUPTED, LINE)
         return fail(BUG, f"{type(e).__name__}: {e}; this is a bug: run it with --verbose and report what it prints")
 
 

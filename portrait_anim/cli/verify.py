@@ -29,10 +29,14 @@ def run(args: argparse.Namespace) -> int:
     try:
         found = verify(args.file)
     except PortraitAnimError as e:
-        sys.stderr.write(f"error: {e}\n")
+        sys.stderr.write(f"error: {' '.join(str(e).split())}\n")
         return UNREADABLE
     if getattr(args, "quiet", False) and not args.json:
         return MARKED if found.marked else NOT_FOUND
-    text = json.dumps(found.to_dict(), indent=2, ensure_ascii=False) if args.json else found.summary()
+    text = found.summary()
+    if args.json:
+        text = json.dumps(found.to_dict(), indent=2, ensure_ascii=False)
+        if not all(line.isprintable() for line in text.split("\n")):  # the file's own words may hold anything
+            text = json.dumps(found.to_dict(), indent=2)
     sys.stdout.write(text + "\n")
     return MARKED if found.marked else NOT_FOUND

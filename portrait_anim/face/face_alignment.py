@@ -135,6 +135,10 @@ class FaceAlignmentLandmarker:
         """Return the faces of ``image`` (H, W, 3) RGB, largest first."""
         return [self._place(image, found) for found in self._finder.detect(image)]
 
+    def at(self, image: Image, box: Array) -> Face:
+        """Return the face in a box (4,) x0 y0 x1 y1 px, whether one is seen there or not."""
+        return self._place(image, self._finder.at(image, box))
+
     def track(self, image: Image, previous: Face | None) -> Face | None:
         """Return the face of a video's next frame."""
         found = self._finder.track(image, previous)

@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from portrait_anim.errors import DependencyError, OptionError, PhotoError
 from portrait_anim.face.colour import colour_space, file_header, through_profile, to_srgb
 from portrait_anim.face.repair import ended
+from portrait_anim.system.containers import open_picture
 from portrait_anim.system.files import printable, readable_file
 from portrait_anim.system.fingerprint import fingerprint
 
@@ -27,8 +28,6 @@ logger = logging.getLogger(__name__)
 MIN_SIDE_PX = 32
 MAX_PIXELS = 50_000_000  # more are refused, or reduced when max_size is given
 BOMB_PIXELS = 178_956_970  # refused in any case; where Pillow's own default turns from a warning to an error
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
-"""What Pillow may open here. Not EPS or PDF, which run other programs."""
 END_MISSING = "the end of the file is missing; all rows are there and were used"
 READABLE = "jpg, png, webp, bmp, tiff, gif, heic"
 MONOCHROME_SPREAD = 8  # grey levels between the largest and smallest channel that still count as grey
@@ -58,6 +57,7 @@ class Photo:
             monochrome.
         source: the path as given, None for pictures from memory.
         notes: what was done to it, for the user to read.
+        scale: its px over those of the picture as it was given, upright; 1 unless ``max_size`` reduced it.
         origin: what it was made from: a file, as it was when it was read, or the picture as it was given.
     """
 
@@ -66,6 +66,7 @@ class Photo:
     source: str | None
     notes: tuple[str, ...]
     origin: Any = field(repr=False, compare=False)
+    scale: float = 1.0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -107,19 +108,19 @@ def load_photo(
         path = readable_file(photo, PhotoError, "photo")
         origin: Any = fingerprint(path, PhotoError, "photo")
         with _any_failure(f"photo {name} is damaged or cut off", "save or copy it again"):
-            pixels = _from_file(path, name, limit, notes)
+            pixels, scale = _from_file(path, name, limit, notes)
     elif isinstance(photo, Image.Image):
         source, name, origin = None, "the picture", photo
         with _any_failure("the picture cannot be read", "load it again"):
-            pixels = _pixels(photo, name, limit, notes)
+            pixels, scale = _pixels(photo, name, limit, notes)
     elif isinstance(photo, np.ndarray):
         source, name, origin = None, "the array", photo
-        pixels = _pixels(_from_array(photo), name, limit, notes)
+        pixels, scale = _pixels(_from_array(photo), name, limit, notes)
     else:
         raise PhotoError(f"a {type(photo).__name__} is no photo: give a path, a PIL image or a uint8 array")
     for note in notes:
         logger.info("%s: %s", name, note)
-    return Photo(pixels, is_monochrome(pixels), source, tuple(notes), origin)
+    return Photo(pixels, is_monochrome(pixels), source, tuple(notes), origin, scale)
 
 
 def is_monochrome(pixels: npt.NDArray[np.uint8]) -> bool:
@@ -141,7 +142,9 @@ def is_monochrome(pixels: npt.NDArray[np.uint8]) -> bool:
 def _any_failure(what: str, advice: str) -> Generator[None, None, None]:
     """Turn any exception of a decoder into a PhotoError (on damaged files Pillow may raise nearly anything)."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged tags and values
+            yield
     except (PhotoError, DependencyError, MemoryError):
         raise
     except Exception as e:
@@ -149,7 +152,7 @@ def _any_failure(what: str, advice: str) -> Generator[None, None, None]:
         raise PhotoError(f"{what} ({reason}): {advice}") from e
 
 
-def _from_file(path: Path, name: str, max_size: int | None, notes: list[str]) -> npt.NDArray[np.uint8]:
+def _from_file(path: Path, name: str, max_size: int | None, notes: list[str]) -> tuple[npt.NDArray[np.uint8], float]:
     """Decode a file; one that lacks nothing but its end is used, with a note."""
     header = file_header(path)
     try:
@@ -170,11 +173,10 @@ def _open(path: Path | io.BytesIO, start: bytes, name: str) -> Image.Image:
     """Open a picture file that begins with ``start``; its pixels are not decoded yet (HEIC: they are)."""
     if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
         return _open_heic(path, name)
-    Image.init()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limits here are our own
         try:
-            return Image.open(path, formats=[f for f in FORMATS if f in Image.OPEN])
+            return open_picture(path)
         except UnidentifiedImageError as e:
             raise PhotoError(f"photo {name} is not a picture this program can read: use one of {READABLE}") from e
         except Image.DecompressionBombError as e:
@@ -215,8 +217,11 @@ def _check_pixels(size: tuple[int, int], name: str, limit: int) -> None:
 
 def _pixels(
     image: Image.Image, name: str, max_size: int | None, notes: list[str], header: bytes | None = None
-) -> npt.NDArray[np.uint8]:
-    """Return upright RGB pixels; with its file's ``header``, ``image`` is ours to change (JPEG's reduced decoding)."""
+) -> tuple[npt.NDArray[np.uint8], float]:
+    """Return upright RGB pixels and how far they are reduced, 0..1.
+
+    With its file's ``header``, ``image`` is ours to change (JPEG's reduced decoding).
+    """
     ours = header is not None
     size = image.size
     scale = 1.0 if max_size is None else min(1.0, max_size / max(size))
@@ -243,7 +248,7 @@ def _pixels(
     if scale < 1:
         before = size if orientation < 5 else size[::-1]
         notes.append(f"reduced from {before[0]}x{before[1]} to {rgb.width}x{rgb.height}")
-    return np.array(rgb, np.uint8)
+    return np.array(rgb, np.uint8), scale
 
 
 def _orientation(image: Image.Image) -> int:

@@ -102,6 +102,10 @@ class Landmarker(Protocol):
         """Return the faces of ``image`` (H, W, 3) RGB, largest first; an empty list when there is none."""
         ...
 
+    def at(self, image: Image, box: Array) -> Face:
+        """Return the face in a box (4,) x0 y0 x1 y1 px, whether one is seen there or not; ``score`` tells."""
+        ...
+
     def track(self, image: Image, previous: Face | None) -> Face | None:
         """Return the face of a video's next frame, searched for where the last one was; None when it is lost."""
         ...

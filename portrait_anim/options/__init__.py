@@ -17,7 +17,6 @@ from portrait_anim.options.film import (
     MotionOptions,
     PhotoChoices,
     PhotoOptions,
-    Which,
     parse_duration,
 )
 from portrait_anim.options.names import INPUT_OPTIONS, OPTION_NAMES, OUTPUT_OPTIONS, SWITCHES
@@ -28,6 +27,7 @@ from portrait_anim.options.timeline import (
     EmotionTimeline,
     parse_emotion,
 )
+from portrait_anim.options.which import Box, Which
 
 __all__ = [
     "AUTO",
@@ -40,6 +40,7 @@ __all__ = [
     "OUTPUT_OPTIONS",
     "SWITCHES",
     "WEIGHT_SETS",
+    "Box",
     "EmotionSegment",
     "EmotionTimeline",
     "FilmChoices",

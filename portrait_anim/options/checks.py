@@ -30,7 +30,7 @@ def check_range(name: str, value: object, low: float, high: float) -> int | floa
     """Return ``value`` as Python's own number; raise OptionError unless it is one from ``low`` to ``high``."""
     number = plain_number(value)
     if number is None or not low <= number <= high:
-        raise OptionError(f"{name} {_given(value)} is out of range: give a number from {low:g} to {high:g}")
+        raise OptionError(f"{name} {shown(value)} is out of range: give a number from {low:g} to {high:g}")
     return number
 
 
@@ -39,11 +39,11 @@ def check_whole(name: str, value: object, low: int, high: int | None = None) -> 
     number = plain_number(value)
     if not isinstance(number, int) or number < low or (high is not None and number > high):
         most = "" if high is None else f" and at most {high}"
-        raise OptionError(f"{name} {_given(value)} is out of range: give a whole number of at least {low}{most}")
+        raise OptionError(f"{name} {shown(value)} is out of range: give a whole number of at least {low}{most}")
     return number
 
 
-def _given(value: object) -> str:
+def shown(value: object) -> str:
     """Return a value for a message, as one line of at most 60 characters."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."

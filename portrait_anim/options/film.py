@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypedDict
 
 from portrait_anim.config import FPS
 from portrait_anim.errors import OptionError
 from portrait_anim.options.background import Background, BackgroundLike, check_background
-from portrait_anim.options.checks import check_choice, check_range, check_whole
+from portrait_anim.options.checks import check_choice, check_range, check_whole, shown
 from portrait_anim.options.format import Format, parse_format
 from portrait_anim.options.morph import STYLES, MorphChange, MorphLike, parse_morph
 from portrait_anim.options.timeline import EmotionTimeline, parse_emotion
+from portrait_anim.options.which import Box, Which, check_box, check_faces
 
-ALL = "all"
 LIPS = ("auto", "actor", "voice")
 CAPTION_STYLES = ("track", "burned")
 GAZES = ("camera", "photo", "actor")
-Which: TypeAlias = "int | str | Sequence[int] | None"  # faces of a photo
 WEIGHT_SETS = {"default": "CC-BY-NC-4.0", "open": "CC-BY-4.0"}  # of the motion model, with their licences
 DEVICES = ("auto", "cpu", "cuda", "mps")
 LANDMARKERS = ("facemesh", "face-alignment")
@@ -49,6 +47,8 @@ class PhotoOptions:
         background: what is behind the people, see :func:`portrait_anim.options.background.parse_background`.
         aspect: the film's width to height, as ``"9:16"``; None: the photo's own.
         fill: what a film of another shape shows: ``"crop"``, ``"blur"``, a colour ``"#202020"``, or ``"auto"`` (None).
+        face_box: x, y, width and height of a face in the photo, px of the upright file: it is taken there, whatever is
+            found; None: found.
         changes, behind, format: ``morph``, ``background``, ``aspect`` with ``fill``, read.
 
     Raises:
@@ -65,6 +65,7 @@ class PhotoOptions:
     background: BackgroundLike = "keep"
     aspect: str | None = None
     fill: str | None = None
+    face_box: Box = None
     changes: tuple[MorphChange, ...] = field(init=False, repr=False)
     behind: Background = field(init=False, repr=False)
     format: Format | None = field(init=False, repr=False)
@@ -77,7 +78,10 @@ class PhotoOptions:
         check_choice("weights", self.weights, WEIGHT_SETS)
         check_choice("device", self.device, DEVICES)
         check_choice("landmarker", self.landmarker, LANDMARKERS)
-        object.__setattr__(self, "face", _faces(self.face))
+        object.__setattr__(self, "face", check_faces(self.face))
+        object.__setattr__(self, "face_box", check_box(self.face_box))
+        if self.face is not None and self.face_box is not None:
+            raise OptionError("face and face_box both say which face moves: give one of them")
         if self.max_size is not None:
             object.__setattr__(self, "max_size", check_whole("max_size", self.max_size, MIN_MAX_SIZE_PX))
 
@@ -224,6 +228,7 @@ class PhotoChoices(TypedDict, total=False):
     background: BackgroundLike
     aspect: str | None
     fill: str | None
+    face_box: Box
 
 
 class MotionChoices(TypedDict, total=False):
@@ -259,23 +264,6 @@ class FilmChoices(MotionChoices, total=False):
     caption_font: str | os.PathLike[str] | None
 
 
-def _faces(which: object) -> int | str | tuple[int, ...] | None:
-    """Return which faces, with Python's own numbers.
-
-    Raises:
-        OptionError: neither None, a number from 1, several different ones (a sequence or an array), nor ``"all"``.
-    """
-    if which is None or isinstance(which, str):
-        if which in (None, ALL):
-            return which
-        raise OptionError(f"face {which!r} cannot be read: give a number from 1, several as 1,2, or {ALL}")
-    many = isinstance(which, Sequence) or getattr(which, "ndim", 0) > 0  # an array
-    numbers = tuple(check_whole("face", number, 1) for number in (which if many else [which]))  # type: ignore[attr-defined]
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise OptionError(f"face {which!r} is out of range: name each face once")
-    return numbers if many else numbers[0]
-
-
 def parse_duration(text: str) -> float:
     """Read a duration as seconds, MM:SS or HH:MM:SS and return it in s.
 
@@ -288,5 +276,5 @@ def parse_duration(text: str) -> float:
     parts = text.split(":")
     plain = all(part.isascii() and part.replace(".", "", 1).isdigit() for part in parts)
     if not plain or len(parts) > 3 or any("." in part for part in parts[:-1]):
-        raise OptionError(f"{text!r} is no duration: give seconds, MM:SS or HH:MM:SS")
+        raise OptionError(f"{shown(text)} is no duration: give seconds, MM:SS or HH:MM:SS")
     return float(sum(float(part) * 60.0**power for power, part in enumerate(reversed(parts))))

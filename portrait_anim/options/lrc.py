@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-_TIME = re.compile(r"\[(\d+):(\d{1,2}(?:[.:]\d{1,3})?)\]", re.ASCII)
+_TIME = re.compile(r"\[(\d{1,6}):(\d{1,2}(?:[.:]\d{1,3})?)\]", re.ASCII)
 _TAG = re.compile(r"\[[A-Za-z#]+:.*\]", re.ASCII)
-_OFFSET = re.compile(r"\[offset:\s*([+-]?\d+)\s*\]", re.ASCII | re.IGNORECASE)
+_OFFSET = re.compile(r"\[offset:\s*([+-]?\d{1,9})\s*\]", re.ASCII | re.IGNORECASE)
 
 
 def timed(line: str) -> tuple[list[float], str]:

@@ -14,7 +14,7 @@ from portrait_anim.errors import OptionError
 from portrait_anim.options import lrc
 from portrait_anim.options.checks import check_range
 
-MorphLike: TypeAlias = "str | os.PathLike[str] | Sequence[tuple[Any, ...]] | None"
+MorphLike: TypeAlias = str | os.PathLike[str] | Sequence[tuple[Any, ...]] | None
 
 STYLES = ("face", "photo")
 DEFAULT_LENGTH_S = 0.8

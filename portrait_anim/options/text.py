@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from portrait_anim.errors import OptionError
-from portrait_anim.options.film import ALL, parse_duration
+from portrait_anim.options.checks import shown
+from portrait_anim.options.film import parse_duration
+from portrait_anim.options.which import ALL, BOX_PARTS
 
 
 def number(text: str) -> float:
@@ -14,7 +16,7 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError as e:
-        raise OptionError(f"{text!r} is not a number") from e
+        raise OptionError(f"{shown(text)} is not a number") from e
 
 
 def whole(text: str) -> int:
@@ -22,7 +24,7 @@ def whole(text: str) -> int:
     try:
         return int(text)
     except ValueError as e:
-        raise OptionError(f"{text!r} is not a whole number") from e
+        raise OptionError(f"{shown(text)} is not a whole number") from e
 
 
 def faces(text: str) -> int | str | tuple[int, ...]:
@@ -31,6 +33,14 @@ def faces(text: str) -> int | str | tuple[int, ...]:
         return text
     numbers = tuple(whole(part) for part in text.split(","))
     return numbers if len(numbers) > 1 else numbers[0]
+
+
+def box(text: str) -> tuple[float, ...]:
+    """Read a box: x,y,width,height."""
+    parts = text.split(",")
+    if len(parts) != len(BOX_PARTS):
+        raise OptionError(f"{shown(text)} is no box: give {','.join(BOX_PARTS)} in px, as 120,80,200,240")
+    return tuple(number(part) for part in parts)
 
 
 def frame_rate(text: str) -> float:
@@ -44,12 +54,13 @@ def frame_rate(text: str) -> float:
     if not slash:
         return int(rate) if rate.is_integer() else rate
     if not (divisor := number(below)):
-        raise OptionError(f"{text!r} divides by zero")
+        raise OptionError(f"{shown(text)} divides by zero")
     return rate / divisor
 
 
 READERS: dict[str, Callable[[str], Any]] = {
     "face": faces,
+    "face_box": box,
     "max_size": whole,
     "head_motion": number,
     "blinks": number,

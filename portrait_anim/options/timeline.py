@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from portrait_anim.errors import OptionError
+from portrait_anim.options.checks import shown
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised", "fearful", "disgusted")
 AUTO = "auto"
@@ -69,13 +70,13 @@ def parse_emotion(text: str | None) -> EmotionTimeline:
     if text is None:
         return EmotionTimeline()
     if not isinstance(text, str) or not text.strip():
-        raise OptionError(f"emotion {text!r} is empty: give {HELP}")
+        raise OptionError(f"emotion {shown(text)} is empty: give {HELP}")
     parts = [_segment(part.strip(), text) for part in text.split(",")]
     parts.sort(key=lambda part: part.start_s)
     for before, after in itertools.pairwise(parts):
         if after.start_s < before.end_s:
             raise OptionError(
-                f"emotion {text!r}: {before.label} and {after.label} overlap at {after.start_s:g} s: "
+                f"emotion {shown(text)}: {before.label} and {after.label} overlap at {after.start_s:g} s: "
                 "give each its own time, as in happy@0-4,sad@4-"
             )
     return EmotionTimeline(tuple(parts))
@@ -83,17 +84,17 @@ def parse_emotion(text: str | None) -> EmotionTimeline:
 
 def _segment(part: str, text: str) -> EmotionSegment:
     """Read ``label[:strength][@start-[end]]``."""
-    where = "" if part == text.strip() else f" in {text!r}"
+    where = "" if part == text.strip() else f" in {shown(text)}"
     found = _PART.fullmatch(part.lower())
     if found is None:
-        raise OptionError(f"emotion {part!r}{where} cannot be read: give {HELP}")
+        raise OptionError(f"emotion {shown(part)}{where} cannot be read: give {HELP}")
     label = found["label"]
     if label not in (*EMOTIONS, AUTO):
-        raise OptionError(f"unknown emotion {label!r}{where}: choose one of {', '.join(EMOTIONS)}, {AUTO}")
+        raise OptionError(f"unknown emotion {shown(label)}{where}: choose one of {', '.join(EMOTIONS)}, {AUTO}")
     strength = float(found["strength"] or 1)
     if not strength <= MAX_STRENGTH:
         raise OptionError(f"emotion strength {strength:g}{where} is out of range: give 0 to {MAX_STRENGTH:g}")
     start, end = float(found["start"] or 0), float(found["end"] or math.inf)
     if not start < end:
-        raise OptionError(f"emotion {part!r}{where} ends before it starts: give times as in happy@0-4")
+        raise OptionError(f"emotion {shown(part)}{where} ends before it starts: give times as in happy@0-4")
     return EmotionSegment(label, strength, start, end)

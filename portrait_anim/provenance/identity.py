@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import itertools
 import os
-import secrets
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from portrait_anim.errors import OptionError, OutputError
-from portrait_anim.system.files import printable, readable_file
+from portrait_anim.system.files import hidden_name, printable, readable_file, remove_orphans
 
 HOME_VARIABLE = "PORTRAIT_ANIM_HOME"
 _FOLDER, _KEY, _CHAIN = "signing", "key.pem", "chain.pem"
@@ -160,7 +159,8 @@ def _algorithm(key: PrivateKeyTypes) -> str:
 def _create(folder: Path) -> None:
     """Make key and chain under a temporary name, then rename the folder: the first process wins."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(8)}")
+    remove_orphans(folder.parent)
+    temporary = hidden_name(folder)
     temporary.mkdir(mode=0o700)
     try:
         key, chain = _new_chain()

@@ -18,6 +18,7 @@ from portrait_anim.provenance.metadata import SOURCE_TYPES, SYNTHETIC_TYPES
 from portrait_anim.system.files import hidden_name, printable
 
 WEBM_TYPE = "video/webm"
+_MAX_APART = 64 << 20  # bytes of a manifest beside a WebM; larger ones are not read
 # Settings of c2pa. Nothing is ever fetched: by default it would contact any host that a photo's XMP names as its
 # provenance, and the certificate's issuer to ask whether it was revoked (OCSP). Here no host is allowed.
 _SETTINGS = {
@@ -170,9 +171,10 @@ def read_manifest(path: str | os.PathLike[str]) -> ManifestReading:
             context = stack.enter_context(c2pa.Context.from_dict(_SETTINGS))
             file = stack.enter_context(Path(path).open("rb"))
             kept = beside(path) if kind == WEBM_TYPE else None
-            apart = kept.read_bytes() if kept is not None and kept.is_file() else None
+            small = kept is not None and kept.is_file() and kept.stat().st_size <= _MAX_APART
+            apart = kept.read_bytes() if kept is not None and small else None
             reader = stack.enter_context(c2pa.Reader(kind, file, apart, context=context))
-            store = json.loads(reader.json())
+            store = _object(json.loads(reader.json()))
             state = reader.get_validation_state() or ""
     except c2pa.C2paError as e:
         message = " ".join(str(e).split())
@@ -187,17 +189,22 @@ def read_manifest(path: str | os.PathLike[str]) -> ManifestReading:
 
 
 def _summary(store: dict[str, Any], state: str) -> ManifestReading:
-    manifest = store.get("manifests", {}).get(store.get("active_manifest"), {})
-    results = store.get("validation_results", {}).get("activeManifest", {})
-    problems = tuple(item.get("code", "?") for item in results.get("failure", []))
+    """Return what a manifest store says. Strangers may have written anything into it: what does not fit is dropped."""
+    active = store.get("active_manifest")
+    manifest = _object(_object(store.get("manifests")).get(active if isinstance(active, str) else ""))
+    results = _object(_object(store.get("validation_results")).get("activeManifest"))
+    problems = tuple(_text(item.get("code")) or "?" for item in _objects(results.get("failure")))
     hard = tuple(code for code in problems if code != "signingCredential.untrusted")
-    signature = manifest.get("signature_info", {})
-    generator = (manifest.get("claim_generator_info") or [{}])[0]
-    name, version = generator.get("name", ""), generator.get("version", "")
-    assertions = {item.get("label", "").split("__")[0]: item.get("data", {}) for item in manifest.get("assertions", [])}
-    actions: dict[str, Any] = next((data for label, data in assertions.items() if label.startswith("c2pa.actions")), {})
-    types = [a["digitalSourceType"] for a in actions.get("actions", []) if a.get("digitalSourceType")]
-    signer = ", ".join(part for part in (signature.get("issuer"), signature.get("common_name")) if part)
+    signature = _object(manifest.get("signature_info"))
+    generator = next(iter(_objects(manifest.get("claim_generator_info"))), {})
+    name, version = _text(generator.get("name")), _text(generator.get("version"))
+    assertions = {
+        _text(item.get("label")).split("__")[0]: _object(item.get("data"))
+        for item in _objects(manifest.get("assertions"))
+    }
+    actions = next((data for label, data in assertions.items() if label.startswith("c2pa.actions")), {})
+    types = [kind for a in _objects(actions.get("actions")) if (kind := _text(a.get("digitalSourceType")))]
+    signer = ", ".join(filter(None, (_text(signature.get("issuer")), _text(signature.get("common_name")))))
     return ManifestReading(
         present=True,
         valid=state in ("Valid", "Trusted") and not hard,
@@ -205,8 +212,8 @@ def _summary(store: dict[str, Any], state: str) -> ManifestReading:
         trusted=state == "Trusted",
         ours=name == "portrait_anim",
         signer=signer,
-        serial=str(signature.get("cert_serial_number", "")),
-        signed_at=signature.get("time"),
+        serial=_text(signature.get("cert_serial_number")),
+        signed_at=_text(signature.get("time")) or None,
         generator=f"{name} {version}".strip(),
         source_type=types[0].rsplit("/", 1)[-1] if types else None,
         content_id=_bound_id(assertions.get("c2pa.soft-binding", {})),
@@ -218,11 +225,22 @@ def _summary(store: dict[str, Any], state: str) -> ManifestReading:
 def _sources(generation: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """Return what a film of ours names beside photo and sound; what cannot be read is left out."""
     found: dict[str, tuple[str, ...]] = {}
-    given = generation.get("sources")
-    for item in given if isinstance(given, list) else []:
-        if isinstance(item, dict) and item.get("role") in SOURCES:
-            found[item["role"]] = (*found.get(item["role"], ()), str(item.get("sha256", "")))
+    for item in _objects(generation.get("sources")):
+        if (role := _text(item.get("role"))) in SOURCES:
+            found[role] = (*found.get(role, ()), _text(item.get("sha256")))
     return found
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _bound_id(binding: dict[str, Any]) -> int | None:

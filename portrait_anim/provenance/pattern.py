@@ -28,6 +28,10 @@ SYNC_SHARE = 1 / 3
 # quantisation: on 512 px films 96 lost 20 % of the strength at CRF 16 and 176 half of it at CRF 28 + half size.
 CHIPS_ACROSS = ((240, 72), (340, 96), (600, 128), (1000, 160), (1600, 192), (2600, 256))
 CHIPS_ACROSS_LARGEST = 384
+# Small dark films get coarse chips: an encoder throws the fine ones away first. 48 outlived as much, but a quarter cut
+# off leaves fewer than can be read.
+CHIPS_ACROSS_COARSE = 56
+COARSE_MAX_PX, COARSE_LUMA = 340, 45.0  # short side px up to; mean luma (0-255) below. In lighter films they were worse
 LOW_CUT = 0.12  # cycles/chip; lower frequencies look like dirt, and pictures are strongest there
 HIGH_CUT = 0.45  # cycles/chip; .5 is the highest that chips have
 
@@ -106,9 +110,26 @@ def chip_spectrum(oversampling: int) -> npt.NDArray[np.complex128]:
     return np.asarray(np.conj(np.fft.rfft2(shaped(one, oversampling))))
 
 
-def chips_across(size: tuple[int, int]) -> int:
-    """Return how many chips lie along the short side of a film of ``size`` (width, height) px."""
+def needs_coarse(size: tuple[int, int], mean_luma: float) -> bool:
+    """Return whether fine chips would not outlive an encoder in a film of ``size`` (width, height) px.
+
+    Args:
+        size: of the film.
+        mean_luma: of the film, 0-255.
+    """
+    return min(size) <= COARSE_MAX_PX and mean_luma < COARSE_LUMA
+
+
+def chips_across(size: tuple[int, int], *, coarse: bool = False) -> int:
+    """Return how many chips lie along the short side of a film of ``size`` (width, height) px; see ``needs_coarse``."""
+    if coarse:
+        return CHIPS_ACROSS_COARSE
     return next((across for limit, across in CHIPS_ACROSS if min(size) <= limit), CHIPS_ACROSS_LARGEST)
+
+
+def known_across() -> set[int]:
+    """Return every number of chips that a film may have along its short side."""
+    return {across for _, across in CHIPS_ACROSS} | {CHIPS_ACROSS_LARGEST, CHIPS_ACROSS_COARSE}
 
 
 def picture(values: Array, size: tuple[int, int], chip_px: float, start: tuple[float, float]) -> Array:

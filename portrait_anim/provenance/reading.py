@@ -100,7 +100,7 @@ def read_mark(frames: Iterable[Frame]) -> MarkReading:
     mean, n_frames = _mean_luma(frames)
     if min(mean.shape) < _MIN_SIDE_PX:
         return _nothing(0.0, n_frames)
-    known = sorted({float(across) for _, across in pattern.CHIPS_ACROSS} | {float(pattern.CHIPS_ACROSS_LARGEST)})
+    known = sorted(map(float, pattern.known_across()))
     every = np.exp(np.arange(math.log(_FEWEST), math.log(_MOST), _STEP)).tolist()
     tried = 0
     best = 0.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import warnings
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
@@ -23,11 +22,13 @@ from portrait_anim.provenance.identity import data_folder, own_identity
 from portrait_anim.provenance.manifest import ManifestReading, is_synthetic_type, read_manifest
 from portrait_anim.provenance.watermark import MarkReading, read_mark
 from portrait_anim.system import ffmpeg
+from portrait_anim.system.containers import duration_s, open_picture
 from portrait_anim.system.files import printable, readable_file
 from portrait_anim.video.reader import read_frames
 
 N_FRAMES = 32  # frames that are averaged, spread over the film
 MAX_S = 90  # s; later parts of a film are not read
+MAX_PIXELS = 100_000_000  # of a picture; larger ones are not looked at
 _MAX_RATE = 25  # frames/s
 
 
@@ -101,7 +102,8 @@ class Verification:
             verdict = "no readable mark, but traces of one."
         else:
             verdict = "no mark found. That proves nothing: marks can be removed, and other programs leave none."
-        return "\n".join([f"{printable(self.path)}: {verdict}", *lines])
+        # what the file says of itself may hold anything, also what a terminal obeys
+        return "\n".join(printable(line) for line in [f"{self.path}: {verdict}", *lines])
 
 
 def verify(path: str | os.PathLike[str]) -> Verification:
@@ -131,7 +133,9 @@ def _picture(file: Path) -> npt.NDArray[np.uint8] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file) as image:
+            with open_picture(file) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
                 return np.asarray(image.convert("RGB"))
     except UnidentifiedImageError:
         return None
@@ -143,9 +147,7 @@ def _picture(file: Path) -> npt.NDArray[np.uint8] | None:
 
 
 def _some_frames(file: Path) -> Generator[npt.NDArray[np.uint8], None, None]:
-    duration = re.search(r"Duration: (\d+):(\d+):([\d.]+)", ffmpeg.header(file))
-    hours, minutes, seconds = duration.groups() if duration else ("0", "0", "0")
-    length = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    length = duration_s(ffmpeg.header(file))
     rate = min(N_FRAMES / min(length, MAX_S), _MAX_RATE) if length else None
     frames = read_frames(file, rate)
     try:

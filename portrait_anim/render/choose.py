@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from portrait_anim.errors import OptionError, PhotoError
-from portrait_anim.face.choose import choose_faces
+from portrait_anim.face.choose import choose_faces, face_at
 from portrait_anim.face.cutout import Cutout, cut_out
 from portrait_anim.face.photo import Photo, load_photo
 from portrait_anim.face.reframe import LOAD, reframed
@@ -25,6 +24,7 @@ from portrait_anim.render.group import Group
 from portrait_anim.render.morph import Morph
 from portrait_anim.render.scene import Image
 from portrait_anim.render.swap import Guest
+from portrait_anim.system.containers import open_picture
 from portrait_anim.system.files import printable, readable_file
 
 logger = logging.getLogger(__name__)
@@ -39,12 +39,15 @@ def shown_photo(given: Any, landmarker: Landmarker, options: PhotoOptions) -> tu
     """Load a photo, choose its faces that move, and bring both to the film's shape.
 
     Raises:
-        PhotoError, NoFaceError: as of :func:`load_photo` and :func:`choose_faces`.
+        PhotoError, NoFaceError: as of :func:`load_photo`, :func:`choose_faces` and :func:`face_at`.
         OptionError: the faces do not fit into a crop that was asked for.
     """
     limit = options.max_size
     photo = load_photo(given, limit * LOAD if limit is not None and options.format is not None else limit)
-    faces = choose_faces(photo, landmarker, options.face)
+    if options.face_box is not None:
+        faces = [face_at(photo, landmarker, options.face_box)]
+    else:
+        faces = choose_faces(photo, landmarker, options.face)
     return reframed(photo, faces, options.format, limit)
 
 
@@ -123,7 +126,7 @@ def _behind(behind: Background, size: tuple[int, int], video: Video) -> tuple[Im
 
 def _is_picture(path: Path) -> bool:
     try:
-        with PillowImage.open(path):
+        with open_picture(path):
             return True
     except UnidentifiedImageError:
         return path.suffix.lower() in (".heic", ".heif")  # Pillow learns them when one is loaded

@@ -18,7 +18,7 @@ from portrait_anim.options.morph import parse_morph
 from portrait_anim.options.text import READERS, read_option
 from portrait_anim.service.jobs import Upload
 from portrait_anim.system import ffmpeg
-from portrait_anim.system.containers import duration_s
+from portrait_anim.system.containers import duration_s, open_picture
 
 FILES = ("photo", "audio", "actor", "motion", "morph_photo")
 """Fields that hold files; all but photo and actor may come several times."""
@@ -30,8 +30,8 @@ SERVERS = (
 """Options that are the server's own: what runs on it and what is written there. And, from idle on, what the service
 does not offer: films of another kind, and what needs further files."""
 CHOICES = (
-    "face", "max_size", "weights", "landmarker", "morph", "morph_style", "emotion", "head_motion", "blinks", "seed",
-    "fps", "max_duration", "actor_face", "actor_neutral", "lips", "gaze", "label",
+    "face", "face_box", "max_size", "weights", "landmarker", "morph", "morph_style", "emotion", "head_motion",
+    "blinks", "seed", "fps", "max_duration", "actor_face", "actor_neutral", "lips", "gaze", "label",
     "aspect", "fill", "loop",
 )  # fmt: skip
 """The options that a client may send, by the keywords of :func:`portrait_anim.animate`. None of them opens a path: a
@@ -260,7 +260,7 @@ def _check_size(upload: Upload, limits: Limits) -> None:
     from PIL import Image
 
     try:
-        with Image.open(upload.content) as image:
+        with open_picture(upload.content) as image:
             width, height = image.size
     except Image.DecompressionBombError as e:
         raise LimitError(

@@ -16,6 +16,7 @@ _FILE = {"type": "string", "format": "binary"}
 _DATA = {"type": "string", "description": "base64, or a data URL"}
 _WRITTEN = {  # told otherwise than in Python
     "face": "which of several faces, counted from the left, from 1: 2, or 1,3, or all",
+    "face_box": "x,y,width,height of a face in the photo, upright, px: it is taken there, whatever is found",
     "morph": "NAME@SECOND or NAME@SECOND:LENGTH of photos sent as morph_photo, several with commas",
     "fps": "frames/s of the film, 1 to 60; also as 30000/1001",
 }

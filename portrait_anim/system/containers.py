@@ -1,4 +1,4 @@
-"""Decides which files ffmpeg may open here, and reads their headers.
+"""Decides which files ffmpeg and Pillow may open here, and reads their headers.
 
 A playlist (m3u8, mpd, sdp, concat...) is a text that names other files, which ffmpeg would open. A "recording" sent by
 somebody else could so put the sound of a private file into a film. Only formats that hold their own data are allowed.
@@ -11,6 +11,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # ffmpeg's names of its demuxers. Left out: whatever opens further files or hosts (hls, dash, concat, imf, sdp, rtsp,
 # vobsub, image2, avisynth, dvdvideo...), pictures, subtitles and plain text.
@@ -34,6 +38,21 @@ _CONTAINERS = (
     "png_pipe jpeg_pipe webp_pipe bmp_pipe tiff_pipe gif_pipe"
 )
 WHITELIST = ",".join(_CONTAINERS.split())
+PICTURES = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
+"""What Pillow may open. Not EPS or PDF, which run other programs."""
+
+
+def open_picture(file: Path | BinaryIO) -> Image.Image:
+    """Open a picture of one of the formats :data:`PICTURES`; its pixels are not decoded yet.
+
+    Raises:
+        UnidentifiedImageError: it is none. Other errors are Pillow's own, of nearly any kind on damaged files.
+    """
+    from PIL import Image
+
+    Image.init()
+    return Image.open(file, formats=[name for name in PICTURES if name in Image.OPEN])
+
 
 _SNIFFED_BYTES = 4096
 _PLAYLISTS = (  # how texts that name other files begin, and what they are called

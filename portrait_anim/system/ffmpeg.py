@@ -32,6 +32,9 @@ SOUND_FILTER = "aresample=rematrix_maxval=1.0:async=1:first_pts=0"
 PIPE_BYTES = 1 << 20  # the largest pipe Linux gives without privileges; a 512x512 frame fits in whole
 _TOO_LARGE = getattr(signal, "SIGXFSZ", 0)  # what a process gets that writes beyond its limit
 _KEPT_LINES = 200  # of stderr
+_TOLD = re.compile(
+    r"Input #0, |  Duration: |  Stream #0:\d+|  Program \d"
+)  # lines of a header that are not somebody's words
 _NOISE = re.compile(
     r"^\s*(\[([^\]]*@ 0x[0-9a-f]+|error|fatal|panic)\]\s*)+", re.IGNORECASE
 )  # "[mp4 @ 0x55d4] [error] "
@@ -225,11 +228,19 @@ def _widen(pipe: IO[bytes] | None) -> None:
 
 
 def header(path: str | os.PathLike[str]) -> str:
-    """Return what ``ffmpeg -i`` says about the file ``path``; empty when ffmpeg cannot open it.
+    """Return what ``ffmpeg -i`` says of the file ``path``, its length and its streams; empty when it cannot be opened.
 
-    Text files, which ffmpeg would play as a terminal's screen, count as not opened.
+    Text files, which ffmpeg would play as a terminal's screen, count as not opened. Tags and chapters are left out:
+    there may be any number of them, and they may hold any words. Of streams at most ``_KEPT_LINES`` are told.
     """
-    child = Child(["-nostdin", "-hide_banner", *file_input(path)])
+    kept = 0
+
+    def watch(line: str) -> str | None:
+        nonlocal kept
+        kept += _TOLD.match(line) is not None
+        return line if _TOLD.match(line) and kept < _KEPT_LINES else None
+
+    child = Child(["-nostdin", "-hide_banner", *file_input(path)], watch=watch)
     child.wait()
     start = re.search(r"^Input #0, ([\w,]+), from ", child.log, re.MULTILINE)
     if start is None or start[1] == "tty":

@@ -1,16 +1,26 @@
-"""Small checks on files that users name, and how a path is shown in a message."""
+"""Small checks on files that users name, how a path is shown in a message, and the names of files that still grow."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import hashlib
 import os
+import re
 import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from portrait_anim.errors import OutputError, PortraitAnimError
 
 _HIDDEN = ".portrait_anim-"  # names of files that grow begin with this, then the number of the process that writes them
+_OWNED = re.compile(r"\.?portrait_anim-(?P<process>[1-9]\d{0,9})-(?P<machine>[0-9a-f]{8})-")
+_listeners: list[Callable[[Path], None]] = []  # told the folder of every file that begins to grow
 
 
 def printable(path: str | os.PathLike[str]) -> str:
@@ -82,11 +92,80 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
 
 def hidden_name(target: Path) -> Path:
     """Return a new hidden name beside ``target``, under which a file grows until it is whole; it names this process."""
-    return target.with_name(f"{_HIDDEN}{os.getpid()}-{secrets.token_hex(8)}{target.suffix.lower()}")
+    for listener in _listeners:
+        listener(target.absolute().parent)
+    return target.with_name(f"{_HIDDEN}{_owner()}{secrets.token_hex(8)}{target.suffix.lower()}")
+
+
+def temporary_prefix() -> str:
+    """Return how the names of this process's files in the folder for temporary files begin; see ``remove_orphans``."""
+    return f"{_HIDDEN[1:]}{_owner()}"
+
+
+def tell_folders(listener: Callable[[Path], None]) -> None:
+    """Let ``listener`` know the folder of every file that begins to grow from now on."""
+    _listeners.append(listener)
 
 
 def remove_unfinished(folder: Path, process: int) -> None:
-    """Remove the files under hidden names that a process left in ``folder`` when it was killed."""
-    for leftover in folder.glob(f"{_HIDDEN}{process}-*"):
-        with contextlib.suppress(OSError):
+    """Remove what a process left unfinished in ``folder`` when it was killed."""
+    for leftover in _unfinished(folder, lambda owner: int(owner["process"]) == process):
+        _remove(leftover)
+
+
+def remove_orphans(*folders: Path) -> None:
+    """Remove what killed processes of this user left unfinished in ``folders``, and among the temporary files.
+
+    A name tells its process and its machine. Files of processes that live, of other machines (a shared disk, another
+    container) and of other users stay. So does everything on Windows, where a process cannot be asked without harm.
+    """
+    if sys.platform == "win32":
+        return
+    for folder in (*folders, Path(tempfile.gettempdir())):
+        for leftover in _unfinished(
+            folder, lambda owner: owner["machine"] == _machine() and not _lives(int(owner["process"]))
+        ):
+            with contextlib.suppress(OSError):
+                if leftover.lstat().st_uid == os.getuid():
+                    _remove(leftover)
+
+
+def _unfinished(folder: Path, wanted: Callable[[re.Match[str]], bool]) -> list[Path]:
+    """Return the files and folders in ``folder`` whose name tells a process, where ``wanted`` says so of the name."""
+    try:
+        with os.scandir(folder) as entries:
+            owned = [(Path(entry.path), owner) for entry in entries if (owner := _OWNED.match(entry.name))]
+    except OSError:
+        return []
+    return [path for path, owner in owned if wanted(owner)]
+
+
+def _remove(leftover: Path) -> None:
+    with contextlib.suppress(OSError):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
             leftover.unlink()
+
+
+def _owner() -> str:
+    return f"{os.getpid()}-{_machine()}-"
+
+
+@functools.cache
+def _machine() -> str:
+    """Return eight letters that stand for where this process's number means something: host and process namespace."""
+    space = ""
+    with contextlib.suppress(OSError):
+        space = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 (no file)
+    return hashlib.sha256(f"{socket.gethostname()} {space}".encode()).hexdigest()[:8]
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's; no number of a process
+        return True
+    return True

@@ -56,11 +56,31 @@ def folder() -> Path:
 @cache
 def registry() -> dict[str, WeightEntry]:
     """Return every registered weight file by name."""
-    lines = json.loads((folder() / REGISTRY).read_text("utf-8"))
-    return {
-        name: WeightEntry(name=name, **{**line, "training_data": tuple(line["training_data"])})
-        for name, line in lines.items()
-    }
+    return read_registry(folder() / REGISTRY)
+
+
+def read_registry(path: Path) -> dict[str, WeightEntry]:
+    """Return the entries of a registry file by name.
+
+    Raises:
+        WeightsError: it cannot be read, or is no registry.
+    """
+    try:
+        lines = json.loads(path.read_text("utf-8"))
+        entries = {
+            name: WeightEntry(name=name, **{**line, "training_data": tuple(line["training_data"])})
+            for name, line in lines.items()
+        }
+        plain = all(
+            isinstance(entry.file, str) and isinstance(entry.sha256, str) and Path(entry.file).name == entry.file
+            for entry in entries.values()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        reason = e.strerror if isinstance(e, OSError) else "not such a file"
+        raise WeightsError(f"the list of weights {path} cannot be read ({reason}): install portrait-anim again") from e
+    if not plain:
+        raise WeightsError(f"the list of weights {path} names no plain files: install portrait-anim again")
+    return entries
 
 
 @cache
@@ -76,7 +96,10 @@ def weight_path(name: str) -> Path:
     path = folder() / entry.file
     if not path.is_file():
         raise WeightsError(f"weights {name!r} are missing at {path}: install portrait-anim again")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as e:
+        raise WeightsError(f"weights {name!r} at {path} cannot be read ({e.strerror}): check the disk") from e
     if digest != entry.sha256:
         raise WeightsError(
             f"weights {name!r} at {path} are damaged (sha256 {digest[:12]}…): install portrait-anim again"

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 # Without these flags swscale's yuv -> rgb loses about one grey level on average.
 _EXACT = "scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+MAX_PIXELS = 100_000_000  # of a frame: 300 MB of memory
 _FIRST_PICTURE = "0:V:0"  # V: cover art does not count
 
 
@@ -103,7 +104,7 @@ def read_frames(
 
     Raises:
         VideoError: at once: no such file, a folder, empty, not a video, no picture track. At the first frame:
-            nothing can be decoded.
+            nothing can be decoded, or it is too large.
         OptionError: at once: ``fps`` out of range.
     """
     file, name = readable_file(path, VideoError, "video"), printable(path)
@@ -135,7 +136,7 @@ def _frames(arguments: list[str], name: str) -> Generator[npt.NDArray[np.uint8],
     child = ffmpeg.Child(arguments)
     n_frames = 0
     try:
-        while (frame := _read_ppm(child.stdout)) is not None:
+        while (frame := _read_ppm(child.stdout, name)) is not None:
             n_frames += 1
             yield frame
         status = child.wait()
@@ -147,12 +148,14 @@ def _frames(arguments: list[str], name: str) -> Generator[npt.NDArray[np.uint8],
         logger.warning("%s is damaged in places, %d frames are used (%s)", name, n_frames, child.reason())
 
 
-def _read_ppm(pipe: IO[bytes]) -> npt.NDArray[np.uint8] | None:
+def _read_ppm(pipe: IO[bytes], name: str) -> npt.NDArray[np.uint8] | None:
     """Read one binary PPM picture; None at the end of the stream or when it is cut off."""
     if pipe.readline() != b"P6\n":
         return None
     width, height = map(int, pipe.readline().split())
     pipe.readline()  # 255
+    if width * height > MAX_PIXELS:
+        raise VideoError(f"the picture in {name} is too large at {width}x{height} px: reduce it first")
     frame = np.empty((height, width, 3), np.uint8)
     view, done = frame.data.cast("B"), 0
     while done < len(view):

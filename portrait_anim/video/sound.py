@@ -15,7 +15,7 @@ from portrait_anim.audio.track import Track, blocks
 from portrait_anim.audio.waveform import as_channels, check_sample_rate, in_range
 from portrait_anim.errors import AudioError, OutputError
 from portrait_anim.system import ffmpeg
-from portrait_anim.system.files import printable, readable_file
+from portrait_anim.system.files import printable, readable_file, temporary_prefix
 
 Waveform: TypeAlias = tuple[npt.NDArray[np.float32], int]
 Sound: TypeAlias = "str | os.PathLike[str] | Track | tuple[Any, int]"
@@ -118,7 +118,7 @@ def keep_captions(text: str, kept: list[Path]) -> Path:
 def _temporary_file(what: str, suffix: str, kept: list[Path]) -> tuple[int, Path]:
     """Return an open descriptor and the name of a new file."""
     try:
-        handle, name = tempfile.mkstemp(prefix="portrait_anim-", suffix=suffix)
+        handle, name = tempfile.mkstemp(prefix=temporary_prefix(), suffix=suffix)
     except OSError as e:  # no folder for temporary files, or no room for one more name
         raise OutputError(f"cannot keep {what} in a file ({e.strerror}): set TMPDIR to a folder") from e
     kept.append(Path(name))

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from portrait_anim.errors import OptionError, OutputError
 from portrait_anim.options import plain_number
 from portrait_anim.system import ffmpeg
-from portrait_anim.system.files import hidden_name, printable
+from portrait_anim.system.files import hidden_name, printable, remove_orphans
 from portrait_anim.video.formats import PNG_NAME, SOUND_NAME, check_output, format_of
 from portrait_anim.video.level import level_note
 from portrait_anim.video.sound import FilmSound, Sound, keep_captions
@@ -111,6 +111,7 @@ class Writer:
         self._child: ffmpeg.Child | None = None
 
     def __enter__(self) -> Self:
+        remove_orphans(self.path.parent)
         try:
             if self.format.folder:
                 self._temporary.mkdir()

@@ -49,6 +49,8 @@ def test_options_are_read_as_on_the_command_line() -> None:
         "max_duration": 600,
     }  # fmt: skip
     assert [(upload.keyword, upload.name) for upload in uploads] == [("photo", "photo.png"), ("audio", "audio-1.wav")]
+    placed, _ = checked({"face_box": "1,2,30,40"}, sent(), Limits())
+    assert placed["face_box"] == (1, 2, 30, 40)
     same, _ = checked({"head_motion": 0.5, "face": [2, 1], "max_duration": "0:30"}, sent(), Limits())
     assert (same["head_motion"], same["face"], same["max_duration"]) == (0.5, [2, 1], 30)
 
@@ -64,6 +66,9 @@ def _items(files: dict[str, list[Sent]]) -> list[tuple[str, str | Sent]]:
         ({"head_motion": "much"}, "head_motion: 'much' is not a number"),
         ({"head_motion": 3}, "head_motion 3 is out of range: give a number from 0 to 2"),
         ({"head_motion": True}, "head_motion True is out of range"),
+        ({"face_box": "1,2,3"}, "face_box: '1,2,3' is no box"),
+        ({"face_box": [1, 2, 3, 4]}, "face_box width 3 is out of range"),
+        ({"face_box": [1, 2, 30, 40], "face": 1}, "face and face_box both say"),
         ({"seed": 1.5}, "seed 1.5 is out of range"),
         ({"emotion": "hungry"}, "unknown emotion 'hungry'"),
         ({"label": 5}, "label is no text"),
