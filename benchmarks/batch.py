@@ -1,10 +1,10 @@
 """How many films an hour: ``batch`` with 1 worker, with 2, and the command ``animate`` for each row, side by side.
 
-    PYTHONPATH=. python benchmarks/batch.py [--films 6] [--seconds 10] [--size 512x512] [--turns 2] [--workers 1 2] [--json OUT]
+    PYTHONPATH=. python benchmarks/batch.py [--films 6] [--seconds 10] [--size 512x512] [--turns 2] [--workers 1 2] [--parts-of MINUTES] [--json OUT]
 
 The same rows (examples/astronaut.jpg resampled, stretches of examples/speech.flac) go through every way in turn, so that
 a busy machine slows them alike; the table shows medians over the turns. Everything counts, from the first process's start
-to the last one's end: loading the nets too, which ``animate`` does for every row. CPU seconds are those of all processes,
+to the last one's end: loading the nets too, which ``animate`` does for every row. With ``--parts-of`` films are cut, and drawn by all workers (``--films 1 --seconds 120``). CPU seconds are those of all processes,
 ffmpeg's among them; on a machine that does other work they are the steadier measure. POSIX only. Prints Markdown.
 """  # noqa: E501
 
@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--size", default="512x512", metavar="WxH")
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--parts-of", type=float, metavar="MINUTES")
     parser.add_argument("--json", type=Path, metavar="OUT")
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
@@ -83,6 +84,7 @@ def main() -> None:
                 if workers:
                     out = str(folder / f"{turn}-{workers}")
                     commands = [["batch", str(folder / "jobs.csv"), "--out", out, "--workers", str(workers)]]
+                    commands[0] += ["--parts-of", str(options.parts_of)] if options.parts_of else []
                 else:
                     out = str(folder / f"{turn}-animate")
                     Path(out).mkdir()

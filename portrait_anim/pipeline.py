@@ -10,7 +10,6 @@ sounds -> driver -> perform -> motions -------'
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from dataclasses import fields, replace
 from typing import Any, Unpack
 
 from portrait_anim import stages
@@ -27,8 +26,8 @@ from portrait_anim.animation import (
     Steps,
     as_sounds,
 )
-from portrait_anim.captions.film import FilmCaptions
 from portrait_anim.config import FPS
+from portrait_anim.drivers.base import Driver
 from portrait_anim.drivers.choose import make_driver
 from portrait_anim.drivers.stream import StreamDriver
 from portrait_anim.drivers.voice import VoiceNets
@@ -47,10 +46,10 @@ from portrait_anim.options import (
 )
 from portrait_anim.options.background import BackgroundLike
 from portrait_anim.options.morph import MorphLike, check_end
-from portrait_anim.provenance.label import Label, Style
-from portrait_anim.provenance.record import FilmMarker, Provenance
+from portrait_anim.options.names import photo_choices
+from portrait_anim.provenance.marker import FilmMarker
+from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.choose import shown_photo
-from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer
 
 
@@ -165,13 +164,8 @@ def animate(
         face, max_size, weights, device, landmarker, morph, morph_style, background, aspect, fill, face_box
     )
     sounds = as_sounds(audio)
-    output = film_target(
-        photo, sounds, output, overwrite=overwrite, actor=actor, motions=options.motions,
-        otherwise=stages.kind_of(options), transparent=seen.behind.transparent,
-    )  # fmt: skip
-    if face is None and face_box is None and (n_faces := max(len(options.motions) or len(sounds), 1)) > 1:
-        seen = replace(seen, face=tuple(range(1, n_faces + 1)))
-    animator = Animator(photo, **{part.name: getattr(seen, part.name) for part in fields(seen) if part.init})
+    output = stages.output_of(photo, sounds, output, options, overwrite=overwrite, transparent=seen.behind.transparent)
+    animator = Animator(photo, **photo_choices(seen, len(options.motions) or len(sounds)))
     return animator._film(sounds, output, options, Steps(progress), overwrite=overwrite)
 
 
@@ -270,31 +264,36 @@ class Animator:
     def _film(
         self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
     ) -> Animation:
-        target = film_target(
-            self._given, given, output, overwrite=overwrite, actor=options.actor, motions=options.motions,
-            otherwise=stages.kind_of(options), transparent=self._transparent,
-        )  # fmt: skip
-        inputs = (self._given, *given, *options.motions)
-        saved = stages.motion_files(options, inputs, len(self.faces), overwrite=overwrite)
-        label = None if options.label is None else Label(Style.parse(options.label), self.size, options.fps)  # it fits
-        captions = FilmCaptions.load(options)
-        step("reading", 0, len(given))
-        driver = make_driver(given, len(self.faces), self._nets, options)
-        check_end(self._changes, driver.duration_s, self._given if options.loop else None)
-        step("reading", len(given), len(given))
-        record = Provenance.of(self._scene.facts, captions.facts(driver.facts(options)), options, target)
-        fps = stages.frame_rate(options)
-        captions.fit(self.size, fps, driver.duration_s, self.faces, None if label is None else label.box)
-        marker = record.marker(self._scene.still, fps, captions.painter)
-        writer = Writer(
-            target, self.size, options.fps, [sound.film for sound in driver.sounds], overwrite=overwrite,
-            metadata=record.metadata, captions=captions.track, before_rename=record.finish,
-            transparent=self._transparent,
-        )  # fmt: skip
+        driver, film = self._begin(given, output, options, step, overwrite=overwrite)
+        writer = Writer(*film.file, **film.about)
         step("listening", 0, len(given))
         motions = stages.perform(driver, self._targets, options, self._scene)
         del driver  # 0.3 GB of temporary files an hour, and the film is still to be drawn
         step("listening", len(given), len(given))
-        stages.write_film(motions, self._nets.space, self._scene, marker, writer, record, saved, step)
-        n_frames = len(motions[0])
+        drawn = stages.draw(motions, self._nets.space, self._scene, film.marker)
+        stages.write_film(motions, self._nets.space, drawn, writer, film.record, film.saved, step)
+        n_frames, fps = len(motions[0]), stages.frame_rate(options)
         return Animation(writer.path, n_frames, n_frames / fps, fps, self.size, motions, options.seed)
+
+    def _begin(
+        self, given: list[SoundLike], output: PathLike | None, options: FilmOptions, step: Steps, *, overwrite: bool
+    ) -> tuple[Driver, stages.Begun]:
+        target = stages.output_of(
+            self._given, given, output, options, overwrite=overwrite, transparent=self._transparent
+        )
+        inputs = (self._given, *given, *options.motions)
+        saved = stages.motion_files(options, inputs, len(self.faces), overwrite=overwrite)
+        over = stages.Overlays(options, self.size)
+        step("reading", 0, len(given))
+        driver = make_driver(given, len(self.faces), self._nets, options)
+        check_end(self._changes, driver.duration_s, self._given if options.loop else None)
+        step("reading", len(given), len(given))
+        record = Provenance.of(self._scene.facts, over.captions.facts(driver.facts(options)), options, target)
+        painter = over.fit(self.faces, driver.duration_s)
+        marker = record.marker(self._scene.still, stages.frame_rate(options), painter)
+        file = (target, self.size, options.fps, [sound.film for sound in driver.sounds])
+        about = {
+            "overwrite": overwrite, "metadata": record.metadata, "captions": over.captions.track,
+            "before_rename": record.finish, "transparent": self._transparent,
+        }  # fmt: skip
+        return driver, stages.Begun(record, marker, saved, file, about)

@@ -9,12 +9,14 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from portrait_anim.animation import Frame, Image, Steps
+from portrait_anim.animation import Frame, Image, PathLike, Steps
 from portrait_anim.audio.waveform import PieceReader
+from portrait_anim.captions.film import FilmCaptions
 from portrait_anim.config import FPS
 from portrait_anim.drivers.base import Driver, LiveDriver, Target
 from portrait_anim.errors import OptionError, OutputError
@@ -29,12 +31,68 @@ from portrait_anim.motion.gaze import Gaze
 from portrait_anim.motion.loop import looped
 from portrait_anim.motion.space import Motion, MotionSpace
 from portrait_anim.options import FilmOptions, MotionOptions, PhotoOptions
-from portrait_anim.provenance.record import FilmMarker, Provenance
+from portrait_anim.provenance.label import Label, Style
+from portrait_anim.provenance.marker import FilmMarker
+from portrait_anim.provenance.record import Provenance
 from portrait_anim.render.choose import make_scene
 from portrait_anim.render.scene import Scene
 from portrait_anim.system.threads import in_order, one_thread_each
 from portrait_anim.video.looped import LoopedVideo
+from portrait_anim.video.target import film_target
 from portrait_anim.video.writer import Writer, check_fps
+
+if TYPE_CHECKING:
+    from portrait_anim.captions.draw import CaptionPainter
+
+
+class Overlays:
+    """What is drawn over a film's frames before they are marked: captions and a label. Read and checked at once.
+
+    Args:
+        options: of the film.
+        size: (width, height) px.
+
+    Attributes:
+        captions: of the film.
+        style: the label's; None: there is none.
+
+    Raises:
+        OptionError: the label does not fit.
+        CaptionError: as of :meth:`FilmCaptions.load`.
+    """
+
+    def __init__(self, options: FilmOptions, size: tuple[int, int]) -> None:
+        self._size, self._fps = size, frame_rate(options)
+        self.style = None if options.label is None else Style.parse(options.label)
+        self._label = None if self.style is None else Label(self.style, size, options.fps)
+        self.captions = FilmCaptions.load(options)
+
+    def fit(self, faces: Sequence[Face], duration_s: float) -> CaptionPainter | None:
+        """Fit the captions to a film of this length; return what draws them, if they are drawn.
+
+        Raises:
+            OptionError: as of :meth:`FilmCaptions.fit`.
+        """
+        box = None if self._label is None else self._label.box
+        self.captions.fit(self._size, self._fps, duration_s, faces, box)
+        return self.captions.painter
+
+
+class Begun(NamedTuple):
+    """A film whose inputs have been read, before anything moves.
+
+    Attributes:
+        record: the film's marks.
+        marker: of its frames.
+        saved: the motion files that are asked for.
+        file, about: arguments and keywords of the film's :class:`Writer`, or of a class that takes what it takes.
+    """
+
+    record: Provenance
+    marker: FilmMarker
+    saved: MotionFiles | None
+    file: tuple[Any, ...]
+    about: dict[str, Any]
 
 
 def frame_rate(options: MotionOptions) -> float:
@@ -95,28 +153,30 @@ def gazes(scene: Scene, options: MotionOptions) -> list[Gaze]:
 
 
 def draw(
-    motions: Sequence[Motion], space: MotionSpace, scene: Scene, marker: FilmMarker
+    motions: Sequence[Motion], space: MotionSpace, scene: Scene, marker: FilmMarker, first: int = 0
 ) -> Generator[Frame, None, None]:
-    """Return the marked frames, drawn in threads as they are taken."""
+    """Return the marked frames, drawn in threads as they are taken; ``first`` is the number of the first in its film.
+
+    No frame depends on another one, so a part of a film has the frames that the whole film has there.
+    """
 
     def frame(i: int) -> Frame:
-        return marked_frame([space.state(motion, i) for motion in motions], scene, marker, i, motions[0].fps)
+        return marked_frame([space.state(motion, i) for motion in motions], scene, marker, first + i, motions[0].fps)
 
     with one_thread_each():
         yield from in_order(frame, len(motions[0]))
 
 
 def write_film(
-    motions: Sequence[Motion], space: MotionSpace, scene: Scene, marker: FilmMarker, writer: Writer,
+    motions: Sequence[Motion], space: MotionSpace, drawn: Generator[Frame, None, None], writer: Writer,
     record: Provenance, saved: MotionFiles | None, step: Steps,
 ) -> None:  # fmt: skip
-    """Draw the frames and write them, and the motion files if there are any.
+    """Write the frames, and the motion files if there are any.
 
     Args:
         motions: one a face.
         space: of the motions.
-        scene: the picture.
-        marker: of the frames.
+        drawn: the frames, see :func:`draw`; none where the writer joins parts that are there already.
         writer: of the film, not yet open.
         record: of the film; its files must not change meanwhile.
         saved: the motion files, not yet open.
@@ -128,7 +188,7 @@ def write_film(
     """
     n_frames = len(motions[0])
     try:
-        with saved or nullcontext(), writer, closing(draw(motions, space, scene, marker)) as frames:
+        with saved or nullcontext(), writer, closing(drawn) as frames:
             record.check_files()
             step("drawing", 0, n_frames)
             for done, frame in enumerate(frames, 1):
@@ -182,9 +242,15 @@ def marked_frame(states: Sequence[FaceState], scene: Scene, marker: FilmMarker, 
     return Frame(marker.mark(out, number), number / fps, box)
 
 
-def kind_of(options: MotionOptions) -> str | None:
-    """Return what a film without a file that moves it is called."""
-    return "idle" if options.idle is not None else None
+def output_of(
+    photo: Any, sounds: Sequence[Any], output: PathLike | None, options: FilmOptions, *, overwrite: bool,
+    transparent: bool,
+) -> Path:  # fmt: skip
+    """Return where the film goes, checked before long work; see :func:`film_target`. Without a sound it may be idle."""
+    return film_target(
+        photo, sounds, output, overwrite=overwrite, actor=options.actor, motions=options.motions,
+        otherwise="idle" if options.idle is not None else None, transparent=transparent,
+    )  # fmt: skip
 
 
 def pixels_of(frames: Generator[Frame, None, None]) -> Generator[Image, None, None]:

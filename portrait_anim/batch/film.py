@@ -11,17 +11,36 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from portrait_anim.batch.jobs import Job, with_files
 from portrait_anim.batch.places import fetch, inside, is_url, put, state_of
 from portrait_anim.errors import OutputError, PortraitAnimError, StoreError
 from portrait_anim.system.files import temporary_prefix
 
+if TYPE_CHECKING:
+    from portrait_anim.batch.parts import CutFilm, Plan
+
 SUFFIX = ".mp4"
 MAX_NOTES = 10  # of one film
 PASSING = (OutputError, StoreError)  # errors that another try may not meet: a full disk, a store that is away
 UNSEEN_OPTIONS = ("sign_key", "audit_log", "save_motion")  # they do not change the film
 _CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a worker does of a film that is cut.
+
+    Attributes:
+        plan: of the film; with the motion of one part, or of all where they are joined.
+        places: of the parts, paths or URLs.
+        number: of the part to draw; None: join them all.
+    """
+
+    plan: Plan
+    places: tuple[str, ...]
+    number: int | None
 
 
 @dataclass(frozen=True)
@@ -32,16 +51,34 @@ class Task:
         job: what to make.
         out: the folder or URL it goes to.
         overwrite: replace a film that is there.
+        longest_s: a film that is longer is not made but planned, in parts of this length; None: films are whole.
+        share: what is to be done of a film that has been planned.
     """
 
     job: Job
     out: str
     overwrite: bool
+    longest_s: float | None = None
+    share: Share | None = None
 
     @property
     def film(self) -> str:
         """The film's place."""
         return inside(self.out, self.job.id + SUFFIX)
+
+    @property
+    def made(self) -> str:
+        """The place of what is made: of the film, or of a part."""
+        if self.share is None or self.share.number is None:
+            return self.film
+        return self.share.places[self.share.number]
+
+    @property
+    def name(self) -> str:
+        """What messages call it, and what tries are counted by."""
+        if self.share is None:
+            return self.job.id
+        return f"{self.job.id}, " + ("joining" if self.share.number is None else f"part {self.share.number + 1}")
 
 
 @dataclass(frozen=True)
@@ -56,6 +93,7 @@ class Outcome:
         content_id: that its marks carry, hexadecimal.
         inputs: the sum of everything the film depends on, see :func:`inputs_of`.
         notes: what the library logged: (level, line).
+        plan: of a film that is to be made in parts; nothing has been written then.
     """
 
     seconds: float
@@ -65,6 +103,7 @@ class Outcome:
     content_id: str = ""
     inputs: str = ""
     notes: tuple[tuple[int, str], ...] = ()
+    plan: Plan | None = None
 
 
 def never() -> bool:
@@ -94,6 +133,7 @@ def make(task: Task, stopped: Callable[[], bool] = never) -> Outcome:
 
 
 def _made(task: Task, stopped: Callable[[], bool]) -> Outcome:
+    from portrait_anim.batch.parts import CutFilm
     from portrait_anim.pipeline import animate
     from portrait_anim.provenance.manifest import read_manifest
 
@@ -101,25 +141,45 @@ def _made(task: Task, stopped: Callable[[], bool]) -> Outcome:
         if stopped():
             raise KeyboardInterrupt
 
-    inputs = inputs_of(task.job)
+    part = task.made != task.film
+    inputs = "" if part else inputs_of(task.job)
     with contextlib.ExitStack() as stack:
         here = Here(stack)
         try:
-            photo, *sounds = (here(place) for place in (task.job.photo, *task.job.audio))
+            photo = here(task.job.photo)
+            sounds = [place if part else here(place) for place in task.job.audio]  # a part is silent
             options = with_files(task.job.options, here)
             if options.get("morph") is not None:
                 options["morph"] = [
                     (place if face is None else f"{place}#{face}", second, length)
                     for place, second, length, face in options["morph"]
                 ]
-            film = here.new(task.job.id + SUFFIX) if is_url(task.out) else Path(task.film)
-            animate(photo, list(sounds) or None, film, **options, progress=watch, overwrite=task.overwrite)
+            made = here.new(Path(task.made).name) if is_url(task.out) else Path(task.made)
+            if task.longest_s is None:
+                animate(photo, list(sounds) or None, made, **options, progress=watch, overwrite=task.overwrite)
+            else:
+                plan = _shared(task, CutFilm(photo, sounds, options, watch), made, here)
+                if plan is not None:
+                    return Outcome(0, plan=plan)
         except PortraitAnimError as e:
             raise type(e)(here.named(str(e))) from e
-        sha256, content_id = _sha256(film), read_manifest(film).content_id
+        sha256, content_id = ("", None) if part else (_sha256(made), read_manifest(made).content_id)
         if is_url(task.out):
-            put(film, task.film)
+            put(made, task.made)
     return Outcome(0, None, False, sha256, "" if content_id is None else f"{content_id:08x}", inputs)
+
+
+def _shared(task: Task, film: CutFilm, made: Path, here: Here) -> Plan | None:
+    """Do a worker's share of a film, or plan it."""
+    share = task.share
+    if share is None:
+        assert task.longest_s is not None  # noqa: S101
+        return film.plan(made, task.longest_s, overwrite=task.overwrite)
+    if share.number is not None:
+        film.part(share.plan, share.number, made)
+    else:
+        film.join(share.plan, here.together(share.places), made, overwrite=task.overwrite)
+    return None
 
 
 class Here:
@@ -140,6 +200,13 @@ class Here:
         if place not in self._copies:
             self._copies[place] = str(fetch(place, self._folder()))
         return self._copies[place]
+
+    def together(self, places: Sequence[str]) -> list[Path]:
+        """Return the paths at which places can be read that lie in one folder, or copies of them that do."""
+        if not any(is_url(place) for place in places):
+            return [Path(place) for place in places]
+        folder = self._folder()
+        return [fetch(place, folder) for place in places]
 
     def new(self, name: str) -> Path:
         """Return the path of a file to be written."""
@@ -201,8 +268,9 @@ class _Notes(logging.Handler):
         self._notes = notes
 
     def emit(self, record: logging.LogRecord) -> None:
-        if len(self._notes) < MAX_NOTES:
-            self._notes.append((record.levelno, " ".join(record.getMessage().split())))
+        note = record.levelno, " ".join(record.getMessage().split())
+        if len(self._notes) < MAX_NOTES and note not in self._notes:
+            self._notes.append(note)
 
 
 @contextlib.contextmanager

@@ -67,6 +67,21 @@ def put(file: Path, url: str) -> None:
         system.put_file(str(file), path)
 
 
+def remove(place: str) -> None:
+    """Remove a file that may be there.
+
+    Raises:
+        StoreError, OSError: it cannot be removed.
+    """
+    if not is_url(place):
+        Path(place).unlink(missing_ok=True)
+        return
+    with _told("remove", place):
+        system, path = _opened(place)
+        if system.exists(path):
+            system.rm_file(path)
+
+
 def read_text(place: str) -> str | None:
     """Return the text of a small file; None where there is none.
 

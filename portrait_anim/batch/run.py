@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from portrait_anim.batch.crew import Crew
+from portrait_anim.batch.cuts import Cuts
 from portrait_anim.batch.film import SUFFIX, Outcome, Task, inputs_of, same_film
 from portrait_anim.batch.jobs import Job
 from portrait_anim.batch.places import inside, is_url, names_in
@@ -48,8 +50,9 @@ Report = Callable[[Summary, Result | None], None]
 
 
 def run(
-    jobs: Sequence[Job], out: str, crew_of: Callable[[int], Crew], report: Report, *, retry: int, overwrite: bool
-) -> Summary:
+    jobs: Sequence[Job], out: str, crew_of: Callable[[int], Crew], report: Report, *, retry: int, overwrite: bool,
+    longest_s: float | None = None,
+) -> Summary:  # fmt: skip
     """Make the films and return how many there are; a film that fails never stops the others.
 
     Args:
@@ -59,6 +62,7 @@ def run(
         report: is told after every film how far it is, and what became of it.
         retry: how many more tries a film gets whose worker died, or whose error may pass.
         overwrite: replace films that are there already.
+        longest_s: a longer film is made in parts of this length, by several workers; None: films are whole.
 
     Raises:
         OutputError, StoreError: OUT cannot be used, or another batch is at work in it.
@@ -66,7 +70,7 @@ def run(
     with _Lock(out):
         results = Results(out)
         try:
-            return _Run(jobs, out, results, report, retry).work(crew_of, overwrite=overwrite)
+            return _Run(jobs, out, results, report, retry, longest_s).work(crew_of, overwrite=overwrite)
         finally:
             results.save()
 
@@ -101,8 +105,11 @@ class _Lock:
 
 
 class _Run:
-    def __init__(self, jobs: Sequence[Job], out: str, results: Results, report: Report, retry: int) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], out: str, results: Results, report: Report, retry: int, longest_s: float | None
+    ) -> None:
         self._jobs, self._out, self._results, self._report, self._retry = jobs, out, results, report, retry
+        self._longest_s = longest_s
         self._made = self._skipped = self._failed = 0
 
     def work(self, crew_of: Callable[[int], Crew], *, overwrite: bool) -> Summary:
@@ -111,25 +118,27 @@ class _Run:
         if not waiting:
             return self._summary()
         self._results.add(Result(task.job.id, OPEN) for task in waiting)  # from here on these films are this batch's
-        tries = dict.fromkeys((task.job.id for task in waiting), 0)
-        crew = crew_of(len(waiting))
-        try:
+        tries: Counter[str] = Counter()
+        with Cuts(self._out) as cuts, closing(crew_of(len(waiting))) as crew:
             working = 0
             while waiting or working:
                 while waiting and crew.idle():
-                    crew.give(waiting.popleft())
-                    working += 1
+                    if cuts.known(waiting[0]):
+                        crew.give(waiting[0])
+                        working += 1
+                    waiting.popleft()
                 for task, answer in crew.wait():
                     working -= 1
-                    tries[task.job.id] += 1
+                    tries[task.name] += 1
                     outcome = self._checked(task, answer)
-                    if outcome.error is not None and outcome.passing and tries[task.job.id] <= self._retry:
-                        logger.info("%s is tried again: %s", task.job.id, outcome.error)
-                        waiting.append(Task(task.job, task.out, overwrite=True))  # what is there now is its own
-                    else:
-                        self._finish(task, outcome)
-        finally:
-            crew.close()
+                    if outcome.error is not None and outcome.passing and tries[task.name] <= self._retry:
+                        logger.info("%s is tried again: %s", task.name, outcome.error)
+                        waiting.append(replace(task, overwrite=True))  # what is there now is its own
+                        continue
+                    following, final = cuts.follow(task, outcome)
+                    waiting.extendleft(reversed(following))  # what has begun is finished first
+                    if final is not None:
+                        self._finish(task, final)
         return self._summary()
 
     def _tasks(self, *, overwrite: bool) -> list[Task]:
@@ -138,7 +147,8 @@ class _Run:
         tasks = []
         for job in self._jobs:
             before = self._results.lines.pop(job.id, None)
-            task = Task(job, self._out, overwrite=overwrite or (before is not None and before.status == OPEN))
+            again = overwrite or (before is not None and before.status == OPEN)
+            task = Task(job, self._out, again, self._longest_s)
             there = job.id + SUFFIX in names
             if before is not None and before.status == DONE and not overwrite and self._same(task, before, names):
                 self._results.lines[job.id] = before
@@ -169,7 +179,7 @@ class _Run:
             return Outcome(
                 0, f"{answer}: see whether the photo or the sound is too large for this machine", passing=True
             )
-        if answer.error is None and not is_url(self._out) and not Path(task.film).is_file():
+        if answer.error is None and answer.plan is None and not is_url(self._out) and not Path(task.made).is_file():
             return Outcome(
                 answer.seconds, "the film is on the machine that made it: give --out a URL, or a folder that all share"
             )

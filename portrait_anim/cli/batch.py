@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from portrait_anim.cli import animate
-from portrait_anim.cli.arguments import Parser, whole
+from portrait_anim.cli.arguments import Parser, number, whole
 from portrait_anim.cli.display import terminal_columns
 from portrait_anim.errors import OptionError
-from portrait_anim.options.checks import check_whole
+from portrait_anim.options.checks import check_range, check_whole
 
 if TYPE_CHECKING:
     from portrait_anim.batch.crew import Crew
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
 MAX_WORKERS = 1024
 DEFAULT_RETRY = 2
+MIN_PART, MAX_PART = 0.01, 180.0  # minutes
 
 EXAMPLES = """\
 examples:
   portrait-anim batch jobs.csv --out films
   portrait-anim batch jobs.jsonl --out films --workers 4 --retry 1
   portrait-anim batch pairs/ --out films                    anna.jpg and anna.wav make films/anna.mp4
+  portrait-anim batch lectures.csv --out films --parts-of 5   a film of hours is made by all workers together
   portrait-anim batch jobs.csv --out s3://bucket/films --ray auto
 
 jobs.csv, a row a film; the columns after audio are options of `portrait-anim animate`, empty cells are left out:
@@ -60,6 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--retry", type=whole, default=DEFAULT_RETRY, metavar="N",
         help=f"more tries where a worker died, a disk was full, a store was away ({DEFAULT_RETRY})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--parts-of", type=number, metavar="MINUTES",
+        help="make films that are longer in parts of this length, with several workers, and join them",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="make all films anew, replace those that are there")
 
@@ -94,11 +100,15 @@ def run(args: argparse.Namespace) -> int:
     check_whole("retry", args.retry, 0)
     if args.workers is not None:
         check_whole("workers", args.workers, 1, MAX_WORKERS)
+    longest_s = None
+    if args.parts_of is not None:
+        longest_s = 60 * check_range("parts-of", args.parts_of, MIN_PART, MAX_PART)
     jobs, out = read_jobs(args.jobs, row_parser()), out_of(args.out)
     if Path(out).resolve() == Path(args.jobs).resolve():
         raise OptionError(f"films in {args.jobs} would be taken for sounds of its pairs next time: give another --out")
 
     def crew_of(films: int) -> Crew:
+        films = films if longest_s is None else MAX_WORKERS  # each may be work for all
         if args.ray is not None:
             from portrait_anim.batch.ray_crew import RayCrew
 
@@ -108,7 +118,9 @@ def run(args: argparse.Namespace) -> int:
 
     with _display(quiet=args.quiet) as display:
         try:
-            summary = make_films(jobs, out, crew_of, display, retry=args.retry, overwrite=args.overwrite)
+            summary = make_films(
+                jobs, out, crew_of, display, retry=args.retry, overwrite=args.overwrite, longest_s=longest_s
+            )
         except KeyboardInterrupt:
             if not args.quiet:
                 print("interrupted: finished films stay, the same command goes on with the others", file=sys.stderr)

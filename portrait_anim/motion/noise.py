@@ -15,6 +15,7 @@ from portrait_anim.config import FPS
 NOISE_SIGMAS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)  # s, Gaussian deviations of the low-passed channels, two each
 N_WHITE, N_SLOW = 8, 2 * len(NOISE_SIGMAS_S)
 N_NOISE = N_WHITE + N_SLOW  # channels
+DRAWN = 32  # numbers drawn for a live frame: torch draws sixteen at a time, and pieces are to make what the whole does
 AT_ONCE = 3000  # frames low-passed in one go; memory does not grow with the film
 REACH = round(3 * NOISE_SIGMAS_S[-1] * FPS)  # frames to either side that make a frame of the slowest
 
@@ -43,11 +44,15 @@ class NoiseStream:
 
     def __init__(self, seed: int) -> None:
         self._generator = torch.Generator().manual_seed(seed)
-        self._raw = torch.randn(2 * REACH, N_SLOW, generator=self._generator).T[None]
+        self._raw = self._draw(2 * REACH)[:, N_WHITE:]
+
+    def _draw(self, n_frames: int) -> Tensor:
+        drawn = torch.randn(n_frames, DRAWN, generator=self._generator)
+        return drawn[:, :N_NOISE].T[None]  # (1, 20, n_frames)
 
     def take(self, n_frames: int) -> Tensor:
         """Return the next (1, 20, n_frames)."""
-        drawn = torch.randn(n_frames, N_NOISE, generator=self._generator).T[None]
+        drawn = self._draw(n_frames)
         raw = torch.cat([self._raw, drawn[:, N_WHITE:]], 2)
         self._raw = raw[..., n_frames:]
         return _noise(drawn[:, :N_WHITE], raw)

@@ -43,10 +43,10 @@ N_RATES = 8  # blink rates at which a trained net is measured
 HEAD_SMOOTH = 0.6  # frames, Gaussian deviation; the net also learned the jitter of the tracked landmarks
 HEAD_REACH = 3  # frames to either side that the smoothing takes in
 LID_DEAD = 0.20  # closure below this comes from gaze and tracking noise; it is left out, or faces look drowsy
-FREE_SHIFT, MAX_SHIFT = 0.15, 0.25  # IOD that a head moves without turning; beyond, the neck is drawn out
+FREE_SHIFT, MAX_SHIFT = 0.10, 0.16  # IOD that a head moves without turning; beyond, necks in collars look drawn out
 FREE_SIZE, MAX_SIZE = 0.05, 0.09  # natural logarithm of the head's size: it leans in and out
 FREE_BROWS, MAX_BROWS = 0.05, 0.08  # IOD
-BROWS_SHOWN = 1.3  # times a tracked brow's way that a photo's must go to be tracked as far (31 people's films: .76)
+BROWS_SHOWN = 1.45  # times a tracked brow's way that a photo's must go to be tracked as far again
 MAX_GAZE = 0.16  # rad
 AT_ONCE = 3000  # frames (2 minutes) made in one go, with what they depend on; memory does not grow with the film
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 from portrait_anim.options.film import FilmOptions, PhotoOptions
 
@@ -15,3 +16,11 @@ INPUT_OPTIONS = (  # files that are read; ``morph`` names photos too, within its
     *(name for name, part in _FIELDS.items() if "PathLike" in str(part.type) and name not in OUTPUT_OPTIONS),
     "motion",
 )
+
+
+def photo_choices(seen: PhotoOptions, n_movers: int) -> dict[str, Any]:
+    """Return the keywords of a photo's options; several sounds or motions move as many faces, unless some are named."""
+    choices = {part.name: getattr(seen, part.name) for part in fields(seen) if part.init}
+    if seen.face is None and seen.face_box is None and n_movers > 1:
+        choices["face"] = tuple(range(1, n_movers + 1))
+    return choices

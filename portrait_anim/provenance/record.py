@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from portrait_anim.options import FilmOptions, MotionOptions
 from portrait_anim.provenance import audit, label, metadata
 from portrait_anim.provenance.identity import load_identity
 from portrait_anim.provenance.manifest import beside, is_synthetic_type, read_manifest, sign
-from portrait_anim.provenance.watermark import FrameMarker
+from portrait_anim.provenance.marker import FilmMarker, Overlay, film_marker
 from portrait_anim.system.facts import Facts
 from portrait_anim.system.files import printable
 from portrait_anim.system.fingerprint import Fingerprint
@@ -29,54 +29,6 @@ logger = logging.getLogger(__name__)
 Frame = npt.NDArray[np.uint8]
 COLOURS = 3  # channels of a frame that carry the mark; a fourth is its opacity
 _CHUNK = 1 << 20
-
-
-class Overlay(Protocol):
-    """What is drawn over a film's frames, such as captions. Safe to call from several threads."""
-
-    def draw(self, frame: Frame, index: int) -> Frame:
-        """Return frame number ``index`` with it, or the frame itself; the given one is not changed."""
-        ...
-
-
-def _drawn(overlay: Overlay, frame: Frame, index: int) -> Frame:
-    """Return a frame, (H, W, 3) or (H, W, 4), with an overlay; how opaque that is shows over black and over white."""
-    if frame.shape[2] == COLOURS:
-        return overlay.draw(frame, index)
-    black = np.zeros_like(frame[..., :COLOURS])
-    paint = overlay.draw(black, index)
-    if paint is black:
-        return frame
-    through = (overlay.draw(black + np.uint8(255), index).astype(np.float32) - paint).mean(2, keepdims=True) / 255
-    under = through * frame[..., COLOURS:] / np.float32(255)
-    opacity = np.clip(1 - through + under, 0, 1)
-    colours = (frame[..., :COLOURS] * under + paint) / np.maximum(opacity, 1e-3)
-    colours = np.where(through < 1, colours, frame[..., :COLOURS])
-    return np.asarray(np.rint(np.clip(np.dstack([colours, 255 * opacity]), 0, 255)), np.uint8)
-
-
-class FilmMarker:
-    """Draw captions and label, if there are any, and put the invisible mark. Safe to call from several threads."""
-
-    def __init__(self, marker: FrameMarker, visible: label.Label | None, captions: Overlay | None = None) -> None:
-        self._marker = marker
-        self._visible = visible
-        self._captions = captions
-
-    def mark(self, frame: Frame, index: int = 0) -> Frame:
-        """Return a marked copy of frame number ``index``.
-
-        Shape:
-            frame: (H, W, 3) uint8 RGB, or (H, W, 4) with opacity; returned likewise.
-        """
-        if self._captions is not None:
-            frame = _drawn(self._captions, frame, index)
-        if self._visible is not None:
-            frame = self._visible.draw(frame, index)
-        if frame.shape[2] == COLOURS:
-            return self._marker.mark(frame)
-        colours = self._marker.mark(np.ascontiguousarray(frame[..., :COLOURS]))
-        return np.concatenate([colours, frame[..., COLOURS:]], axis=2)
 
 
 class Provenance:
@@ -144,7 +96,7 @@ class Provenance:
             self.metadata["XMP"] = metadata.xmp(self.content_id)  # Matroska has tags, and no place for more
         self._kept_photo, self.notes = _marks_of(photo.path if isinstance(photo, Fingerprint) else photo)
         self._film = output
-        self._marker: FrameMarker | None = None
+        self._marker: FilmMarker | None = None
         self._log = audit.log_path(audit_log)
         if self._log is not None:
             audit.check(self._log)
@@ -176,12 +128,8 @@ class Provenance:
         Raises:
             OptionError: the label does not fit.
         """
-        size = (pixels.shape[1], pixels.shape[0])
-        visible = None if self._style is None else label.Label(self._style, size, fps)
-        marker = FrameMarker(size, self.content_id)
-        marker.plan(np.ascontiguousarray(pixels[..., :COLOURS]))
-        self._marker = marker
-        return FilmMarker(marker, visible, captions)
+        self._marker = film_marker(pixels, fps, self.content_id, self._style, captions)
+        return self._marker
 
     def check_files(self, *, may_be_gone: bool = False) -> None:
         """Raise unless the files of which fingerprints were given are what they were; see :class:`Fingerprint`."""

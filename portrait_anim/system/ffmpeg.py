@@ -95,6 +95,11 @@ def pictures_input(width: int, height: int, rate: str, pixels: str = "rgb24") ->
     return [*kind, "-framerate", rate, "-i", "pipe:0"]
 
 
+def parts_input(path: str | os.PathLike[str]) -> list[str]:
+    """Return the arguments that open a list of our own: films of our own beside it, one after the other."""
+    return ["-f", "concat", "-safe", "0", "-protocol_whitelist", "file", "-i", file_url(path)]
+
+
 def captions_input(path: str | os.PathLike[str]) -> list[str]:
     """Return the arguments that open an .srt file of our own."""
     return ["-f", "srt", "-protocol_whitelist", "file", "-i", file_url(path)]

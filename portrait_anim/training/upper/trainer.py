@@ -17,18 +17,19 @@ from torch import Tensor, nn
 from portrait_anim.config import FPS
 from portrait_anim.motion.model import MouthNet
 from portrait_anim.motion.noise import make_noise
-from portrait_anim.motion.temperament import with_slow
-from portrait_anim.motion.upper import LID, N_RATES, RATE_RANGE, UpperConfig, UpperGenerator
+from portrait_anim.motion.temperament import gains, with_slow
+from portrait_anim.motion.upper import LID, N_RATES, RATE_RANGE, TRACKS, UpperConfig, UpperGenerator
 from portrait_anim.training.data.clips import Alignment
 from portrait_anim.training.data.prepare import Clip
 from portrait_anim.training.runs import Progress, Run, Stateful
 from portrait_anim.training.steps import take_step
-from portrait_anim.training.upper.data import UpperBatches, shape_space, temper_space, upper_examples
+from portrait_anim.training.upper.data import UpperBatches, UpperExample, shape_space, temper_space, upper_examples
 from portrait_anim.training.upper.discriminators import DISCRIMINATORS
 from portrait_anim.training.upper.tracks import BLINK
 
 LOG_EVERY = 50  # steps
 
+FILM, DRAWN = 150, 8  # frames of a film, and temperaments of a face, on which amplitudes are taken
 MISMATCH_FRAMES = (8, 30)  # range by which a voice is shifted to make false pairs for the sync discriminator
 
 
@@ -60,9 +61,11 @@ class AdversarialConfig:
 
 
 def _slow_and_fast(tracks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return (2, 11) standard deviations of what is slow in (T, 11) tracks, and of the rest."""
+    """Return (2, 11) standard deviations of what is slow in (T, 11) tracks, and of the rest; means over 6 s each."""
     low = with_slow(tracks, np.full(tracks.shape[1], 2, np.float32)) - tracks
-    return np.stack([low.std(0), (tracks - low).std(0)])
+    pieces = max(1, len(tracks) // FILM)
+    parts = [np.array_split(part, pieces) for part in (low, tracks - low)]
+    return np.array([np.mean([piece.std(0) for piece in part], axis=0) for part in parts], np.float32)
 
 
 class AdversarialTrainer:
@@ -121,24 +124,29 @@ class AdversarialTrainer:
         self.measure_blinks()
         return self.average
 
-    def measure_spreads(self, n_clips: int = 60) -> None:
-        """Bring the averaged generator's amplitudes, slow and fast, on average over clips to those of the clips.
+    def measure_spreads(self) -> None:
+        """Bring the amplitudes of films, slow and fast, on average over people to those of their longest clips.
 
         The discriminators tell shapes of motion better than sizes: nods and shifts come out at half their size, and
         heads wander less than people's.
         """
-        examples = self.batches.examples[:: max(1, len(self.batches.examples) // n_clips)]
+        longest: dict[str, UpperExample] = {}
+        for example in self.batches.examples:
+            if example.person not in longest or len(example.tracks) > len(longest[example.person].tracks):
+                longest[example.person] = example
+        examples = list(longest.values())
         generator = torch.Generator().manual_seed(0)
         made, real = [], []
         for example in examples:
-            shape = torch.from_numpy(example.shape.reshape(1, -1, 3))
+            face = example.shape.reshape(-1, 3)
             rate, temperament = torch.tensor([example.blink_rate]), torch.from_numpy(example.temperament)[None]
             with torch.no_grad():
-                condition = self.average.condition(shape, rate.float(), temperament)
+                condition = self.average.condition(torch.from_numpy(face)[None], rate.float(), temperament)
                 noise = make_noise(1, len(example.latents), generator)
                 tracks = self.average(torch.from_numpy(example.latents.T[None].copy()), noise, condition)[0]
-            made.append(_slow_and_fast(tracks.T.numpy()))
-            real.append(_slow_and_fast(example.tracks))
+            drawn = np.mean([gains(self.average.temperament(seed, face), len(TRACKS)) for seed in range(DRAWN)], axis=0)
+            made.append(_slow_and_fast(tracks.T.numpy()) * drawn)
+            real.append(_slow_and_fast(example.tracks) * gains(example.temperament, len(TRACKS)))
         slow, fast = np.mean(real, axis=0) / np.mean(made, axis=0)
         slow[LID] = fast[LID] = 1
         self.average.scale.mul_(torch.from_numpy(fast))
