@@ -38,7 +38,7 @@ from portrait_anim.system.weights import digests
 
 Array = npt.NDArray[np.float32]
 
-HOP = 2  # frames of speech that are heard at a time
+HOP = 1  # frames of speech that are heard at a time
 CLOSING = (0.45, 0.12, 0.0)  # share of the mouth's opening in the frames after speech: shut within 120 ms
 OPENING = (0.5, 1.0)  # the same in the first frames of speech
 AT_ONCE = 4  # frames of the upper face that are made at a time; it follows the voice by so many frames more
