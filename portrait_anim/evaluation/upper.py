@@ -19,6 +19,7 @@ from portrait_anim.config import FPS
 from portrait_anim.evaluation.tables import loudness
 from portrait_anim.motion.metrics import correlation
 from portrait_anim.motion.model import MouthNet
+from portrait_anim.motion.temperament import gains
 from portrait_anim.motion.upper import LID, ROTATION, TRACKS, UpperGenerator, make_tracks
 from portrait_anim.training.data.clips import MAIN_PERSON
 from portrait_anim.training.data.prepare import Clip
@@ -98,7 +99,10 @@ def upper_groups(
     groups: dict[str, list[dict[str, float]]] = {}
     for name, real in (("held-out people", examples), ("other real people", others)):
         groups[name] = [
-            clip_statistics(example.tracks * spread, loudness(clip.tensors, len(example.tracks)))
+            clip_statistics(
+                example.tracks * spread * gains(example.temperament, len(TRACKS)),
+                loudness(clip.tensors, len(example.tracks)),
+            )
             for example, clip in zip(real, chosen[name], strict=True)
         ]
     for name, net in nets.items():
