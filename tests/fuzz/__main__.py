@@ -7,6 +7,7 @@ kept in ``--out``; ``--replay FILE --only TARGET`` reads it again. Exit code 1: 
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import subprocess
 import sys
@@ -63,6 +64,7 @@ def main() -> int:
     parser.add_argument("--replay", type=Path)
     parser.add_argument("--here", type=float, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    logging.getLogger("portrait_anim").setLevel(logging.CRITICAL)  # notes on every broken file are not wanted
     args.out.mkdir(parents=True, exist_ok=True)
     if args.replay is not None:
         print(check(TARGETS[args.only[0]], args.replay))

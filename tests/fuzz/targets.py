@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -257,6 +256,3 @@ def seeds(name: str) -> dict[str, bytes]:
     """Return a target's seeds and what the corpus keeps for it, by file name."""
     kept = {path.name: path.read_bytes() for path in sorted(CORPUS.glob(f"{name}.*"))}
     return {**TARGETS[name].seeds(), **kept}
-
-
-logging.getLogger("portrait_anim").setLevel(logging.CRITICAL)

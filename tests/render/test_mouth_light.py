@@ -148,7 +148,7 @@ def test_einsteins_teeth_are_told_apart(amount: float) -> None:
     """Where his front teeth meet, the frame is darker than on the teeth beside by an eighth on average."""
     pixels = load_photo(PEOPLE / MOUSTACHES[0]).pixels
     portrait, state = Portrait(load_photo(pixels), face_of(pixels)), opened(amount)
-    frame, axes = (portrait.render(state) @ GREY).astype(np.float32), portrait._mouth_axes(state, 0.0)
+    frame, (axes,) = (portrait.render(state) @ GREY).astype(np.float32), portrait._mouth_axes(state, 0.0)
     u = np.linspace(-0.16, 0.16, 161)  # IOD, every .002
     rows = []
     for v in np.linspace(-0.02, 0.0, 5):
