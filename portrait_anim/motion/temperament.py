@@ -23,9 +23,9 @@ PARTS: dict[str, slice] = {  # of the upper face's tracks, see motion/upper.py
     "size": slice(10, 11),
 }
 N_PARTS = len(PARTS)
-RANGE = (0.2, 6.0)  # times an average clip; stiller heads are the tracker's trembling, livelier ones lost tracking
+RANGE = (0.2, 4.0)  # times an average clip; stiller heads are the tracker's trembling, livelier ones lost tracking
 SLOW, SLOW_REACH = 5.0, 12  # frames, Gaussian deviation of what counts as slow, and where it ends
-LIMIT = 2.0  # standard deviations; further out a person is not believed, or not wanted
+LIMIT = 1.4  # standard deviations; further out a person is not believed, or not wanted
 
 
 def of_tracks(tracks: Array, typical: Array) -> Array:

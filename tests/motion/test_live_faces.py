@@ -61,7 +61,7 @@ def test_two_faces_hear_once(couple: Animator, heard: dict[str, int]) -> None:
     half = frames.shape[2] // 2
     for side in (frames[:, :, :half], frames[:, :, half:]):
         assert np.abs(side.astype(int) - side[0]).max() > 30  # both speak
-    assert heard == {"loaded": 1, "listened": 4}  # three pieces and the end; the first is too short for a frame
+    assert heard == {"loaded": 1, "listened": 5}  # four pieces and the end
 
 
 def test_a_shared_ear_gives_each_face_what_its_own_would(couple: Animator) -> None:

@@ -122,7 +122,7 @@ def test_seeds_differ_as_people_do() -> None:
     ):
         seeds = np.stack(made)
         assert seeds.mean(0) == pytest.approx(wanted.mean(0), abs=0.2)
-        assert seeds.std(0) == pytest.approx(wanted.std(0), rel=0.3)
+        assert (np.abs(seeds.std(0) / wanted.std(0) - 1) < 0.5).all()  # the ends of the distribution are cut
     assert np.array_equal(drawn(mean, found, 5, faces[0]), drawn(mean, found, 5, faces[0]))
     assert np.abs(drawn(mean, found, 5, faces[0]) - drawn(mean, found, 5, faces[0] + 1e-4)).max() < 1e-2
 
