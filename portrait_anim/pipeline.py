@@ -238,7 +238,7 @@ class Animator:
         seed: int = 0,
         gaze: str | None = None,
     ) -> Generator[Image, None, None]:
-        """Return marked frames at 25 fps while the sound still comes, each 200 ms to 360 ms after its sound.
+        """Return marked frames at 25 fps while the sound still comes, each 120 ms to 200 ms after its sound.
 
         Args:
             pieces: of the sound at 16 kHz, each of any length; they are asked for as frames are taken. Floats with

@@ -26,7 +26,7 @@ from portrait_anim.motion.upper import UpperMotion, limited, tracks_of
 Array = npt.NDArray[np.float32]
 
 SILENCE_S, EDGE_S = 6.0, 1.0  # that the speech nets hear; what is left out of it at both ends
-REACH = 2 * FPS  # frames to either side that make a frame of the net's motion, with its smoothing
+REACH = 56  # frames to either side that make a frame of the net's motion, with its smoothing
 CALM = 0.7  # times the head and gaze of somebody who speaks
 BLINK_EVERY_S, BLINK_SPREAD = 3.5, 0.45  # mean of the time between blinks, and the deviation of its logarithm
 BREATH_SHIFT = 0.012  # IOD by which the head rises with it

@@ -2,7 +2,7 @@
 
 The mouth comes from the ears (:mod:`portrait_anim.audio.ears`), trained to give the same latents as the nets for whole
 recordings, and from the mouth's own generator. Lids, brows, gaze and head come from the same generator as for
-recordings. It needs 1.6 s of latents after a frame, so these follow the voice 1.6 s later than the mouth does.
+recordings. It needs 2.2 s of latents after a frame, so these follow the voice 2.2 s later than the mouth does.
 """
 
 from __future__ import annotations
