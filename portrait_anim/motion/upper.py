@@ -88,7 +88,7 @@ class _Block(nn.Module):
 
 
 class UpperGenerator(nn.Module):
-    """Latents, noise, face shape and blink rate -> :data:`TRACKS`; a frame depends on 1.6 s to either side.
+    """Latents, noise, face shape and blink rate -> :data:`TRACKS`; a frame depends on 2.1 s to either side.
 
     Attributes:
         scale: (11,) typical spread of each track; the net's own outputs are in units of it.
