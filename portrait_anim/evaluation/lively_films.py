@@ -13,7 +13,7 @@ import torch
 
 from portrait_anim.audio.vad import VoiceDetector, voice_gate
 from portrait_anim.config import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
-from portrait_anim.errors import DataError
+from portrait_anim.errors import DataError, PhotoError
 from portrait_anim.evaluation.liveliness import (
     PUBLISHED,
     THEVAL,
@@ -106,7 +106,10 @@ def lively_tables(
     made: dict[str, list[Film]] = {"**model**": [], "shuffled sound": [], "static photo": []}
     subjects = [_Subject(clip, speech_of(model.vad, clip)) for clip in chosen]
     for done, subject in enumerate(subjects, 1):
-        animator = Animator(subject.photo(), weights=weights)
+        try:
+            animator = Animator(subject.photo(), weights=weights)
+        except PhotoError:
+            continue  # films refuse it, for example a face turned aside
         other = subjects[done % len(subjects)]
         films = [
             ("**model**", subject, animator.frames((subject.sound, SAMPLE_RATE), seed=seed)) for seed in range(seeds)
